@@ -1,0 +1,1 @@
+"""Encoded resources and the views that nodes see of them. Knows type URLs, names, versions and bytes."""

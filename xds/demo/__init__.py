@@ -1,0 +1,1 @@
+"""A self-contained demonstration: Grayplane, a real Envoy and sample services on this machine."""

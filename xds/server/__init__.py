@@ -1,0 +1,1 @@
+"""The gRPC face of the protocol: bytes in, protocol, bytes out."""

@@ -1,0 +1,62 @@
+"""The one small protocol between Grayplane and the places that rules and instances come from.
+
+A source reports *facts*, never differences: the whole text of a document, all instances of a service.
+Reporting the same fact twice is harmless, and of several facts about one thing only the last counts, so
+a receiver may merge them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from xds.rules.instance import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChanged:
+    """The text of a rule document now; None when it does not exist any more.
+
+    ``document`` is the id its author knows it by: a dataId in Nacos, a file name in a directory.
+    """
+
+    document: str
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesChanged:
+    """All instances of a service now; None when the service itself is gone."""
+
+    service: str
+    instances: tuple[Instance, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """Everything that existed when the source started has been reported once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The source cannot be read, or only in part; what was last reported stays in force.
+
+    ``reason`` is for the operator. None: it is well again.
+    """
+
+    reason: str | None
+
+
+Event = DocumentChanged | InstancesChanged | Synced | Trouble
+
+
+class Source(Protocol):
+    """Where rules and instances come from."""
+
+    async def run(self, emit: Callable[[Event], None]) -> None:
+        """Report everything that exists, then ``Synced``, then every change, until cancelled.
+
+        ``emit`` never blocks and must be called in the loop that runs this coroutine. Lost connections
+        are the source's to mend: it reports ``Trouble`` and goes on trying. It raises only for settings
+        that can never work.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Protobuf bytes: a fast, deterministic encoder of ``envoy_data_plane`` messages."""
