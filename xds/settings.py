@@ -1,0 +1,187 @@
+"""What an operator sets: the shape, the defaults and the limits of every setting of the server.
+
+Making a ``Settings`` in code reads nothing but its arguments. ``xds.settings_sources.load`` is what reads
+the settings file, the environment and the flags. `config/grayplane.yaml` explains every setting to
+operators and holds the defaults written here.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        message = (
+            f"{text!r} is not an IP address; 127.0.0.1 for this machine alone, 0.0.0.0 for all interfaces"
+        )
+        raise ValueError(message) from None
+
+
+def _host_ports(text: str) -> str:
+    for part in text.split(","):
+        host, colon, port = part.strip().rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536) or "/" in host:
+            raise ValueError(
+                f"{part.strip()!r} is not host:port, such as 127.0.0.1:8848 (several: a:8848,b:8848)"
+            )
+    return text
+
+
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+"""An address to listen on. Envoy resolves no names for listeners, so neither do we."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Files(_Section):
+    """Directories of the file source: rule documents, and the instances of each service."""
+
+    rules: Path = Path("config/rules")
+    services: Path = Path("config/services")
+
+
+class Nacos(_Section):
+    """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys."""
+
+    server: Annotated[str, AfterValidator(_host_ports)] | None = None
+    namespace: str = ""
+    rules_group: NonEmpty = "GRAY_GROUP"
+    naming_group: NonEmpty = "DEFAULT_GROUP"
+    username: str | None = None
+    password: SecretStr | None = None
+    access_key: str | None = None
+    secret_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _credentials_are_whole(self) -> Self:
+        for name, secret in (("username", "password"), ("access_key", "secret_key")):
+            if (getattr(self, name) is None) != (getattr(self, secret) is None):
+                raise ValueError(f"{name} and {secret} go together: set both or neither")
+        return self
+
+
+class Xds(_Section):
+    """Where proxies fetch their configuration (gRPC). Port 0 takes a free one."""
+
+    address: IpAddress = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 18000
+
+
+class Edge(_Section):
+    """The listener of edge proxies. ``access_log`` is a path on the proxy's machine, for JSON lines."""
+
+    address: IpAddress = "127.0.0.1"
+    port: Port = 10000
+    access_log: NonEmpty | None = None
+
+
+class Sidecar(_Section):
+    """The listeners of sidecars: what the application calls out by, and what calls reach it by."""
+
+    address: IpAddress = "127.0.0.1"
+    outbound_port: Port = 15001
+    inbound_port: Port = 15006
+    access_log: NonEmpty | None = None
+
+
+class Group(_Section):
+    """What one proxy group (Envoy's ``node.cluster``) has otherwise; what it leaves out is inherited."""
+
+    edge: Edge = Edge()
+    sidecar: Sidecar = Sidecar()
+
+
+class Drain(_Section):
+    """How long a cluster outlives the last route that named it, for the requests still under way."""
+
+    seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+
+
+class Log(_Section):
+    """How Grayplane itself logs, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+SectionT = TypeVar("SectionT", bound=_Section)
+
+
+def default_state_dir() -> Path:
+    """The user's state directory by the XDG base directory specification."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "grayplane"
+
+
+class Settings(BaseSettings):
+    """All settings of a server."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="GRAYPLANE_", env_nested_delimiter="__"
+    )
+
+    source: Literal["files", "nacos"] = "files"
+    files: Files = Files()
+    nacos: Nacos = Nacos()
+    xds: Xds = Xds()
+    edge: Edge = Edge()
+    sidecar: Sidecar = Sidecar()
+    groups: dict[str, Group] = {}
+    drain: Drain = Drain()
+    log: Log = Log()
+    state_dir: Path = Field(default_factory=default_state_dir)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments alone: the same code makes the same settings whatever the environment holds."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _nacos_has_a_server(self) -> Self:
+        if self.source == "nacos" and self.nacos.server is None:
+            raise ValueError("source is nacos, so nacos.server must say where it is, such as 127.0.0.1:8848")
+        return self
+
+    @model_validator(mode="after")
+    def _sidecar_ports_differ(self) -> Self:
+        named = {f"groups.{name}.sidecar": self.sidecar_of(name) for name in self.groups}
+        for path, sidecar in {"sidecar": self.sidecar, **named}.items():
+            if sidecar.outbound_port == sidecar.inbound_port:
+                raise ValueError(
+                    f"{path} would have outbound_port and inbound_port both {sidecar.inbound_port}"
+                )
+        return self
+
+    def edge_of(self, group: str) -> Edge:
+        """The edge listener of a proxy group."""
+        own = self.groups[group].edge if group in self.groups else Edge()
+        return _inherit(own, self.edge)
+
+    def sidecar_of(self, group: str) -> Sidecar:
+        """The sidecar listeners of a proxy group."""
+        own = self.groups[group].sidecar if group in self.groups else Sidecar()
+        return _inherit(own, self.sidecar)
+
+
+def _inherit(own: SectionT, general: SectionT) -> SectionT:
+    given = {name: getattr(own, name) for name in own.model_fields_set}
+    return general.model_copy(update=given)
