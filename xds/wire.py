@@ -1,1 +1,0 @@
-"""Protobuf bytes: a fast, deterministic encoder of ``envoy_data_plane`` messages."""

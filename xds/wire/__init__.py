@@ -1,0 +1,30 @@
+"""Protobuf bytes: fast encoding of ``envoy_data_plane`` messages, partial decoding of requests, splicing."""
+
+from .encoder import any_of, encode, type_url
+from .requests import (
+    DeltaRequest,
+    Locality,
+    Node,
+    SotwRequest,
+    Status,
+    WireError,
+    decode_delta_request,
+    decode_sotw_request,
+)
+from .splice import delimited, varint
+
+__all__ = [
+    "DeltaRequest",
+    "Locality",
+    "Node",
+    "SotwRequest",
+    "Status",
+    "WireError",
+    "any_of",
+    "decode_delta_request",
+    "decode_sotw_request",
+    "delimited",
+    "encode",
+    "type_url",
+    "varint",
+]

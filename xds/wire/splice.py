@@ -1,0 +1,52 @@
+"""The pieces of the protobuf wire format that bytes are put together from.
+
+Encoded messages concatenate: the bytes of two partial messages, one after the other, are one message with
+the fields of both. So a field can be appended to a message that is already encoded (a nonce to a response,
+an endpoint to an assignment) without decoding it.
+
+Follows https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from enum import IntEnum
+
+
+class WireType(IntEnum):
+    """How the end of a field is found: the lowest three bits of its tag. Groups are long deprecated."""
+
+    VARINT = 0
+    FIXED64 = 1
+    DELIMITED = 2
+    FIXED32 = 5
+
+
+_SINGLE_BYTES = tuple(bytes([n]) for n in range(0x80))
+
+
+def varint(n: int) -> bytes:
+    """Encode an integer in groups of seven bits; a negative one as its 64-bit two's complement."""
+    if 0 <= n < 0x80:
+        return _SINGLE_BYTES[n]
+    if n < 0:
+        n += 1 << 64
+    out = bytearray()
+    while n >= 0x80:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def tag(field_number: int, wire_type: WireType) -> bytes:
+    """Encode what stands before the value of a field."""
+    return varint(field_number << 3 | wire_type)
+
+
+def prefixed(payload: bytes) -> bytes:
+    """Encode the value of a length-delimited field: a string, bytes or an encoded message."""
+    length = len(payload)
+    return (_SINGLE_BYTES[length] if length < 0x80 else varint(length)) + payload
+
+
+def delimited(field_number: int, payload: bytes) -> bytes:
+    """Encode a whole length-delimited field, ready to be appended to an encoded message."""
+    return tag(field_number, WireType.DELIMITED) + prefixed(payload)
