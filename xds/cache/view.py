@@ -1,0 +1,107 @@
+"""What a set of nodes sees alike: the current version of each resource, by type and name."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from xds.cache.resource import Ref, Resource
+
+Changes = Mapping[str, Mapping[str, Resource | None]]
+"""By type URL and name: what was there before a change, None if nothing was."""
+
+_NOTHING: Mapping[str, Resource] = MappingProxyType({})
+_VERSION_BITS = 64
+
+
+class Watcher(Protocol):
+    """Somebody who is told of changes of a view, after they were made."""
+
+    def changed(self, changes: Changes) -> None:
+        """Take note of what changed; the new state is read from the view. Must not change the view."""
+        ...
+
+
+class View:
+    """The resources that a set of nodes sees, and those who watch them.
+
+    ``apply`` costs what changed, times the watchers.
+    """
+
+    def __init__(self) -> None:
+        self._resources: dict[str, dict[str, Resource]] = {}
+        self._version_sums: dict[str, int] = {}
+        self._watchers: dict[Watcher, None] = {}
+
+    def get(self, ref: Ref) -> Resource | None:
+        """Return the current version of a resource, None if there is none."""
+        return self._resources.get(ref.type_url, _NOTHING).get(ref.name)
+
+    def resources(self, type_url: str) -> Mapping[str, Resource]:
+        """Return all current resources of a type, by name; a live, read-only view."""
+        return MappingProxyType(self._resources.get(type_url, _NOTHING))
+
+    def type_urls(self) -> Iterable[str]:
+        """Return the type URLs that have resources."""
+        return self._resources.keys()
+
+    def version(self, type_url: str) -> str:
+        """Return the version of all resources of a type together: a hash of their names and versions.
+
+        It is a sum of one hash per resource, so a change costs what changed, and any order of changes that
+        ends in the same content ends in the same version.
+        """
+        return f"{self._version_sums.get(type_url, 0):016x}"
+
+    def apply(self, put: Iterable[Resource] = (), drop: Iterable[Ref] = ()) -> None:
+        """Set and remove resources, then tell the watchers once what was there before.
+
+        A resource whose version is the current one is no change; nor is dropping one that is not there.
+        """
+        changes: dict[str, dict[str, Resource | None]] = {}
+        for ref in drop:
+            self._replace(ref, None, changes)
+        for resource in put:
+            self._replace(resource.ref, resource, changes)
+        if changes:
+            self._tell(changes)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell ``watcher`` of every change from now on."""
+        self._watchers[watcher] = None
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell ``watcher`` no more."""
+        self._watchers.pop(watcher, None)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches."""
+        return bool(self._watchers)
+
+    def _replace(
+        self, ref: Ref, now: Resource | None, changes: dict[str, dict[str, Resource | None]]
+    ) -> None:
+        of_type = self._resources.setdefault(ref.type_url, {})
+        before = of_type.get(ref.name)
+        if (before.version if before else None) == (now.version if now else None):
+            return
+        if now:
+            of_type[ref.name] = now
+        else:
+            del of_type[ref.name]
+        total = self._version_sums.get(ref.type_url, 0) + _fingerprint(now) - _fingerprint(before)
+        self._version_sums[ref.type_url] = total % (1 << _VERSION_BITS)
+        # A name changed twice in one call is one change, from the first state to the last.
+        changes.setdefault(ref.type_url, {}).setdefault(ref.name, before)
+
+    def _tell(self, changes: Changes) -> None:
+        for watcher in tuple(self._watchers):
+            watcher.changed(changes)
+
+
+def _fingerprint(resource: Resource | None) -> int:
+    if resource is None:
+        return 0
+    key = f"{resource.name}\0{resource.version}".encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=_VERSION_BITS // 8).digest())
