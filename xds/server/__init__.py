@@ -1,1 +1,6 @@
 """The gRPC face of the protocol: bytes in, protocol, bytes out."""
+
+from xds.server.observer import Client, Observer
+from xds.server.server import BindError, XdsServer
+
+__all__ = ["BindError", "Client", "Observer", "XdsServer"]
