@@ -1,13 +1,13 @@
 """Protobuf bytes: fast encoding of ``envoy_data_plane`` messages, partial decoding of requests, splicing."""
 
 from .encoder import any_of, encode, type_url
+from .reader import WireError
 from .requests import (
     DeltaRequest,
     Locality,
     Node,
     SotwRequest,
     Status,
-    WireError,
     decode_delta_request,
     decode_sotw_request,
 )

@@ -23,6 +23,7 @@ import dataclasses
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import betterproto2
@@ -30,7 +31,7 @@ from envoy_data_plane.google.protobuf import Any as AnyMessage
 from envoy_data_plane.google.protobuf import Duration, Timestamp
 from envoy_data_plane.message_pool import default_message_pool
 
-from .splice import WireType, prefixed, tag, varint
+from .splice import DELIMITED, FIXED32, FIXED64, VARINT, prefixed, tag, varint
 
 Payload = Callable[[Any], bytes]
 """From the Python value of a field to what stands after its tag."""
@@ -78,9 +79,9 @@ _PLANS = _Plans()
 def _field_plan(field: "dataclasses.Field[Any]") -> FieldPlan:
     meta = betterproto2.FieldMetadata.get(field)
     payload = _payload(meta)
-    wire_type = _WIRE_TYPES.get(meta.proto_type, WireType.DELIMITED)
-    if meta.repeated and wire_type is not WireType.DELIMITED:
-        wire_type = WireType.DELIMITED
+    wire_type = _WIRE_TYPES.get(meta.proto_type, DELIMITED)
+    if meta.repeated and wire_type is not DELIMITED:
+        wire_type = DELIMITED
         payload = _packed(payload)
     elif meta.repeated:
         payload = _repeated(tag(meta.number, wire_type), payload)
@@ -89,7 +90,7 @@ def _field_plan(field: "dataclasses.Field[Any]") -> FieldPlan:
 
 def _payload(meta: betterproto2.FieldMetadata) -> Payload:
     if meta.map_meta is not None:
-        return _map(tag(meta.number, WireType.DELIMITED), *meta.map_meta)
+        return _map(tag(meta.number, DELIMITED), *meta.map_meta)
     if meta.unwrap is not None:
         return _wrapped(meta.unwrap())
     return _PAYLOADS[meta.proto_type]
@@ -119,20 +120,16 @@ def _repeated(field_tag: bytes, payload: Payload) -> Payload:
 
 
 def _map(field_tag: bytes, key: betterproto2.FieldMetadata, value: betterproto2.FieldMetadata) -> Payload:
-    key_tag, key_payload = tag(1, _WIRE_TYPES.get(key.proto_type, WireType.DELIMITED)), _payload(key)
-    value_tag, value_payload = tag(2, _WIRE_TYPES.get(value.proto_type, WireType.DELIMITED)), _payload(value)
+    key_tag, key_payload = tag(1, _WIRE_TYPES.get(key.proto_type, DELIMITED)), _payload(key)
+    value_tag, value_payload = tag(2, _WIRE_TYPES.get(value.proto_type, DELIMITED)), _payload(value)
 
     def entries(values: Mapping[Any, Any]) -> bytes:
         return field_tag.join(
             prefixed(b"".join((key_tag, key_payload(k), value_tag, value_payload(v))))
-            for k, v in sorted(values.items(), key=_first)
+            for k, v in sorted(values.items(), key=itemgetter(0))
         )
 
     return entries
-
-
-def _first(entry: tuple[Any, Any]) -> Any:
-    return entry[0]
 
 
 def _wrapped(message_class: type[betterproto2.Message]) -> Payload:
@@ -169,9 +166,9 @@ def _seconds_and_nanos(seconds: int, nanos: int) -> bytes:
 
 
 _WIRE_TYPES = {
-    **dict.fromkeys(betterproto2.WIRE_VARINT_TYPES, WireType.VARINT),
-    **dict.fromkeys(betterproto2.WIRE_FIXED_32_TYPES, WireType.FIXED32),
-    **dict.fromkeys(betterproto2.WIRE_FIXED_64_TYPES, WireType.FIXED64),
+    **dict.fromkeys(betterproto2.WIRE_VARINT_TYPES, VARINT),
+    **dict.fromkeys(betterproto2.WIRE_FIXED_32_TYPES, FIXED32),
+    **dict.fromkeys(betterproto2.WIRE_FIXED_64_TYPES, FIXED64),
 }
 
 _PAYLOADS: dict[str, Payload] = {

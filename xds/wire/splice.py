@@ -7,17 +7,11 @@ an endpoint to an assignment) without decoding it.
 Follows https://protobuf.dev/programming-guides/encoding/.
 """
 
-from enum import IntEnum
-
-
-class WireType(IntEnum):
-    """How the end of a field is found: the lowest three bits of its tag. Groups are long deprecated."""
-
-    VARINT = 0
-    FIXED64 = 1
-    DELIMITED = 2
-    FIXED32 = 5
-
+# Wire types, the lowest three bits of a tag: how the end of a value is found.
+VARINT = 0
+FIXED64 = 1
+DELIMITED = 2
+FIXED32 = 5
 
 _SINGLE_BYTES = tuple(bytes([n]) for n in range(0x80))
 
@@ -36,7 +30,7 @@ def varint(n: int) -> bytes:
     return bytes(out)
 
 
-def tag(field_number: int, wire_type: WireType) -> bytes:
+def tag(field_number: int, wire_type: int) -> bytes:
     """Encode what stands before the value of a field."""
     return varint(field_number << 3 | wire_type)
 
@@ -49,4 +43,4 @@ def prefixed(payload: bytes) -> bytes:
 
 def delimited(field_number: int, payload: bytes) -> bytes:
     """Encode a whole length-delimited field, ready to be appended to an encoded message."""
-    return tag(field_number, WireType.DELIMITED) + prefixed(payload)
+    return tag(field_number, DELIMITED) + prefixed(payload)
