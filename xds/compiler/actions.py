@@ -1,0 +1,90 @@
+"""Route actions: where the requests of a rule go, and for how long they may take."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from envoy_data_plane.envoy.config.route.v3 import (
+    RetryPolicy,
+    RetryPolicyRetryHostPredicate,
+    RouteAction,
+    RouteActionHashPolicy,
+    RouteActionHashPolicyCookie,
+    RouteActionHashPolicyHeader,
+    WeightedCluster,
+    WeightedClusterClusterWeight,
+)
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
+
+from xds.compiler.names import cluster_name
+from xds.compiler.splits import shares
+from xds.rules.model import Destination, HttpRule, RuleDocument, Sticky
+from xds.wire import any_of
+
+# Envoy's own default of 15 s would cut off what worked without a proxy: event streams, long polls,
+# downloads. What bounds a silent request is the stream idle timeout of the listener.
+_NO_TIMEOUT = timedelta(0)
+
+
+def baseline_action(rule: RuleDocument | None, service: str) -> RouteAction:
+    """Send everything to the baseline, or to all instances of a service without subsets."""
+    baseline = rule.baseline if rule else None
+    return RouteAction(cluster=cluster_name(service, baseline), timeout=_NO_TIMEOUT)
+
+
+def rule_action(document: RuleDocument, rule: HttpRule) -> RouteAction:
+    """Build the action of a rule: one cluster, or a split in which gray subsets come first.
+
+    The order, names with the baseline last, and the fixed total make the split stable: raising the share
+    of a subset adds users to it and takes none away.
+    """
+    timeout = _NO_TIMEOUT if rule.timeout is None else rule.timeout
+    weights = shares(_weights(rule.route))
+    names = sorted(weights, key=lambda subset: (subset == document.baseline, subset))
+    if len(names) == 1:
+        return RouteAction(cluster=cluster_name(document.service, names[0]), timeout=timeout)
+    split = WeightedCluster(
+        clusters=[
+            WeightedClusterClusterWeight(name=cluster_name(document.service, name), weight=weights[name])
+            for name in names
+        ],
+        use_hash_policy=True if rule.sticky else None,
+    )
+    hash_policy = [_hash_policy(rule.sticky)] if rule.sticky else []
+    return RouteAction(weighted_clusters=split, hash_policy=hash_policy, timeout=timeout)
+
+
+def clusters_of(action: RouteAction) -> frozenset[str]:
+    """Return the names of the clusters an action may send to."""
+    if action.weighted_clusters is None:
+        return frozenset({action.cluster or ""})
+    return frozenset(part.name for part in action.weighted_clusters.clusters)
+
+
+def safe_retries() -> RetryPolicy:
+    """Try elsewhere when a request cannot have been seen by the application.
+
+    So an instance that goes away costs nobody a request, and nothing is ever done twice: all three
+    conditions hold only before the application has got any of the request.
+    """
+    previous_hosts = RetryPolicyRetryHostPredicate(
+        name="envoy.retry_host_predicates.previous_hosts", typed_config=any_of(PreviousHostsPredicate())
+    )
+    return RetryPolicy(
+        retry_on="connect-failure,refused-stream,reset-before-request",
+        num_retries=2,
+        retry_host_predicate=[previous_hosts],
+        host_selection_retry_max_attempts=3,
+    )
+
+
+def _weights(route: Sequence[Destination]) -> dict[str, int]:
+    if len(route) == 1:
+        return {route[0].subset: 1}
+    return {destination.subset: destination.weight or 0 for destination in route}
+
+
+def _hash_policy(sticky: Sticky) -> RouteActionHashPolicy:
+    if sticky.header is not None:
+        return RouteActionHashPolicy(header=RouteActionHashPolicyHeader(header_name=sticky.header))
+    cookie = RouteActionHashPolicyCookie(name=sticky.cookie or "", ttl=sticky.ttl, path="/")
+    return RouteActionHashPolicy(cookie=cookie)

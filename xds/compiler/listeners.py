@@ -1,0 +1,120 @@
+"""Listeners: where a proxy takes requests, and how it treats them before a route is looked up."""
+
+from datetime import timedelta
+
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
+    Http2ProtocolOptions,
+    HttpProtocolOptions,
+    SocketAddress,
+    TrafficDirection,
+)
+from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
+from envoy_data_plane.envoy.config.route.v3 import (
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerPathWithEscapedSlashesAction,
+    HttpConnectionManagerUpgradeConfig,
+    HttpFilter,
+    Rds,
+)
+
+from xds.compiler.access_log import json_access_log
+from xds.compiler.config_source import ADS
+from xds.compiler.names import INBOUND
+from xds.wire import any_of, encode
+
+_BUFFER_LIMIT = 32 * 1024
+
+
+def edge_listener(
+    name: str, address: str, port: int, route_config_name: str, access_log: str | None
+) -> bytes:
+    """Encode the listener of an edge proxy: hardened as Envoy's "Configuring Envoy as an edge proxy" says.
+
+    Two of its points are left out on purpose: ``request_timeout`` would cut off long uploads and client
+    streams (headers and idle streams are timed all the same), and header names with underscores pass, since
+    rules may match on them.
+    """
+    manager = _connection_manager(
+        "edge",
+        access_log,
+        rds=Rds(config_source=ADS, route_config_name=route_config_name),
+        use_remote_address=True,
+        path_with_escaped_slashes_action=(
+            HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT
+        ),
+        common_http_protocol_options=HttpProtocolOptions(idle_timeout=timedelta(hours=1)),
+        http2_protocol_options=Http2ProtocolOptions(
+            max_concurrent_streams=100,
+            initial_stream_window_size=64 * 1024,
+            initial_connection_window_size=1024 * 1024,
+        ),
+        stream_idle_timeout=timedelta(minutes=5),
+        request_headers_timeout=timedelta(seconds=10),
+    )
+    return _listener(name, address, port, manager, TrafficDirection.INBOUND)
+
+
+def outbound_listener(
+    name: str, address: str, port: int, route_config_name: str, access_log: str | None
+) -> bytes:
+    """Encode the listener of a sidecar that its application calls other services by."""
+    manager = _connection_manager(
+        "outbound", access_log, rds=Rds(config_source=ADS, route_config_name=route_config_name)
+    )
+    return _listener(name, address, port, manager, TrafficDirection.OUTBOUND)
+
+
+def inbound_listener(name: str, address: str, port: int, access_log: str | None) -> bytes:
+    """Encode the listener of a sidecar that calls to its application come in by, whatever the host.
+
+    They go to the cluster ``inbound`` (``clusters.inbound_cluster``).
+    """
+    route = Route(
+        name=INBOUND,
+        match=RouteMatch(prefix="/"),
+        route=RouteAction(cluster=INBOUND, timeout=timedelta(0)),
+    )
+    routes = RouteConfiguration(
+        name=INBOUND, virtual_hosts=[VirtualHost(name=INBOUND, domains=["*"], routes=[route])]
+    )
+    manager = _connection_manager(INBOUND, access_log, route_config=routes)
+    return _listener(name, address, port, manager, TrafficDirection.INBOUND)
+
+
+def _connection_manager(stat_prefix: str, access_log: str | None, **fields: object) -> HttpConnectionManager:
+    """Build what all roles have in common: hosts without ports, paths in one spelling, WebSockets."""
+    return HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        http_filters=[HttpFilter(name="envoy.filters.http.router", typed_config=any_of(Router()))],
+        access_log=[json_access_log(access_log)] if access_log else [],
+        generate_request_id=True,
+        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")],
+        normalize_path=True,
+        merge_slashes=True,
+        strip_any_host_port=True,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _listener(
+    name: str, address: str, port: int, manager: HttpConnectionManager, direction: TrafficDirection
+) -> bytes:
+    http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=any_of(manager))
+    return encode(
+        Listener(
+            name=name,
+            address=Address(socket_address=SocketAddress(address=address, port_value=port)),
+            filter_chains=[FilterChain(filters=[http])],
+            per_connection_buffer_limit_bytes=_BUFFER_LIMIT,
+            traffic_direction=direction,
+        )
+    )
