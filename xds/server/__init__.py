@@ -1,6 +1,7 @@
 """The gRPC face of the protocol: bytes in, protocol, bytes out."""
 
+from xds.server.clients import Clients, ClientStatus, TypeStatus
 from xds.server.observer import Client, Observer
 from xds.server.server import BindError, XdsServer
 
-__all__ = ["BindError", "Client", "Observer", "XdsServer"]
+__all__ = ["BindError", "Client", "ClientStatus", "Clients", "Observer", "TypeStatus", "XdsServer"]

@@ -1,0 +1,67 @@
+"""One service, compiled: everything of it that any proxy may see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from xds.cache import Ref, Resource
+from xds.compiler.service import compile_endpoints, compile_routes
+from xds.rules.instance import Instance
+from xds.rules.model import RuleDocument
+from xds.type_urls import CLUSTER, ENDPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledService:
+    """A service's clusters, their endpoints, and its virtual hosts, encoded.
+
+    ``mesh`` is its virtual host on sidecars, ``edge`` the one on the ``gateways`` (None: it has no hosts).
+    ``requires`` are the clusters that either names. ``origin`` is the rule document, or the service's own
+    name if it has none: who to ask when a proxy rejects it.
+    """
+
+    name: str
+    origin: str
+    mesh: bytes
+    edge: bytes | None
+    gateways: frozenset[str]
+    requires: frozenset[Ref]
+    clusters: tuple[Resource, ...]
+    endpoints: tuple[Resource, ...]
+
+    @classmethod
+    def of(cls, name: str, rule: RuleDocument | None, origin: str, instances: Sequence[Instance]) -> Self:
+        """Compile a service from its rule and its instances."""
+        routes = compile_routes(name, rule)
+        clusters = tuple(
+            Resource.of(CLUSTER, cluster, body, revives=Ref(ENDPOINT, cluster), origins=(origin,))
+            for cluster, body in routes.clusters.items()
+        )
+        return cls(
+            name=name,
+            origin=origin,
+            mesh=routes.mesh,
+            edge=routes.edge,
+            gateways=routes.gateways,
+            requires=frozenset(Ref(CLUSTER, cluster) for cluster in routes.requires),
+            clusters=clusters,
+            endpoints=_endpoints(name, rule, origin, instances),
+        )
+
+    def with_instances(self, rule: RuleDocument | None, instances: Sequence[Instance]) -> Self:
+        """Return the same service with other instances; no route depends on those."""
+        return replace(self, endpoints=_endpoints(self.name, rule, self.origin, instances))
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources that are this service's alone; its virtual hosts are part of larger ones."""
+        return self.clusters + self.endpoints
+
+
+def _endpoints(
+    name: str, rule: RuleDocument | None, origin: str, instances: Sequence[Instance]
+) -> tuple[Resource, ...]:
+    return tuple(
+        Resource.of(ENDPOINT, cluster, body, origins=(origin,))
+        for cluster, body in compile_endpoints(name, rule, instances).items()
+    )

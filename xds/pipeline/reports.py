@@ -1,0 +1,76 @@
+"""Tells the people who write rules what became of their documents, in the log."""
+
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from xds.rules.book import BookChange
+from xds.rules.parse import ParsedRule
+from xds.rules.problem import Problem, Severity
+
+_log = structlog.get_logger(__name__)
+
+
+class Reports:
+    """Says each thing once, when it becomes true, not at every look."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, frozenset[Problem]] = {}
+        self._trouble: str | None = None
+
+    def loaded(self, parsed: Mapping[str, ParsedRule], problems: Iterable[Problem]) -> None:
+        """The first documents were applied, all together."""
+        self._say(parsed, problems)
+        _log.info("rules loaded", documents=len(parsed), rejected=len(self._rejected()))
+
+    def applied(self, document: str, parsed: ParsedRule | None, change: BookChange) -> None:
+        """A document was edited, made or deleted (``parsed`` None)."""
+        self._say([document], change.problems)
+        services = sorted(change.services)
+        if parsed is None:
+            _log.info("rule document deleted", document=document, services=services)
+        elif document in self._rejected():
+            _log.error("rule document rejected: the last good version stays in force", document=document)
+        else:
+            _log.info("rule document applied", document=document, services=services)
+
+    def trouble(self, reason: str | None) -> None:
+        """The source cannot be read (``reason``), or can be again."""
+        if reason == self._trouble:
+            return
+        self._trouble = reason
+        if reason:
+            _log.warning("source in trouble: what it last said stays in force", reason=reason)
+        else:
+            _log.info("source is well again")
+
+    def _rejected(self) -> set[str]:
+        return {
+            document
+            for document, problems in self._said.items()
+            if any(problem.severity is Severity.ERROR for problem in problems)
+        }
+
+    def _say(self, documents: Iterable[str], problems: Iterable[Problem]) -> None:
+        now: dict[str, set[Problem]] = {document: set() for document in documents}
+        for problem in problems:
+            now.setdefault(problem.document, set()).add(problem)
+        for document, found in now.items():
+            for problem in sorted(found - self._said.get(document, frozenset())):
+                _tell(problem)
+            self._said[document] = frozenset(found)
+            if not found:
+                del self._said[document]
+
+
+def _tell(problem: Problem) -> None:
+    tell = _log.error if problem.severity is Severity.ERROR else _log.warning
+    tell(
+        "rule problem",
+        document=problem.document,
+        line=problem.line,
+        column=problem.column,
+        field=problem.path,
+        problem=problem.message,
+        hint=problem.hint,
+    )
