@@ -1,0 +1,1 @@
+"""What tests are run with: real Envoys, upstream services, free ports, raw HTTP."""
