@@ -1,0 +1,358 @@
+"""The delta variant, line by line of the xDS checklist (``docs/conformance.md``)."""
+
+import pytest
+
+from tests.unit.protocol.clients import DeltaClient, cluster, endpoints, listener, route
+from xds.cache import Ref, View
+from xds.protocol import Acked, Rejected
+from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+
+@pytest.fixture
+def view() -> View:
+    view = View()
+    view.apply([cluster("a"), cluster("b"), endpoints("a"), endpoints("b"), listener("l"), route("r", "a")])
+    return view
+
+
+@pytest.fixture
+def client(view: View) -> DeltaClient:
+    return DeltaClient(view)
+
+
+def test_03_a_nonce_left_over_from_another_stream_is_tolerated_at_first(client: DeltaClient) -> None:
+    assert client.ask(CLUSTER, nonce="77") is None
+    assert client.take()[0].names == {"a", "b"}
+
+
+def test_05_a_nack_is_an_error_detail_and_keeps_what_the_client_held(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    client.settle()
+    view.apply([cluster("a", "bad")])
+    [response] = client.take()
+    event = client.nack(response, "no such thing")
+    assert isinstance(event, Rejected)
+    assert event.message == "no such thing"
+    assert set(event.resources) == {"a"}
+
+
+def test_06_an_ack_causes_no_answer(client: DeltaClient) -> None:
+    client.ask(CLUSTER)
+    [response] = client.take()
+    assert isinstance(client.ack(response), Acked)
+    assert client.take() == []
+
+
+def test_06_a_nack_causes_no_answer_until_something_changes(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    [response] = client.take()
+    client.nack(response)
+    assert client.take() == []
+    view.apply([cluster("b", "2")])
+    [response] = client.take()
+    assert response.names == {"b"}
+
+
+def test_08_a_name_that_does_not_exist_yet_is_pushed_once_created(client: DeltaClient, view: View) -> None:
+    client.ask(ENDPOINT, "later")
+    client.settle()
+    view.apply([endpoints("later")])
+    [response] = client.settle()
+    assert response.names == {"later"}
+
+
+def test_09_an_ack_of_one_type_says_nothing_of_another(client: DeltaClient) -> None:
+    client.ask(CLUSTER)
+    [response] = client.take()
+    client.ask(LISTENER, nonce=response.nonce)
+    assert client.ack(response) is not None, "the cluster response still waits for its own ACK"
+
+
+@pytest.mark.parametrize("names", [(), ("*",)])
+def test_10_an_empty_first_request_or_an_explicit_star_is_everything(
+    client: DeltaClient, view: View, names: tuple[str, ...]
+) -> None:
+    client.ask(CLUSTER, *names)
+    assert client.settle()[0].names == {"a", "b"}
+    view.apply([cluster("c")])
+    assert client.settle()[0].names == {"c"}
+
+
+def test_10_an_empty_first_request_for_endpoints_is_nothing(client: DeltaClient) -> None:
+    client.ask(ENDPOINT)
+    assert client.take() == []
+
+
+def test_11_after_a_name_an_empty_list_is_no_wildcard(client: DeltaClient) -> None:
+    client.ask(CLUSTER, "a")
+    client.settle()
+    client.ask(CLUSTER, drop=("a",))
+    client.ask(CLUSTER)
+    assert client.take() == []
+
+
+def test_12_dropping_the_star_keeps_what_was_named(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER, "*", "a")
+    client.settle()
+    client.ask(CLUSTER, drop=("*",))
+    view.apply([cluster("a", "2"), cluster("b", "2")])
+    [response] = client.settle()
+    assert response.names == {"a"}
+
+
+def test_12_a_legacy_wildcard_lasts_while_names_are_added(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    client.settle()
+    client.ask(CLUSTER, "a")
+    client.settle()
+    view.apply([cluster("b", "2")])
+    assert client.settle()[0].names == {"b"}
+
+
+def test_20_only_what_changed_goes_out_with_a_version_of_its_own(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    [first] = client.settle()
+    changed = cluster("b", "2")
+    view.apply([changed])
+    [second] = client.settle()
+    assert second.versions == (("b", changed.version),)
+    assert second.version != first.version
+
+
+def test_20_a_change_and_its_undoing_between_two_pushes_sends_nothing(
+    client: DeltaClient, view: View
+) -> None:
+    client.ask(CLUSTER)
+    client.settle()
+    view.apply([cluster("b", "2")])
+    view.apply([cluster("b")])
+    assert client.take() == []
+
+
+def test_21_subscriptions_count_even_on_a_stale_nonce(client: DeltaClient) -> None:
+    client.ask(ENDPOINT, "a")
+    client.settle()
+    client.ask(ENDPOINT, "b", nonce="no such nonce")
+    assert client.take()[0].names == {"b"}
+
+
+def test_22_a_name_subscribed_again_is_sent_again(client: DeltaClient) -> None:
+    client.ask(ENDPOINT, "a")
+    client.settle()
+    client.ask(ENDPOINT, "a")
+    assert client.settle()[0].names == {"a"}
+    client.ask(ENDPOINT, drop=("a",))
+    assert client.take() == []
+    client.ask(ENDPOINT, "a")
+    assert client.take()[0].names == {"a"}
+
+
+def test_23_a_subscribed_name_that_does_not_exist_is_removed_at_once(client: DeltaClient) -> None:
+    client.ask(ENDPOINT, "nowhere")
+    [response] = client.settle()
+    assert response.removed == ("nowhere",)
+    client.ask(ENDPOINT, "nowhere")
+    assert client.take()[0].removed == ("nowhere",), "and again, when it is subscribed again"
+
+
+def test_24_a_deleted_resource_is_removed(client: DeltaClient, view: View) -> None:
+    client.ask(LISTENER)
+    client.settle()
+    view.apply(drop=[Ref(LISTENER, "l")])
+    [response] = client.settle()
+    assert response.removed == ("l",)
+    assert client.take() == []
+
+
+def test_25_unsubscribing_needs_no_reply_and_what_never_was_is_ignored(
+    client: DeltaClient, view: View
+) -> None:
+    client.ask(ENDPOINT, "a")
+    client.settle()
+    client.ask(ENDPOINT, drop=("a", "never"))
+    view.apply([endpoints("a", "2")])
+    assert client.take() == []
+
+
+def test_26_under_the_wildcard_an_unsubscribed_name_is_told_about(client: DeltaClient) -> None:
+    client.ask(CLUSTER, "*", "a", "nowhere")
+    client.settle()
+    client.ask(CLUSTER, drop=("a", "nowhere"))
+    [response] = client.settle()
+    assert response.names == {"a"}
+    assert response.removed == ("nowhere",)
+
+
+def test_27_what_the_client_brings_along_is_not_sent_again(client: DeltaClient, view: View) -> None:
+    have = {"a": cluster("a").version, "b": "old", "gone": "1"}
+    client.ask(CLUSTER, have=have)
+    first, second = client.settle()
+    assert first.names == {"b"}
+    assert second.removed == ("gone",)
+
+
+def test_28_subscribing_may_ride_on_an_ack(client: DeltaClient) -> None:
+    client.ask(ENDPOINT, "a")
+    [response] = client.take()
+    assert isinstance(client.ask(ENDPOINT, "b", drop=("a",), nonce=response.nonce), Acked)
+    assert client.take()[0].names == {"b"}
+
+
+def test_30_clusters_then_endpoints_then_listeners_then_routes(client: DeltaClient) -> None:
+    client.ask(ROUTE, "r")
+    client.ask(LISTENER)
+    client.ask(ENDPOINT, "a", "b")
+    client.ask(CLUSTER)
+    assert [response.type_url for response in client.settle()] == [CLUSTER, ENDPOINT, LISTENER, ROUTE]
+
+
+def test_31_a_repointed_route_waits_for_its_cluster_and_the_old_one_leaves_last(
+    view: View,
+) -> None:
+    client = DeltaClient(view, drain=5)
+    client.ask(CLUSTER)
+    client.ask(ENDPOINT, "a", "b")
+    client.ask(ROUTE, "r")
+    client.settle()
+    view.apply([cluster("new"), endpoints("new"), route("r", "new")], [Ref(CLUSTER, "a"), Ref(ENDPOINT, "a")])
+
+    [clusters] = client.take()
+    assert clusters.names == {"new"}
+    assert clusters.removed == ()
+    client.ask(ENDPOINT, "new")
+    assert [response.type_url for response in client.take()] == [ENDPOINT]
+    client.ack(clusters)
+    [routes] = client.take()
+    assert routes.names == {"r"}
+    assert client.stream.deadline is None, "the drain delay begins when the client has the new route"
+
+    client.ack(routes)
+    assert client.take() == []
+    assert client.stream.deadline == 5.0
+    client.now = 4.9
+    assert client.take() == []
+    client.now = 5.0
+    [removal] = client.take()
+    assert (removal.type_url, removal.removed) == (CLUSTER, ("a",))
+    client.ask(ENDPOINT, drop=("a",))
+    client.ack(removal)
+    assert client.take() == []
+
+
+def test_31_a_cluster_named_by_a_rejected_route_stays_out_and_the_old_one_in(view: View) -> None:
+    client = DeltaClient(view)
+    client.ask(CLUSTER)
+    client.ask(ROUTE, "r")
+    client.settle()
+    view.apply([route("r", "b")], [Ref(CLUSTER, "a")])
+    [response] = client.take()
+    client.nack(response)
+    assert client.take() == [], "the client still routes to a"
+    view.apply([route("r", "b", content="mended")])
+    routes, removal = client.settle()
+    assert routes.names == {"r"}
+    assert removal.removed == ("a",)
+
+
+def test_31_a_route_waits_for_a_rejected_cluster_and_others_do_not(view: View) -> None:
+    client = DeltaClient(view)
+    client.ask(CLUSTER)
+    client.ask(ROUTE, "r", "s")
+    client.settle()
+    view.apply([cluster("bad"), route("r", "bad")])
+    [response] = client.take()
+    client.nack(response)
+    view.apply([route("s", "b")])
+    assert [response.names for response in client.settle()] == [{"s"}]
+    view.apply([cluster("bad", "mended")])
+    assert [response.names for response in client.settle()] == [{"bad"}, {"r"}]
+
+
+def test_31_a_cluster_that_comes_back_within_the_drain_delay_never_leaves(view: View) -> None:
+    client = DeltaClient(view, drain=5)
+    client.ask(CLUSTER)
+    client.settle()
+    view.apply(drop=[Ref(CLUSTER, "b")])
+    assert client.take() == []
+    client.now = 3.0
+    view.apply([cluster("b")])
+    assert client.take() == []
+    assert client.stream.deadline is None
+    view.apply(drop=[Ref(CLUSTER, "b")])
+    assert client.take() == []
+    assert client.stream.deadline == 8.0, "a later removal drains anew"
+
+
+def test_32_a_changed_cluster_has_its_endpoints_sent_again(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    client.ask(ENDPOINT, "a", "b")
+    client.settle()
+    view.apply([cluster("a", "2")])
+    clusters, assignments = client.take()
+    assert (clusters.type_url, clusters.names) == (CLUSTER, {"a"})
+    assert (assignments.type_url, assignments.names) == (ENDPOINT, {"a"})
+
+
+def test_32_so_it_is_on_a_reconnect_when_the_client_already_has_those_endpoints(view: View) -> None:
+    client = DeltaClient(view)
+    client.ask(CLUSTER, have={"a": "old", "b": cluster("b").version})
+    client.settle()
+    client.ask(ENDPOINT, "a", "b", have={"a": endpoints("a").version, "b": endpoints("b").version})
+    [response] = client.settle()
+    assert response.names == {"a"}
+
+
+def test_33_an_unchanged_route_is_not_sent_again(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    client.ask(ENDPOINT, "a", "b")
+    client.ask(ROUTE, "r")
+    client.settle()
+    view.apply([cluster("a", "2"), endpoints("a", "2"), route("r", "a")])
+    assert {response.type_url for response in client.settle()} == {CLUSTER, ENDPOINT}
+
+
+def test_a_slow_client_is_sent_the_last_state_once(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER)
+    client.settle()
+    for content in map(str, range(2, 50)):
+        view.apply([cluster("a", content)])
+    [response] = client.take()
+    assert response.bodies == {"a": b"a 49"}
+
+
+def test_a_client_that_reads_but_never_answers_is_sent_no_more_than_a_window(
+    client: DeltaClient, view: View
+) -> None:
+    client.ask(CLUSTER)
+    responses = client.take()
+    for content in map(str, range(2, 100)):
+        view.apply([cluster("a", content)])
+        responses += client.take()
+    assert len(responses) == 32
+    client.ack(responses[-1])
+    [last] = client.take()
+    assert last.bodies == {"a": b"a 99"}
+
+
+def test_a_large_load_comes_in_parts_below_the_message_limit_of_clients() -> None:
+    view = View()
+    view.apply([cluster(f"c{number}", "x" * 100_000) for number in range(50)])
+    client = DeltaClient(view)
+    client.ask(CLUSTER)
+    responses = client.settle()
+    assert len(responses) > 1
+    assert all(sum(map(len, response.bodies.values())) < 2 << 20 for response in responses)
+    assert set().union(*(response.names for response in responses)) == set(view.resources(CLUSTER))
+
+
+def test_endpoints_stay_while_their_cluster_does(view: View) -> None:
+    client = DeltaClient(view, drain=5)
+    client.ask(CLUSTER)
+    client.ask(ENDPOINT, "a", "b")
+    client.settle()
+    view.apply(drop=[Ref(CLUSTER, "b"), Ref(ENDPOINT, "b")])
+    assert client.settle() == []
+    client.now = 5.0
+    clusters, assignments = client.settle()
+    assert (clusters.type_url, clusters.removed) == (CLUSTER, ("b",))
+    assert (assignments.type_url, assignments.removed) == (ENDPOINT, ("b",))

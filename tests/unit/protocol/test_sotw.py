@@ -1,0 +1,210 @@
+"""The state-of-the-world variant, line by line of the xDS checklist (``docs/conformance.md``)."""
+
+import pytest
+
+from tests.unit.protocol.clients import SotwClient, cluster, endpoints, listener, route
+from xds.cache import Ref, View
+from xds.protocol import Acked, Rejected
+from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+
+@pytest.fixture
+def view() -> View:
+    view = View()
+    view.apply([cluster("a"), cluster("b"), endpoints("a"), endpoints("b"), listener("l"), route("r", "a")])
+    return view
+
+
+@pytest.fixture
+def client(view: View) -> SotwClient:
+    return SotwClient(view)
+
+
+def test_04_the_version_is_the_contents_and_survives_streams(client: SotwClient, view: View) -> None:
+    client.ask(CLUSTER)
+    [first] = client.settle()
+    view.apply([cluster("a", "2")])
+    [second] = client.settle()
+    view.apply([cluster("a")])
+    [third] = client.settle()
+    assert first.version != second.version
+    assert first.version == third.version
+    other = SotwClient(view)
+    other.ask(CLUSTER)
+    assert other.take()[0].version == first.version
+
+
+def test_05_a_nack_is_an_error_detail_whatever_the_version(client: SotwClient) -> None:
+    client.ask(CLUSTER)
+    [response] = client.take()
+    event = client.ask(CLUSTER, version=response.version, nonce=response.nonce, error="no")
+    assert isinstance(event, Rejected)
+
+
+def test_06_an_ack_or_a_nack_causes_no_answer(client: SotwClient) -> None:
+    client.ask(CLUSTER)
+    client.ask(LISTENER)
+    clusters, listeners = client.take()
+    assert isinstance(client.ack(clusters), Acked)
+    assert isinstance(client.nack(listeners), Rejected)
+    assert client.take() == []
+
+
+def test_08_a_name_that_does_not_exist_yet_is_pushed_once_created(client: SotwClient, view: View) -> None:
+    client.ask(ROUTE, "later")
+    assert client.take() == []
+    view.apply([route("later")])
+    assert client.take()[0].names == {"later"}
+
+
+@pytest.mark.parametrize("names", [(), ("*",)])
+def test_10_an_empty_first_request_or_an_explicit_star_is_everything(
+    client: SotwClient, names: tuple[str, ...]
+) -> None:
+    client.ask(CLUSTER, *names)
+    assert client.take()[0].names == {"a", "b"}
+
+
+def test_11_after_a_name_an_empty_list_is_no_wildcard(client: SotwClient, view: View) -> None:
+    client.ask(CLUSTER, "a")
+    client.settle()
+    client.ask(CLUSTER)
+    view.apply([cluster("a", "2"), cluster("c")])
+    assert client.take() == []
+
+
+def test_12_star_and_a_name_and_then_the_name_alone(client: SotwClient, view: View) -> None:
+    client.ask(CLUSTER, "*", "a")
+    assert client.settle()[0].names == {"a", "b"}
+    client.ask(CLUSTER, "a")
+    view.apply([cluster("a", "2"), cluster("b", "2")])
+    assert client.settle()[0].names == {"a"}
+
+
+def test_13_a_stale_nonce_is_not_answered(client: SotwClient, view: View) -> None:
+    client.ask(ENDPOINT, "a")
+    [old] = client.take()
+    view.apply([endpoints("a", "2")])
+    client.take()
+    client.ask(ENDPOINT, "a", "b", nonce=old.nonce)
+    assert client.take() == []
+
+
+def test_14_omission_unsubscribes(client: SotwClient, view: View) -> None:
+    client.ask(ENDPOINT, "a", "b")
+    client.settle()
+    client.ask(ENDPOINT, "b")
+    view.apply([endpoints("a", "2"), endpoints("b", "2")])
+    assert client.take()[0].names == {"b"}
+
+
+def test_15_a_newly_added_name_is_sent_even_if_unchanged(client: SotwClient) -> None:
+    client.ask(ENDPOINT, "a")
+    client.settle()
+    client.ask(ENDPOINT, "a", "b")
+    assert client.settle()[0].names == {"b"}
+    client.ask(ENDPOINT, "a")
+    assert client.settle() == []
+    client.ask(ENDPOINT, "a", "b")
+    assert client.settle()[0].names == {"b"}, "also after an unsubscription"
+
+
+def test_16_clusters_and_listeners_carry_everything_and_absence_deletes(
+    client: SotwClient, view: View
+) -> None:
+    client.ask(CLUSTER)
+    client.ask(LISTENER)
+    client.settle()
+    view.apply([cluster("c")])
+    assert client.settle()[0].names == {"a", "b", "c"}
+    view.apply(drop=[Ref(CLUSTER, "a"), Ref(LISTENER, "l")])
+    clusters, listeners = client.settle()
+    assert clusters.names == {"b", "c"}
+    assert listeners.names == set()
+
+
+def test_16_a_named_cluster_that_does_not_exist_is_absent_from_an_answer(client: SotwClient) -> None:
+    client.ask(CLUSTER, "a", "nowhere")
+    assert client.settle()[0].names == {"a"}
+    client.ask(CLUSTER, "a", "elsewhere")
+    assert client.settle()[0].names == {"a"}
+
+
+def test_17_routes_and_endpoints_are_partial(client: SotwClient, view: View) -> None:
+    client.ask(ENDPOINT, "a", "b")
+    client.settle()
+    view.apply([endpoints("b", "2")])
+    assert client.settle()[0].names == {"b"}
+    view.apply(drop=[Ref(ENDPOINT, "b")])
+    assert client.settle() == []
+
+
+def test_18_a_reconnect_with_the_current_version_is_not_sent_again(view: View) -> None:
+    first = SotwClient(view)
+    first.ask(CLUSTER)
+    [response] = first.settle()
+    again = SotwClient(view)
+    again.ask(CLUSTER, version=response.version)
+    assert again.take() == []
+    view.apply([cluster("a", "2")])
+    assert again.settle()[0].names == {"a", "b"}
+
+
+def test_18_but_by_name_it_is_since_the_names_may_be_others(view: View) -> None:
+    first = SotwClient(view)
+    first.ask(ENDPOINT, "a")
+    [response] = first.settle()
+    again = SotwClient(view)
+    again.ask(ENDPOINT, "b", version=response.version)
+    assert again.take()[0].names == {"b"}
+
+
+def test_18_nor_is_a_version_current_that_still_held_a_leaving_cluster(view: View) -> None:
+    first = SotwClient(view, drain=5)
+    first.ask(CLUSTER)
+    first.settle()
+    view.apply([cluster("b", "2")], [Ref(CLUSTER, "a")])
+    [response] = first.settle()
+    assert response.names == {"a", "b"}, "a drains"
+    again = SotwClient(view)
+    again.ask(CLUSTER, version=response.version)
+    assert again.take()[0].names == {"b"}
+
+
+def test_31_a_repointed_route_waits_for_its_cluster_and_the_old_one_leaves_last(view: View) -> None:
+    client = SotwClient(view)
+    client.ask(CLUSTER)
+    client.ask(ROUTE, "r")
+    client.settle()
+    view.apply([cluster("new"), route("r", "new")], [Ref(CLUSTER, "a")])
+    [clusters] = client.take()
+    assert clusters.names == {"a", "b", "new"}
+    client.ack(clusters)
+    [routes] = client.take()
+    assert routes.type_url == ROUTE
+    client.ack(routes)
+    [removal] = client.take()
+    assert removal.names == {"b", "new"}
+
+
+def test_32_a_changed_cluster_has_its_endpoints_sent_again_and_no_others(
+    client: SotwClient, view: View
+) -> None:
+    client.ask(CLUSTER)
+    client.ask(ENDPOINT, "a", "b")
+    client.settle()
+    view.apply([cluster("a", "2")])
+    clusters, assignments = client.take()
+    assert clusters.names == {"a", "b"}
+    assert assignments.names == {"a"}
+
+
+def test_a_rejected_cluster_is_not_sent_again_beside_others(client: SotwClient, view: View) -> None:
+    client.ask(CLUSTER)
+    client.settle()
+    view.apply([cluster("a", "bad"), cluster("fresh and bad")])
+    [response] = client.take()
+    client.nack(response)
+    view.apply([cluster("c")])
+    [response] = client.settle()
+    assert response.bodies == {"a": b"a 1", "b": b"b 1", "c": b"c 1"}
