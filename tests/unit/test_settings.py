@@ -1,0 +1,159 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from xds.settings import Settings
+from xds.settings_sources import InvalidSettingsError, flag, load
+
+SHIPPED = Path(__file__).parents[2] / "config" / "grayplane.yaml"
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("GRAYPLANE_"):
+            monkeypatch.delenv(name)
+
+
+def settings_file(directory: Path, text: str) -> Path:
+    file = directory / "grayplane.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def errors_of(directory: Path, text: str) -> list[str]:
+    file = settings_file(directory, text)
+    with pytest.raises(InvalidSettingsError) as caught:
+        load(file)
+    return [line.replace(f"{file}:", "") for line in caught.value.errors]
+
+
+def test_the_shipped_file_holds_the_defaults() -> None:
+    assert load(SHIPPED) == Settings()
+
+
+def test_flags_beat_the_environment_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = settings_file(tmp_path, "xds: {address: 0.0.0.0, port: 1}\nedge: {port: 2}\nlog: {level: debug}\n")
+    monkeypatch.setenv("GRAYPLANE_XDS__PORT", "11")
+    monkeypatch.setenv("GRAYPLANE_EDGE__PORT", "12")
+    settings = load(file, [flag("edge.port", "22", "--set")])
+
+    assert (settings.xds.address, settings.xds.port) == ("0.0.0.0", 11)
+    assert settings.edge.port == 22
+    assert settings.log.level == "debug"
+
+
+def test_the_environment_can_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYPLANE_CONFIG", str(settings_file(tmp_path, "drain: {seconds: 1.5}")))
+    assert load().drain.seconds == 1.5
+
+
+def test_settings_made_in_code_do_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYPLANE_XDS__PORT", "1")
+    assert Settings().xds.port == 18000
+
+
+def test_groups_inherit_what_they_leave_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYPLANE_GROUPS", json.dumps({"internal": {"edge": {"port": 10001}}}))
+    monkeypatch.setenv("GRAYPLANE_EDGE__ADDRESS", "0.0.0.0")
+    settings = load()
+
+    assert (settings.edge_of("internal").address, settings.edge_of("internal").port) == ("0.0.0.0", 10001)
+    assert settings.edge_of("any other") == settings.edge
+    assert settings.sidecar_of("internal") == settings.sidecar
+
+
+def test_a_section_with_everything_commented_out_sets_nothing(tmp_path: Path) -> None:
+    assert load(settings_file(tmp_path, "edge:\n#  port: 1\n")) == Settings()
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    assert load(settings_file(tmp_path, "# nothing yet\n")) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("xds: {prot: 1}", "1:7: unknown setting xds.prot (did you mean xds.port?)"),
+        ("zzz:\n  port: 1", "2:3: unknown setting zzz (known here: source, files, nacos,"),
+        (
+            "groups: {b: {edge: {prot: 1}}}",
+            "1:21: unknown setting groups.b.edge.prot (did you mean groups.<group>.edge.port?)",
+        ),
+        ("xds:\n  port: 70000", "2:3: xds.port: should be less than or equal to 65535"),
+        ("edge: 5", "1:1: edge is a section: it holds address, port, access_log"),
+        ("edge: {address: localhost}", "1:8: edge.address: 'localhost' is not an IP address"),
+        ("nacos: {server: nacos}", "1:9: nacos.server: 'nacos' is not host:port, such as 127.0.0.1:8848"),
+        ("nacos: {server: 'http://nacos:8848'}", "1:9: nacos.server: 'http://nacos:8848' is not host:port"),
+        ("nacos: {username: u}", "1:9: nacos: username and password go together"),
+        ("source: nacos", "source is nacos, so nacos.server must say where it is"),
+        ("sidecar: {inbound_port: 15001}", "sidecar would have outbound_port and inbound_port both 15001"),
+        ("groups: {b: {sidecar: {outbound_port: 15006}}}", "groups.b.sidecar would have outbound_port"),
+        ("source: files\nsource: files", "2:1: source is set twice, first at "),
+        ("- source", "1:1: settings are a mapping"),
+        ("xds: [", "1:7: not YAML: "),
+        ("? [a]\n: b", "1:3: a setting's name is a plain word"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_place(tmp_path: Path, text: str, error: str) -> None:
+    [line] = errors_of(tmp_path, text)
+    assert line.startswith(error)
+
+
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
+    assert len(errors_of(tmp_path, "source: file\nxds: {port: x}\ndrian: {}\n")) == 3
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettingsError, match=r"none\.yaml: cannot be read: No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"source: \xe9")
+    with pytest.raises(InvalidSettingsError, match="not UTF-8 at byte 8"):
+        load(tmp_path / "latin.yaml")
+
+
+def test_an_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYPLANE_NACOS_SERVER", "a:1")
+    with pytest.raises(InvalidSettingsError) as caught:
+        load()
+    assert caught.value.errors == (
+        "environment: unknown variable GRAYPLANE_NACOS_SERVER (did you mean GRAYPLANE_NACOS__SERVER?)",
+    )
+
+
+def test_a_wrong_variable_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYPLANE_EDGE__PORT", "ten thousand")
+    with pytest.raises(InvalidSettingsError, match=r"^environment GRAYPLANE_EDGE__PORT: edge\.port: "):
+        load()
+
+
+def test_groups_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYPLANE_GROUPS", "edge-b")
+    with pytest.raises(InvalidSettingsError, match="GRAYPLANE_GROUPS is JSON"):
+        load()
+
+
+def test_a_wrong_flag_is_told_by_its_name() -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        load(flags=[flag("edge.adress", "::1", "--set edge.adress")])
+    assert caught.value.errors == (
+        "--set edge.adress: unknown setting edge.adress (did you mean edge.address?)",
+    )
+
+
+def test_secrets_are_never_printed(tmp_path: Path) -> None:
+    credentials = "nacos: {server: 'a:1', username: u, password: hunter2}\n"
+    settings = load(settings_file(tmp_path, credentials))
+    assert settings.nacos.password is not None
+    assert settings.nacos.password.get_secret_value() == "hunter2"
+
+    printed = repr(settings) + str(settings) + settings.model_dump_json()
+    refusals = errors_of(tmp_path, credentials + "source: naco\n")
+    refusals += errors_of(tmp_path, "nacos: {password: hunter2}")
+    refusals += errors_of(tmp_path, "nacos: {username: u, password: [hunter2]}")
+    assert "hunter2" not in printed + "".join(refusals)
