@@ -1,0 +1,74 @@
+"""What a source reported, and waiting for it to report something."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from xds.rules.instance import Instance
+from xds.sources.base import DocumentChanged, Event, InstancesChanged, Source, Synced, Trouble
+
+PATIENCE = 60.0
+"""Seconds until a test gives up waiting; nothing is asserted about how long a thing took."""
+
+
+class Recorder:
+    """Runs a source and keeps what it reports."""
+
+    def __init__(self, source: Source) -> None:
+        self.events: list[Event] = []
+        self.documents: dict[str, bytes] = {}
+        self.instances: dict[str, tuple[Instance, ...]] = {}
+        self.trouble: str | None = None
+        self.synced = False
+        self._news = asyncio.Event()
+        self.running = asyncio.ensure_future(source.run(self._take))
+
+    def _take(self, event: Event) -> None:
+        self.events.append(event)
+        match event:
+            case DocumentChanged(document, None):
+                self.documents.pop(document, None)
+            case DocumentChanged(document, bytes(content)):
+                self.documents[document] = content
+            case InstancesChanged(service, None):
+                self.instances.pop(service, None)
+            case InstancesChanged(service, tuple(instances)):
+                self.instances[service] = instances
+            case Trouble(reason):
+                self.trouble = reason
+            case Synced():
+                self.synced = True
+        self._news.set()
+
+    async def until(self, holds: Callable[["Recorder"], object]) -> None:
+        """Wait until something holds of what was reported."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not holds(self):
+            self._news.clear()
+            news = asyncio.ensure_future(self._news.wait())
+            left = deadline - asyncio.get_running_loop().time()
+            await asyncio.wait({news, self.running}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            if self.running.done():
+                raise AssertionError("the source ended by itself") from self.running.exception()
+            assert left > 0, f"did not come about; trouble: {self.trouble}; last events: {self.events[-10:]}"
+
+    def history(self, document: str) -> list[bytes | None]:
+        """Every content reported of a document."""
+        return [e.content for e in self.events if isinstance(e, DocumentChanged) and e.document == document]
+
+    def endpoints(self, service: str) -> list[str]:
+        """The instances of a service that may take traffic."""
+        return sorted(f"{i.address}:{i.port}" for i in self.instances.get(service, ()) if i.serving)
+
+
+@asynccontextmanager
+async def recording(source: Source) -> AsyncIterator[Recorder]:
+    """Run a source for the length of a block."""
+    recorder = Recorder(source)
+    try:
+        yield recorder
+    finally:
+        recorder.running.cancel()
+        with suppress(asyncio.CancelledError):
+            await recorder.running

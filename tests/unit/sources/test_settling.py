@@ -1,0 +1,116 @@
+"""When what is seen of a file is its content: with a clock of the test's own."""
+
+import pytest
+
+from xds.sources.absence import Absence
+from xds.sources.files.settling import (
+    BLANK,
+    CLOSED,
+    MISSING,
+    OPEN,
+    UNKNOWN,
+    Content,
+    Seen,
+    Settling,
+    Unreadable,
+)
+
+SAVED = Content(b"a: 1", open_for_writing=False)
+
+
+def look(settling: Settling, seen: Seen, now: float, *, absence: bool = True) -> list[Seen]:
+    files = {} if seen is None else {"f.yaml": seen}
+    return list(settling.look(files, now, absence=absence).values())
+
+
+def known(content: Content = SAVED) -> Settling:
+    settling = Settling()
+    look(settling, content, 0)
+    assert look(settling, content, OPEN) == [content]
+    return settling
+
+
+@pytest.mark.parametrize(
+    ("seen", "patience"),
+    [
+        (Content(b"b: 2", open_for_writing=False), CLOSED),
+        (Content(b"b: 2", open_for_writing=None), UNKNOWN),
+        (Content(b"b: 2", open_for_writing=True), OPEN),
+        (Content(b" \n", open_for_writing=False), BLANK),
+        (Content(b"", open_for_writing=True), OPEN),
+        (Unreadable("permission denied"), MISSING),
+        (None, MISSING),
+    ],
+)
+def test_a_change_is_believed_when_it_stays(seen: Seen, patience: float) -> None:
+    settling = known()
+    assert look(settling, seen, 100) == []
+    assert look(settling, seen, 100 + patience * 0.9) == []
+    assert settling.settles_in(100 + patience * 0.9) == pytest.approx(patience * 0.1)
+    assert look(settling, seen, 100 + patience) == [seen]
+    assert settling.settles_in(200) is None
+    assert look(settling, seen, 300) == []
+
+
+def test_content_that_keeps_changing_is_not_believed() -> None:
+    settling = known()
+    for step in range(100):
+        growing = Content(b"b" * (step + 1), open_for_writing=False)
+        assert look(settling, growing, 100 + step * CLOSED * 0.9) == []
+
+
+def test_half_a_save_that_is_completed_is_never_seen() -> None:
+    settling = known()
+    whole = Content(b"a: 1\nb: 2", open_for_writing=False)
+    assert look(settling, Content(b"", open_for_writing=True), 100) == []
+    assert look(settling, Content(b"a: 1\n", open_for_writing=True), 100.5) == []
+    assert look(settling, whole, 101) == []
+    assert look(settling, whole, 101 + CLOSED) == [whole]
+
+
+def test_a_file_away_for_a_moment_was_not_deleted() -> None:
+    settling = known()
+    assert look(settling, None, 100) == []
+    assert look(settling, SAVED, 100.3) == []
+    assert look(settling, None, 100.4) == []
+    assert look(settling, None, 100.6) == []
+
+
+def test_absence_that_may_not_be_believed_waits() -> None:
+    settling = known()
+    assert look(settling, None, 100, absence=False) == []
+    assert look(settling, None, 200, absence=False) == []
+    assert look(settling, None, 300) == []
+    assert look(settling, None, 300 + MISSING) == [None]
+
+
+def test_back_from_unreadable_to_the_same_content_is_news() -> None:
+    settling = known()
+    broken = Unreadable("permission denied")
+    look(settling, broken, 100)
+    assert look(settling, broken, 101) == [broken]
+    look(settling, SAVED, 102)
+    assert look(settling, SAVED, 103) == [SAVED]
+
+
+def test_a_place_that_was_never_lost_is_believed() -> None:
+    absence = Absence(settle=5)
+    absence.seen(empty=True, now=0)
+    assert absence.is_believed(0)
+    assert absence.settles_in(0) is None
+
+
+def test_a_place_that_came_back_is_believed_when_it_held_something_for_a_while() -> None:
+    absence = Absence(settle=5)
+    absence.lost()
+    assert not absence.is_believed(0)
+    absence.seen(empty=True, now=10)
+    assert absence.away
+    assert not absence.is_believed(1000)
+    absence.seen(empty=False, now=1000)
+    assert not absence.away
+    assert not absence.is_believed(1004)
+    assert absence.settles_in(1004) == 1
+    assert absence.is_believed(1005)
+    absence.seen(empty=True, now=1006)
+    assert absence.is_believed(1006)
