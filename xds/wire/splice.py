@@ -20,6 +20,8 @@ def varint(n: int) -> bytes:
     """Encode an integer in groups of seven bits; a negative one as its 64-bit two's complement."""
     if 0 <= n < 0x80:
         return _SINGLE_BYTES[n]
+    if not -1 << 63 <= n < 1 << 64:
+        raise ValueError(f"{n} does not fit into 64 bits")
     if n < 0:
         n += 1 << 64
     out = bytearray()

@@ -1,0 +1,328 @@
+"""Partial decoding of requests, against Google's runtime and against a real Envoy."""
+
+import struct
+from typing import Any
+
+import pytest
+from betterproto2 import Message
+from envoy_data_plane.envoy.config.core.v3 import BuildVersion, Extension
+from envoy_data_plane.envoy.config.core.v3 import Locality as ProtoLocality
+from envoy_data_plane.envoy.config.core.v3 import Node as ProtoNode
+from envoy_data_plane.envoy.service.discovery.v3 import (
+    DeltaDiscoveryRequest,
+    DiscoveryRequest,
+    ResourceLocator,
+)
+from envoy_data_plane.envoy.type.v3 import SemanticVersion
+from envoy_data_plane.google.protobuf import ListValue, NullValue, Struct, Value
+from envoy_data_plane.google.rpc import Status as ProtoStatus
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xds.wire import (
+    DeltaRequest,
+    Locality,
+    Node,
+    SotwRequest,
+    Status,
+    WireError,
+    decode_delta_request,
+    decode_sotw_request,
+    delimited,
+    encode,
+    varint,
+)
+
+from .capture import first_request
+from .messages import ANY, Messages, patient
+from .oracle import oracle_class
+
+DEEP = Messages(durations=ANY.durations, depth=7)
+VALUE_KINDS = ("f1", "f2", "f3", "f4", "f5", "f6")
+
+
+def expected_delta(request: Any) -> DeltaRequest:
+    """What to expect, read from the oracle's message; its field names are `f` and the field's number."""
+    return DeltaRequest(
+        node=expected_node(request.f1) if request.HasField("f1") else None,
+        type_url=request.f2,
+        subscribe=tuple(request.f3),
+        unsubscribe=tuple(request.f4),
+        initial_resource_versions=dict(request.f5),
+        response_nonce=request.f6,
+        error=Status(request.f7.f1, request.f7.f2) if request.HasField("f7") else None,
+    )
+
+
+def expected_sotw(request: Any) -> SotwRequest:
+    return SotwRequest(
+        version_info=request.f1,
+        node=expected_node(request.f2) if request.HasField("f2") else None,
+        resource_names=tuple(request.f3),
+        type_url=request.f4,
+        response_nonce=request.f5,
+        error=Status(request.f6.f1, request.f6.f2) if request.HasField("f6") else None,
+    )
+
+
+def expected_node(node: Any) -> Node:
+    version = node.f8.f1
+    return Node(
+        id=node.f1,
+        cluster=node.f2,
+        metadata=expected_struct(node.f3),
+        locality=Locality(node.f4.f1, node.f4.f2, node.f4.f3) if node.HasField("f4") else None,
+        user_agent_name=node.f6,
+        user_agent_version=f"{version.f1}.{version.f2}.{version.f3}" if node.f8.HasField("f1") else node.f7,
+        client_features=tuple(node.f10),
+    )
+
+
+def expected_struct(value: Any) -> dict[str, object]:
+    return {key: expected_value(each) for key, each in value.f1.items()}
+
+
+def expected_value(value: Any) -> object:
+    match next((kind for kind in VALUE_KINDS if value.HasField(kind)), None):
+        case "f2" | "f3" | "f4" as kind:
+            return getattr(value, kind)
+        case "f5":
+            return expected_struct(value.f5)
+        case "f6":
+            return [expected_value(each) for each in value.f6.f1]
+        case _:
+            return None
+
+
+def same(one: object, other: object) -> bool:
+    """Equality to which NaN is equal to itself, and true is not 1."""
+    return comparable(one) == comparable(other)
+
+
+def comparable(value: object) -> object:
+    if isinstance(value, float):
+        return struct.pack("<d", value)
+    if isinstance(value, dict):
+        return {key: comparable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [comparable(each) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: comparable(getattr(value, name)) for name in value.__dataclass_fields__}
+    return type(value), value
+
+
+DECODERS = [
+    pytest.param(DeltaDiscoveryRequest, decode_delta_request, expected_delta, id="delta"),
+    pytest.param(DiscoveryRequest, decode_sotw_request, expected_sotw, id="sotw"),
+]
+each_decoder = pytest.mark.parametrize(("message_class", "decode", "expected"), DECODERS)
+
+
+@each_decoder
+@settings(patient, max_examples=100)
+@given(data=st.data())
+def test_reads_what_google_reads(
+    message_class: type[Message], decode: Any, expected: Any, data: st.DataObject
+) -> None:
+    # Several messages one after the other are one, by the rules for fields that come again.
+    messages = data.draw(st.lists(DEEP.of(message_class), min_size=1, max_size=3))
+    encoded = b"".join(map(encode, messages))
+    assert same(decode(encoded), expected(oracle_class(message_class).FromString(encoded)))
+
+
+@each_decoder
+@settings(patient, max_examples=200)
+@given(data=st.data())
+def test_damaged_requests_never_read_as_something_else(
+    message_class: type[Message], decode: Any, expected: Any, data: st.DataObject
+) -> None:
+    encoded = bytearray(encode(data.draw(DEEP.of(message_class))))
+    for _ in range(data.draw(st.integers(1, 4)) if encoded else 0):
+        encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        request = decode(bytes(encoded))
+        accepted = oracle_class(message_class).FromString(bytes(encoded))
+    except (WireError, DecodeError):
+        return  # We look into less than Google's runtime does, and are stricter about what we look into.
+    assert same(request, expected(accepted))
+
+
+@each_decoder
+@settings(patient, max_examples=200)
+@given(encoded=st.binary(max_size=200))
+def test_arbitrary_bytes_are_read_or_refused(
+    message_class: type[Message], decode: Any, expected: Any, encoded: bytes
+) -> None:
+    try:
+        decode(encoded)
+    except WireError as error:
+        complaint = str(error)
+    else:
+        complaint = message_class.__name__
+    assert complaint.startswith(message_class.__name__)
+
+
+def proto_node() -> ProtoNode:
+    # In a function: pydantic completes a class on first use, with the names that it finds there.
+    return ProtoNode(
+        id="edge-1",
+        cluster="edge",
+        metadata=Struct(
+            fields={
+                "role": Value(string_value="edge"),
+                "upstreams": Value(
+                    list_value=ListValue(
+                        values=[Value(string_value="reviews"), Value(null_value=NullValue.NULL_VALUE)]
+                    )
+                ),
+                "limits": Value(struct_value=Struct(fields={"streams": Value(number_value=3)})),
+                "debug": Value(bool_value=False),
+                "nothing": Value(),
+            }
+        ),
+        locality=ProtoLocality(region="eu", zone="eu-1", sub_zone="a"),
+        user_agent_name="envoy",
+        user_agent_build_version=BuildVersion(version=SemanticVersion(1, 40, 0)),
+        extensions=[
+            Extension(name=f"envoy.filters.http.number_{n}", category="envoy.filters.http")
+            for n in range(500)
+        ],
+        client_features=["envoy.lb.does_not_support_overprovisioning"],
+    )
+
+
+def test_a_delta_request_in_full() -> None:
+    request = DeltaDiscoveryRequest(
+        node=proto_node(),
+        type_url="type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        resource_names_subscribe=["*", "reviews|gray"],
+        resource_names_unsubscribe=["ratings"],
+        resource_locators_subscribe=[ResourceLocator(name="xdstp://a/b")],
+        initial_resource_versions={"reviews|stable": "v1", "": ""},
+        response_nonce="7",
+        error_detail=ProtoStatus(code=-3, message="no such filter"),
+    )
+    assert decode_delta_request(encode(request)) == DeltaRequest(
+        node=Node(
+            id="edge-1",
+            cluster="edge",
+            metadata={
+                "role": "edge",
+                "upstreams": ["reviews", None],
+                "limits": {"streams": 3.0},
+                "debug": False,
+                "nothing": None,
+            },
+            locality=Locality("eu", "eu-1", "a"),
+            user_agent_name="envoy",
+            user_agent_version="1.40.0",
+            client_features=("envoy.lb.does_not_support_overprovisioning",),
+        ),
+        type_url="type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        subscribe=("*", "reviews|gray"),
+        unsubscribe=("ratings",),
+        initial_resource_versions={"reviews|stable": "v1", "": ""},
+        response_nonce="7",
+        error=Status(-3, "no such filter"),
+    )
+
+
+def test_an_empty_request_is_one() -> None:
+    assert decode_delta_request(b"") == DeltaRequest()
+    assert decode_sotw_request(b"") == SotwRequest()
+
+
+def test_an_empty_error_is_a_rejection() -> None:
+    assert decode_delta_request(encode(DeltaDiscoveryRequest(error_detail=ProtoStatus()))).error == Status()
+    assert decode_sotw_request(encode(DiscoveryRequest(error_detail=ProtoStatus()))).error == Status()
+
+
+def test_a_node_in_pieces_is_put_together() -> None:
+    pieces = [ProtoNode(id="old", cluster="edge"), ProtoNode(id="new", client_features=["a"])]
+    node = decode_delta_request(b"".join(delimited(1, encode(piece)) for piece in pieces)).node
+    assert node == Node(id="new", cluster="edge", client_features=("a",))
+
+
+def test_the_last_member_of_a_oneof_counts() -> None:
+    number, text = Value(number_value=1), Value(string_value="one")
+    assert metadata_of(encode(number) + encode(text)) == {"key": "one"}
+    assert metadata_of(encode(text) + encode(number)) == {"key": 1.0}
+
+
+@pytest.mark.parametrize("api_type", ["DELTA_GRPC", "GRPC"])
+async def test_the_first_request_of_a_real_envoy(api_type: str) -> None:
+    encoded = await first_request(api_type)
+    assert len(encoded) > 50_000
+    request: DeltaRequest | SotwRequest
+    if api_type == "GRPC":
+        request = decode_sotw_request(encoded)
+        assert request == expected_sotw(oracle_class(DiscoveryRequest).FromString(encoded))
+    else:
+        request = decode_delta_request(encoded)
+        assert request == expected_delta(oracle_class(DeltaDiscoveryRequest).FromString(encoded))
+    assert request.type_url == "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    assert request.node == Node(
+        id="edge-1",
+        cluster="edge",
+        metadata={"role": "edge", "upstreams": ["reviews", "ratings"], "limits": {"streams": 3.0}},
+        locality=Locality("eu", "eu-1", "a"),
+        user_agent_name="envoy",
+        user_agent_version=request.node.user_agent_version if request.node else "",
+        client_features=request.node.client_features if request.node else (),
+    )
+    assert request.node.user_agent_version.startswith("1.")
+
+
+@pytest.mark.parametrize(
+    ("encoded", "complaint"),
+    [
+        (b"\x12", r"DeltaDiscoveryRequest: ends inside the varint at byte 1"),
+        (b"\x12\x80", r"DeltaDiscoveryRequest: ends inside the varint at byte 1"),
+        (b"\x12\x05abcd", r"DeltaDiscoveryRequest: field 2 at byte 0 runs 1 bytes past the end"),
+        (b"\x12" + varint(1 << 62) + b"a", r"field 2 at byte 0 runs \d+ bytes past the end"),
+        (b"\xf9\x3e\0\0\0", r"field 1007 at byte 0 runs 5 bytes past the end"),
+        (b"\x12\x03a\xffb", r"DeltaDiscoveryRequest.type_url: not UTF-8: invalid start byte at byte 1"),
+        (b"\x1a\x03\xed\xa0\x80", r"DeltaDiscoveryRequest.resource_names_subscribe: not UTF-8"),
+        (b"\x12" + b"\x80" * 10 + b"\0", r"varint of more than ten bytes at byte 1"),
+        (b"\x10\x01", r"DeltaDiscoveryRequest.type_url: wire type 0, must be 2"),
+        (
+            b"\x3a\x02\x0d\x01",
+            r"DeltaDiscoveryRequest.error_detail: field 1 at byte 0 runs 3 bytes past the end",
+        ),
+        (b"\x3a\x02\x0a\x00", r"DeltaDiscoveryRequest.error_detail.code: wire type 2, must be 0"),
+        (b"\x13\x14", r"wire type 3 of field 2 at byte 0"),
+        (b"\x14", r"wire type 4 of field 2 at byte 0"),
+        (b"\x17", r"wire type 7 of field 2 at byte 0"),
+        (b"\x02\x00", r"field number 0 at byte 0"),
+        (varint(1 << 32 | 2) + b"\0", r"field number 536870912 at byte 0"),
+        (b"\x0a\x02\x0a\x05", r"DeltaDiscoveryRequest.node: field 1 at byte 0 runs 5 bytes past the end"),
+        (b"\x2a\x04\x0a\x02a", r"DeltaDiscoveryRequest: field 5 at byte 0 runs 1 bytes past the end"),
+        (b"\x2a\x03\x0a\x02a", r"DeltaDiscoveryRequest.initial_resource_versions: field 1"),
+    ],
+)
+def test_malformed_requests_are_refused_with_the_place(encoded: bytes, complaint: str) -> None:
+    with pytest.raises(WireError, match=complaint):
+        decode_delta_request(encoded)
+
+
+def metadata_of(value: bytes) -> object:
+    entry = delimited(1, b"key") + delimited(2, value)
+    node = decode_delta_request(delimited(1, delimited(3, delimited(1, entry)))).node
+    assert node is not None
+    return node.metadata
+
+
+@pytest.mark.parametrize("kind", ["list", "struct"])
+def test_nesting_of_metadata_is_bounded(kind: str) -> None:
+    def nested(levels: int) -> bytes:
+        value = b""
+        for _ in range(levels - 1):
+            inner = delimited(2, value) if kind == "struct" else value
+            value = delimited(5 if kind == "struct" else 6, delimited(1, inner))
+        return value
+
+    assert metadata_of(nested(50))
+    for levels in (51, 5_000):
+        with pytest.raises(WireError, match=r"node.metadata: values nested more than 50 deep"):
+            metadata_of(nested(levels))
