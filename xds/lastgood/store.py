@@ -1,0 +1,144 @@
+"""The file that the last known good is kept in: an SQLite database, each row with a digest of its own."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+# Changes whenever a row would be read otherwise than it was written: a file of another format is not read.
+_FORMAT = "grayplane last known good 1"
+
+_COLUMNS = "(name TEXT PRIMARY KEY, digest BLOB NOT NULL, content BLOB NOT NULL)"
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS format (name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS service {_COLUMNS};
+CREATE TABLE IF NOT EXISTS document {_COLUMNS};
+"""
+
+_MAX_BYTES = 1 << 30
+_PAGE_BYTES = 4096
+
+ServiceT = TypeVar("ServiceT")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[ServiceT]):
+    """A compiled service and the digest of what it was compiled from."""
+
+    inputs: str
+    service: ServiceT
+
+
+@dataclass(slots=True)
+class LastGood(Generic[ServiceT]):
+    """Services and document texts by name; in a change, None stands for one that is gone."""
+
+    services: dict[str, Kept[ServiceT] | None] = field(default_factory=dict)
+    documents: dict[str, bytes | None] = field(default_factory=dict)
+
+    def absorb(self, later: "LastGood[ServiceT]") -> None:
+        """Merge later changes into these."""
+        self.services |= later.services
+        self.documents |= later.documents
+
+
+class _DamagedError(Exception):
+    """The file is not what was written."""
+
+
+class Store(Generic[ServiceT]):
+    """Reads and writes the file; blocking, for one thread at a time.
+
+    Writes are transactions: a crash leaves the state before or after one. A file that cannot be read whole
+    is set aside beside the new one, with ``.damaged`` added to its name: serving part of it would take the
+    rest away from proxies that have it. ``service_type`` is the type of the services, as msgspec decodes it.
+    """
+
+    def __init__(self, path: Path, service_type: type[ServiceT]) -> None:
+        self._path = path
+        self._decoder = msgspec.msgpack.Decoder(Kept[service_type])  # type: ignore[valid-type]
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def load(self) -> LastGood[ServiceT]:
+        """Read everything; nothing if there is no file, or none that can be used."""
+        if not self._path.exists():
+            return LastGood()
+        try:
+            with closing(self._connect()) as database:
+                return self._read(database)
+        except sqlite3.OperationalError as error:  # not the file's fault: no permission, locked, disk gone
+            _log.warning("the last known good cannot be read", file=str(self._path), reason=str(error))
+        except (sqlite3.Error, _DamagedError, msgspec.DecodeError) as error:
+            self._set_aside(error)
+        return LastGood()
+
+    def save(self, changes: LastGood[ServiceT]) -> None:
+        """Write changes, all or none. Raise ``OSError`` if they cannot be written."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with closing(self._connect()) as database, database:
+                database.executescript(_SCHEMA)
+                if database.execute("SELECT count(*) FROM format").fetchone() == (0,):
+                    database.execute("INSERT INTO format VALUES (?)", (_FORMAT,))
+                services = {name: self._encode(kept) for name, kept in changes.services.items()}
+                _write(database, "service", services)
+                _write(database, "document", changes.documents)
+        except sqlite3.Error as error:
+            raise OSError(f"{self._path}: {error}") from error
+
+    def _encode(self, kept: Kept[ServiceT] | None) -> bytes | None:
+        return self._encoder.encode(kept) if kept else None
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, timeout=5)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA max_page_count = {_MAX_BYTES // _PAGE_BYTES}")
+        return database
+
+    def _read(self, database: sqlite3.Connection) -> LastGood[ServiceT]:
+        known = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'format'").fetchone()
+        formats = database.execute("SELECT name FROM format").fetchall() if known else []
+        if formats != [(_FORMAT,)]:
+            raise _DamagedError(f"its format is {formats or 'unknown'}, not {_FORMAT!r}")
+        return LastGood(
+            {name: self._decoder.decode(content) for name, content in _rows(database, "service")},
+            dict(_rows(database, "document")),
+        )
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(self._path.name + ".damaged")
+        self._path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        _log.warning(
+            "the last known good cannot be used and was set aside", file=str(aside), reason=str(error)
+        )
+
+
+def _rows(database: sqlite3.Connection, table: str) -> Iterator[tuple[str, bytes]]:
+    for name, digest, content in database.execute(f"SELECT name, digest, content FROM {table}"):  # noqa: S608
+        if digest != _digest(name, content):
+            raise _DamagedError(f"the {table} {name!r} is not as it was written")
+        yield name, content
+
+
+def _write(database: sqlite3.Connection, table: str, changes: Mapping[str, bytes | None]) -> None:
+    gone = [(name,) for name, content in changes.items() if content is None]
+    kept = [
+        (name, _digest(name, content), content) for name, content in changes.items() if content is not None
+    ]
+    database.executemany(f"DELETE FROM {table} WHERE name = ?", gone)  # noqa: S608
+    database.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", kept)  # noqa: S608
+
+
+def _digest(name: str, content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16, key=name.encode()[:64]).digest()
