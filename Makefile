@@ -1,0 +1,60 @@
+# The commands of the README, of CI and of every day. Each sets up .venv itself, once for every change of
+# the locks; nothing needs to be installed beforehand but make and Python 3.11 or later.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+LOCKS := requirements-build.lock requirements.lock
+STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
+
+.PHONY: demo test lint format bench lock clean distclean
+.DEFAULT_GOAL := help
+.PHONY: help
+
+help:
+	@echo 'make demo                  Grayplane, a real Envoy and sample services on this machine'
+	@echo 'make demo NACOS=host:port  the same, with rules and instances in your Nacos'
+	@echo 'make test                  every test, against a real Envoy and a real Nacos'
+	@echo 'make lint | format         check | mend style, types and the import contract'
+	@echo 'make bench                 the benchmarks'
+	@echo 'make lock                  resolve the dependencies of pyproject.toml anew'
+	@echo 'make clean | distclean     remove what was generated | and what was installed'
+
+# DEMO passes flags on: make demo DEMO='--edge-port 10001' (see grayplane demo --help).
+demo: $(STAMP)
+	@exec $(BIN)/grayplane demo $(if $(NACOS),--nacos $(NACOS)) $(DEMO)
+
+# TEST passes arguments on: make test TEST='tests/unit -x'.
+test: $(STAMP)
+	@$(BIN)/python -m tests.harness.nacos --install
+	@$(BIN)/pytest $(TEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP)
+	@set -e; for bench in bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile $(RESOLVE) --group build -o requirements-build.lock
+	$(BIN)/uv pip compile $(RESOLVE) --extra dev --constraint requirements-build.lock pyproject.toml -o requirements.lock
+
+RESOLVE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock'
+
+clean:
+	rm -rf .demo .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv
+
+$(STAMP):
+	@.ci/setup $(LOCKS)
+	@rm -f .venv/.set-up-* && touch $@
