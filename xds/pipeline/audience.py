@@ -6,6 +6,7 @@ are those of the bootstraps in ``envoy/``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from xds.wire import Node
 
@@ -55,19 +56,22 @@ def audience_of(node: Node) -> Audience:
 
 def _sidecar(group: str, metadata: Mapping[str, object]) -> Audience:
     upstreams = metadata.get("upstreams")
-    if upstreams is not None and not (
-        isinstance(upstreams, list) and all(isinstance(name, str) for name in upstreams)
-    ):
+    if upstreams is not None and not _is_names(upstreams):
         return Stranger(f"node.metadata.upstreams is {upstreams!r}; it is a list of service names")
     port = metadata.get("port")
-    if port is None:
-        return Sidecar(group, frozenset(upstreams) if upstreams is not None else None)
-    # A protobuf Struct knows one kind of number.
-    if (
-        not isinstance(port, int | float)
-        or isinstance(port, bool)
-        or port != int(port)
-        or not 0 < port < 65536
-    ):
+    if port is not None and not _is_port(port):
         return Stranger(f"node.metadata.port is {port!r}; it is the application's port on 127.0.0.1")
-    return Sidecar(group, frozenset(upstreams) if upstreams is not None else None, int(port))
+    return Sidecar(
+        group,
+        upstreams=None if upstreams is None else frozenset(upstreams),
+        port=None if port is None else int(port),
+    )
+
+
+def _is_names(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_port(value: object) -> TypeGuard[float]:
+    # A protobuf Struct knows one kind of number.
+    return isinstance(value, float) and value.is_integer() and 0 < value < 65536

@@ -1,8 +1,14 @@
 """One service, compiled: everything of it that any proxy may see."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
 from typing import Self
+
+import msgspec
 
 from xds.cache import Ref, Resource
 from xds.compiler.service import compile_endpoints, compile_routes
@@ -65,3 +71,25 @@ def _endpoints(
         Resource.of(ENDPOINT, cluster, body, origins=(origin,))
         for cluster, body in compile_endpoints(name, rule, instances).items()
     )
+
+
+def inputs_digest(rule: RuleDocument | None, origin: str, instances: Sequence[Instance]) -> str:
+    """Return a digest of everything that a service is compiled from, the compiler itself included."""
+    digest = hashlib.blake2b(_compiler_digest(), digest_size=16)
+    digest.update(rule.model_dump_json().encode() if rule else b"")
+    digest.update(msgspec.json.encode((origin, instances), order="deterministic"))
+    return digest.hexdigest()
+
+
+@cache
+def _compiler_digest() -> bytes:
+    digest = hashlib.blake2b(metadata.version("envoy-data-plane").encode())
+    for package in ("xds.compiler", "xds.wire", "xds.rules"):
+        for source in sorted(resources.files(package).iterdir(), key=_name):
+            if source.name.endswith(".py"):
+                digest.update(source.read_bytes())
+    return digest.digest()
+
+
+def _name(file: Traversable) -> str:
+    return file.name

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping, Set
 
-from xds.pipeline.compiled import CompiledService
+from xds.lastgood import Keeper, Kept, LastGood
+from xds.pipeline.compiled import CompiledService, inputs_digest
 from xds.pipeline.inbox import Batch, Inbox
 from xds.pipeline.plane import Plane
 from xds.pipeline.reports import Reports
@@ -14,32 +15,57 @@ from xds.rules.parse import ParsedRule, parse
 _COMPILED_AT_ONCE = 16
 """Services compiled before other tasks of the loop have their turn: a few milliseconds."""
 
+_PATIENCE = 1.0
+"""Seconds that a source has to report everything before the last known good is served instead. A source
+that is well takes less, and what it says is newer."""
+
 
 class Pipeline:
     """Takes batches from the inbox and brings the plane up to date, one batch after the other.
 
     Until the source is synced, documents are only collected: which of two that conflict is applied must not
-    depend on which arrived first. ``opened`` is called when the first complete state is in the cache.
+    depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
+    source says, or, if that takes long, the last known good.
     """
 
-    def __init__(self, inbox: Inbox, plane: Plane, opened: Callable[[], None]) -> None:
+    def __init__(
+        self, inbox: Inbox, plane: Plane, keeper: Keeper[CompiledService], opened: Callable[[], None]
+    ) -> None:
         self._inbox = inbox
         self._plane = plane
+        self._keeper = keeper
         self._opened = opened
         self._book = RuleBook()
         self._texts: dict[str, bytes] = {}
         self._instances: dict[str, tuple[Instance, ...]] = {}
+        self._kept: LastGood[CompiledService] = LastGood()
         self._reports = Reports()
 
     async def run(self) -> None:
         """Work until cancelled."""
-        first = await self._take()
-        while not first.synced:
-            first.absorb(await self._take())
-        await self._load(first)
+        self._kept = await self._keeper.load()
+        await self._load(await self._first())
         self._opened()
         while True:
             await self._apply(await self._take())
+
+    async def _first(self) -> Batch:
+        """Collect what there is until the source is synced."""
+        first = Batch()
+        try:
+            async with asyncio.timeout(_PATIENCE if self._kept.services else None):
+                await self._collect(first)
+        except TimeoutError:
+            services = {name: kept.service for name, kept in self._kept.services.items() if kept}
+            self._plane.apply(services)
+            self._reports.serving_last_known_good(len(services))
+            self._opened()
+            await self._collect(first)
+        return first
+
+    async def _collect(self, batch: Batch) -> None:
+        while not batch.synced:
+            batch.absorb(await self._take())
 
     async def _take(self) -> Batch:
         batch = await self._inbox.take()
@@ -47,23 +73,41 @@ class Pipeline:
         return batch
 
     async def _load(self, batch: Batch) -> None:
-        parsed = await self._parse({name: text for name, text in batch.documents.items() if text is not None})
-        change = self._book.load(parsed)
-        self._reports.loaded(parsed, change.problems)
+        """Bring the plane from the last known good, if there is one, to what the source says.
+
+        The texts of then are loaded first and those of now applied as edits of them: so a document that is
+        broken now keeps its last valid version, and of two that conflict the one stays that was there.
+        """
+        then = {name: text for name, text in self._kept.documents.items() if text is not None}
+        change = self._book.load(await self._parse(then))
+        self._reports.loaded(then.keys(), change.problems)
+        gone = dict.fromkeys(then.keys() - batch.documents.keys())
+        changed = change.services | await self._edit({**batch.documents, **gone})
         self._note_instances(batch)
-        await self._compile(change.services | self._instances.keys())
+        known = {name for name, kept in self._kept.services.items() if kept}
+        await self._compile(changed | self._instances.keys() | known)
+        self._reports.synced(documents=len(self._texts), services=len(self._instances))
 
     async def _apply(self, batch: Batch) -> None:
-        texts = {name: text for name, text in batch.documents.items() if self._texts.get(name) != text}
+        changed = await self._edit(batch.documents)
+        await self._compile(changed, self._note_instances(batch) - changed)
+
+    async def _edit(self, documents: Mapping[str, bytes | None]) -> set[str]:
+        """Apply new texts (None: deleted) to the book; return the services whose rule changed."""
+        texts = {
+            name: documents[name] for name in sorted(documents) if documents[name] != self._texts.get(name)
+        }
         parsed = await self._parse({name: text for name, text in texts.items() if text is not None})
         changed: set[str] = set()
-        for document in texts:
+        for document, text in texts.items():
+            if text is None:
+                self._texts.pop(document, None)
             change = self._book.apply_parsed(document, parsed.get(document))
             self._reports.applied(document, parsed.get(document), change)
             changed |= change.services
-            if document not in parsed:
-                self._texts.pop(document, None)
-        await self._compile(changed, self._note_instances(batch) - changed)
+            if text is None or not self._reports.rejected(document):
+                self._keeper.keep(LastGood(documents={document: text}))
+        return changed
 
     async def _parse(self, documents: Mapping[str, bytes]) -> dict[str, ParsedRule]:
         self._texts.update(documents)
@@ -86,22 +130,30 @@ class Pipeline:
         return changed
 
     async def _compile(self, services: Set[str], instances_only: Set[str] = frozenset()) -> None:
-        compiled: dict[str, CompiledService | None] = {}
+        compiled: dict[str, Kept[CompiledService] | None] = {}
         for count, service in enumerate(sorted(services | instances_only), 1):
             known = self._plane.service(service) if service in instances_only else None
             compiled[service] = self._compile_one(service, known)
             if count % _COMPILED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         if compiled:
-            self._plane.apply(compiled)
+            self._plane.apply({name: kept and kept.service for name, kept in compiled.items()})
+            self._keeper.keep(LastGood(services=compiled))
 
-    def _compile_one(self, service: str, known: CompiledService | None) -> CompiledService | None:
-        """Compile a service anew, or, if it is ``known`` that only its instances changed, those."""
+    def _compile_one(self, service: str, known: CompiledService | None) -> Kept[CompiledService] | None:
+        """Compile a service anew, or, if it is ``known`` that only its instances changed, those.
+
+        After a restart, what was kept is taken for what it was compiled from.
+        """
         rule = self._book.rule(service)
         instances = self._instances.get(service)
         if rule is None and instances is None:
             return None
-        if known:
-            return known.with_instances(rule, instances or ())
         origin = self._book.document_of(service) if rule else service
-        return CompiledService.of(service, rule, origin, instances or ())
+        inputs = inputs_digest(rule, origin, instances or ())
+        kept = self._kept.services.pop(service, None)
+        if kept and kept.inputs == inputs:
+            return kept
+        if known:
+            return Kept(inputs, known.with_instances(rule, instances or ()))
+        return Kept(inputs, CompiledService.of(service, rule, origin, instances or ()))

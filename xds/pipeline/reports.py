@@ -1,6 +1,6 @@
 """Tells the people who write rules what became of their documents, in the log."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import structlog
 
@@ -18,10 +18,18 @@ class Reports:
         self._said: dict[str, frozenset[Problem]] = {}
         self._trouble: str | None = None
 
-    def loaded(self, parsed: Mapping[str, ParsedRule], problems: Iterable[Problem]) -> None:
-        """The first documents were applied, all together."""
-        self._say(parsed, problems)
-        _log.info("rules loaded", documents=len(parsed), rejected=len(self._rejected()))
+    def loaded(self, documents: Iterable[str], problems: Iterable[Problem]) -> None:
+        """Many documents were applied, all together."""
+        self._say(documents, problems)
+
+    def synced(self, *, documents: int, services: int) -> None:
+        """What is served is what the source says."""
+        rejected = len(self._rejected())
+        _log.info("in step with the source", documents=documents, rejected=rejected, services=services)
+
+    def serving_last_known_good(self, services: int) -> None:
+        """The source has not reported everything yet; until it has, what was kept on disk is served."""
+        _log.warning("the source has not answered yet: serving the last known good", services=services)
 
     def applied(self, document: str, parsed: ParsedRule | None, change: BookChange) -> None:
         """A document was edited, made or deleted (``parsed`` None)."""
@@ -33,6 +41,10 @@ class Reports:
             _log.error("rule document rejected: the last good version stays in force", document=document)
         else:
             _log.info("rule document applied", document=document, services=services)
+
+    def rejected(self, document: str) -> bool:
+        """Whether the text of a document as it is now is not in force."""
+        return document in self._rejected()
 
     def trouble(self, reason: str | None) -> None:
         """The source cannot be read (``reason``), or can be again."""

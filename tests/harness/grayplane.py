@@ -1,0 +1,122 @@
+"""A Grayplane process on the file source, for as long as a test needs it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests.harness.http import Upstream
+from tests.harness.ports import free_ports
+
+PATIENCE = 60.0
+"""Seconds until a test gives up waiting; nothing is asserted about how long a thing took."""
+
+
+class Grayplane:
+    """``grayplane serve`` on free ports, with rules and services in directories of its own.
+
+    It may be killed and started again; directories, ports and the kept state stay.
+    """
+
+    def __init__(self, home: Path, *flags: str) -> None:
+        self.rules = home / "rules"
+        self.services = home / "services"
+        self._log_path = home / "grayplane.log"
+        for directory in (self.rules, self.services):
+            directory.mkdir()
+        self.xds_port, self.edge_port, self.outbound_port, self.inbound_port = free_ports(4)
+        self._flags = (
+            *("--rules", str(self.rules), "--services", str(self.services)),
+            *("--xds-port", str(self.xds_port), "--set", f"edge.port={self.edge_port}"),
+            *("--set", f"sidecar.outbound_port={self.outbound_port}"),
+            *("--set", f"sidecar.inbound_port={self.inbound_port}"),
+            *("--set", f"state_dir={home / 'state'}", "--set", "log.format=json", "--set", "drain.seconds=1"),
+            *flags,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self.kill()
+        if kind is not None and self._log_path.exists():
+            sys.stderr.write(f"---- log of Grayplane\n{self._log_path.read_text()}\n----\n")
+
+    def rule(self, document: str, content: Any) -> None:
+        """Write a rule document: text as it is, anything else as YAML."""
+        self._write(self.rules / document, content)
+
+    def instances(self, service: str, *upstreams: Upstream) -> None:
+        """Write the instances of a service, labelled with their versions."""
+        listed = [
+            {"address": "127.0.0.1", "port": upstream.port, "metadata": {"version": upstream.version}}
+            for upstream in upstreams
+        ]
+        self._write(self.services / f"{service}.yaml", listed)
+
+    async def start(self) -> None:
+        """Start the process and wait until it serves."""
+        seen = len(self.log())
+        with self._log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                Path(sys.executable).with_name("grayplane"), "serve", *self._flags, stdout=log, stderr=log
+            )
+        await self.until_logged(lambda entry: entry["event"] == "in step with the source", seen)
+
+    async def kill(self) -> None:
+        """Kill the process as ``kill -9`` does."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> int:
+        """Stop the process as an operator does; return its exit code."""
+        self._process.terminate()
+        return await self._process.wait()
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return what was logged so far, one mapping an entry."""
+        if not self._log_path.exists():
+            return []
+        lines = self._log_path.read_text().splitlines()
+        return [json.loads(line) if line.startswith("{") else {"event": line} for line in lines]
+
+    async def until_logged(self, holds: Callable[[dict[str, Any]], object], seen: int = 0) -> dict[str, Any]:
+        """Wait for an entry of the log, after the first ``seen``."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for entry in self.log()[seen:]:
+                    if holds(entry):
+                        return entry
+                assert self._process.returncode is None, f"Grayplane ended: {self.log()[-5:]}"
+                await asyncio.sleep(0.05)
+
+    def bootstrap(self, role: str, **metadata: Any) -> dict[str, Any]:
+        """Return the bootstrap that is shipped for a role, with this process and a free admin port."""
+        shipped = Path(__file__).parents[2] / "envoy" / f"{role}.yaml"
+        bootstrap: dict[str, Any] = yaml.safe_load(shipped.read_text())
+        bootstrap["node"]["metadata"].update(metadata)
+        bootstrap["admin"]["address"]["socket_address"]["port_value"] = 0
+        [cluster] = bootstrap["static_resources"]["clusters"]
+        [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = self.xds_port
+        return bootstrap
+
+    @staticmethod
+    def _write(path: Path, content: Any) -> None:
+        """Write as careful editors do: all at once."""
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        beside.rename(path)
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    """Wait until an awaitable condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not await holds():
+            await asyncio.sleep(0.05)
