@@ -66,7 +66,7 @@ class Fields:
         return next((name for name in self._oneof if name in self._values), None)
 
     def integer(self, name: str) -> int:
-        """Last value of a varint field, as 64 unsigned bits."""
+        """Last value of a varint field, without its sign: as 64 unsigned bits."""
         return _read_varint(self._values[name][-1], 0, self._path)[0] if name in self._values else 0
 
     def double(self, name: str) -> float:
@@ -121,7 +121,7 @@ def _boundaries(data: bytes, path: str) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _read_varint(data: bytes, start: int, path: str) -> tuple[int, int]:
-    """Read groups of seven bits; return the value, of which protobuf keeps 64 bits, and where it ends."""
+    """Read at most ten groups of seven bits; return the value and where it ends."""
     try:
         value, position = data[start], start + 1
         if value < 0x80:
@@ -131,8 +131,8 @@ def _read_varint(data: bytes, start: int, path: str) -> tuple[int, int]:
             byte = data[position]
             position += 1
             value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value & _UINT64_MAX, position
+            if byte < 0x80 and value <= _UINT64_MAX:
+                return value, position
     except IndexError:
         raise WireError(f"{path}: ends inside the varint at byte {start}") from None
-    raise WireError(f"{path}: varint of more than ten bytes at byte {start}")
+    raise WireError(f"{path}: varint of more than 64 bits at byte {start}")

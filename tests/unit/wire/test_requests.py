@@ -1,6 +1,7 @@
 """Partial decoding of requests, against Google's runtime and against a real Envoy."""
 
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from envoy_data_plane.envoy.service.discovery.v3 import (
 from envoy_data_plane.envoy.type.v3 import SemanticVersion
 from envoy_data_plane.google.protobuf import ListValue, NullValue, Struct, Value
 from envoy_data_plane.google.rpc import Status as ProtoStatus
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as ProtobufMessage
+from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,58 +42,65 @@ from .messages import ANY, Messages, patient
 from .oracle import oracle_class
 
 DEEP = Messages(durations=ANY.durations, depth=7)
-VALUE_KINDS = ("f1", "f2", "f3", "f4", "f5", "f6")
 
 
 def expected_delta(request: Any) -> DeltaRequest:
-    """What to expect, read from the oracle's message; its field names are `f` and the field's number."""
+    """What to expect, read from the oracle's message."""
     return DeltaRequest(
-        node=expected_node(request.f1) if request.HasField("f1") else None,
-        type_url=request.f2,
-        subscribe=tuple(request.f3),
-        unsubscribe=tuple(request.f4),
-        initial_resource_versions=dict(request.f5),
-        response_nonce=request.f6,
-        error=Status(request.f7.f1, request.f7.f2) if request.HasField("f7") else None,
+        node=expected_node(request.node) if request.HasField("node") else None,
+        type_url=request.type_url,
+        subscribe=tuple(request.resource_names_subscribe),
+        unsubscribe=tuple(request.resource_names_unsubscribe),
+        initial_resource_versions=dict(request.initial_resource_versions),
+        response_nonce=request.response_nonce,
+        error=expected_status(request),
     )
 
 
 def expected_sotw(request: Any) -> SotwRequest:
     return SotwRequest(
-        version_info=request.f1,
-        node=expected_node(request.f2) if request.HasField("f2") else None,
-        resource_names=tuple(request.f3),
-        type_url=request.f4,
-        response_nonce=request.f5,
-        error=Status(request.f6.f1, request.f6.f2) if request.HasField("f6") else None,
+        version_info=request.version_info,
+        node=expected_node(request.node) if request.HasField("node") else None,
+        resource_names=tuple(request.resource_names),
+        type_url=request.type_url,
+        response_nonce=request.response_nonce,
+        error=expected_status(request),
     )
 
 
+def expected_status(request: Any) -> Status | None:
+    error = request.error_detail
+    return Status(error.code, error.message) if request.HasField("error_detail") else None
+
+
 def expected_node(node: Any) -> Node:
-    version = node.f8.f1
+    place, build = node.locality, node.user_agent_build_version
+    numbers = (build.version.major_number, build.version.minor_number, build.version.patch)
     return Node(
-        id=node.f1,
-        cluster=node.f2,
-        metadata=expected_struct(node.f3),
-        locality=Locality(node.f4.f1, node.f4.f2, node.f4.f3) if node.HasField("f4") else None,
-        user_agent_name=node.f6,
-        user_agent_version=f"{version.f1}.{version.f2}.{version.f3}" if node.f8.HasField("f1") else node.f7,
-        client_features=tuple(node.f10),
+        id=node.id,
+        cluster=node.cluster,
+        metadata=expected_struct(node.metadata),
+        locality=Locality(place.region, place.zone, place.sub_zone) if node.HasField("locality") else None,
+        user_agent_name=node.user_agent_name,
+        user_agent_version=".".join(map(str, numbers))
+        if build.HasField("version")
+        else node.user_agent_version,
+        client_features=tuple(node.client_features),
     )
 
 
 def expected_struct(value: Any) -> dict[str, object]:
-    return {key: expected_value(each) for key, each in value.f1.items()}
+    return {key: expected_value(each) for key, each in value.fields.items()}
 
 
 def expected_value(value: Any) -> object:
-    match next((kind for kind in VALUE_KINDS if value.HasField(kind)), None):
-        case "f2" | "f3" | "f4" as kind:
+    match value.WhichOneof("kind"):
+        case "number_value" | "string_value" | "bool_value" as kind:
             return getattr(value, kind)
-        case "f5":
-            return expected_struct(value.f5)
-        case "f6":
-            return [expected_value(each) for each in value.f6.f1]
+        case "struct_value":
+            return expected_struct(value.struct_value)
+        case "list_value":
+            return [expected_value(each) for each in value.list_value.values]
         case _:
             return None
 
@@ -145,7 +155,24 @@ def test_damaged_requests_never_read_as_something_else(
         accepted = oracle_class(message_class).FromString(bytes(encoded))
     except (WireError, DecodeError):
         return  # We look into less than Google's runtime does, and are stricter about what we look into.
-    assert same(request, expected(accepted))
+    # Google's runtime for Python drops a map entry with an unknown field inside; its others and we do not.
+    assert has_unknown_fields(accepted) or same(request, expected(accepted))
+
+
+def has_unknown_fields(message: Any) -> bool:
+    return len(UnknownFieldSet(message)) > 0 or any(map(has_unknown_fields, submessages(message)))
+
+
+def submessages(message: Any) -> Iterator[Any]:
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None:
+            continue
+        if isinstance(value, Mapping):
+            yield from (each for each in value.values() if isinstance(each, ProtobufMessage))
+        elif isinstance(value, Sequence):
+            yield from value
+        else:
+            yield value
 
 
 @each_decoder
@@ -284,7 +311,8 @@ async def test_the_first_request_of_a_real_envoy(api_type: str) -> None:
         (b"\xf9\x3e\0\0\0", r"field 1007 at byte 0 runs 5 bytes past the end"),
         (b"\x12\x03a\xffb", r"DeltaDiscoveryRequest.type_url: not UTF-8: invalid start byte at byte 1"),
         (b"\x1a\x03\xed\xa0\x80", r"DeltaDiscoveryRequest.resource_names_subscribe: not UTF-8"),
-        (b"\x12" + b"\x80" * 10 + b"\0", r"varint of more than ten bytes at byte 1"),
+        (b"\x12" + b"\x80" * 10 + b"\0", r"varint of more than 64 bits at byte 1"),
+        (b"\x3a\x0b\x08" + b"\xff" * 9 + b"\x02", r"error_detail: varint of more than 64 bits at byte 1"),
         (b"\x10\x01", r"DeltaDiscoveryRequest.type_url: wire type 0, must be 2"),
         (
             b"\x3a\x02\x0d\x01",
