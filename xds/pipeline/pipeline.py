@@ -10,6 +10,7 @@ from xds.pipeline.plane import Plane
 from xds.pipeline.reports import Reports
 from xds.rules.book import RuleBook
 from xds.rules.instance import Instance
+from xds.rules.lint import lint_instances
 from xds.rules.parse import ParsedRule, parse
 
 _COMPILED_AT_ONCE = 16
@@ -80,7 +81,7 @@ class Pipeline:
         """
         then = {name: text for name, text in self._kept.documents.items() if text is not None}
         change = self._book.load(await self._parse(then))
-        self._reports.loaded(then.keys(), change.problems)
+        self._reports.loaded(change)
         gone = dict.fromkeys(then.keys() - batch.documents.keys())
         changed = change.services | await self._edit({**batch.documents, **gone})
         self._note_instances(batch)
@@ -94,20 +95,23 @@ class Pipeline:
 
     async def _edit(self, documents: Mapping[str, bytes | None]) -> set[str]:
         """Apply new texts (None: deleted) to the book; return the services whose rule changed."""
-        texts = {
-            name: documents[name] for name in sorted(documents) if documents[name] != self._texts.get(name)
-        }
+        texts = {name: text for name, text in documents.items() if text != self._texts.get(name)}
         parsed = await self._parse({name: text for name, text in texts.items() if text is not None})
         changed: set[str] = set()
-        for document, text in texts.items():
-            if text is None:
+        # Deletions first: a document that was renamed is not in its own way.
+        for document in sorted(texts, key=lambda name: (texts[name] is not None, name)):
+            if texts[document] is None:
                 self._texts.pop(document, None)
             change = self._book.apply_parsed(document, parsed.get(document))
             self._reports.applied(document, parsed.get(document), change)
+            self._keep_texts(change.documents)
             changed |= change.services
-            if text is None or not self._reports.rejected(document):
-                self._keeper.keep(LastGood(documents={document: text}))
         return changed
+
+    def _keep_texts(self, documents: Set[str]) -> None:
+        """Have texts kept; of a document that is rejected, the last valid one stays kept."""
+        valid = {name: self._texts.get(name) for name in documents if not self._reports.rejected(name)}
+        self._keeper.keep(LastGood(documents=dict(valid)))
 
     async def _parse(self, documents: Mapping[str, bytes]) -> dict[str, ParsedRule]:
         self._texts.update(documents)
@@ -137,7 +141,7 @@ class Pipeline:
             if count % _COMPILED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         if compiled:
-            self._plane.apply({name: kept and kept.service for name, kept in compiled.items()})
+            self._plane.apply({name: kept.service if kept else None for name, kept in compiled.items()})
             self._keeper.keep(LastGood(services=compiled))
 
     def _compile_one(self, service: str, known: CompiledService | None) -> Kept[CompiledService] | None:
@@ -149,7 +153,10 @@ class Pipeline:
         instances = self._instances.get(service)
         if rule is None and instances is None:
             return None
-        origin = self._book.document_of(service) if rule else service
+        origin = service
+        if rule is not None:
+            origin = self._book.document_of(service)
+            self._reports.instances(origin, lint_instances(origin, rule, instances or ()))
         inputs = inputs_digest(rule, origin, instances or ())
         kept = self._kept.services.pop(service, None)
         if kept and kept.inputs == inputs:

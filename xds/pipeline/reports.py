@@ -16,11 +16,12 @@ class Reports:
 
     def __init__(self) -> None:
         self._said: dict[str, frozenset[Problem]] = {}
+        self._said_of_instances: dict[str, frozenset[Problem]] = {}
         self._trouble: str | None = None
 
-    def loaded(self, documents: Iterable[str], problems: Iterable[Problem]) -> None:
+    def loaded(self, change: BookChange) -> None:
         """Many documents were applied, all together."""
-        self._say(documents, problems)
+        self._say(change)
 
     def synced(self, *, documents: int, services: int) -> None:
         """What is served is what the source says."""
@@ -33,7 +34,7 @@ class Reports:
 
     def applied(self, document: str, parsed: ParsedRule | None, change: BookChange) -> None:
         """A document was edited, made or deleted (``parsed`` None)."""
-        self._say([document], change.problems)
+        self._say(change)
         services = sorted(change.services)
         if parsed is None:
             _log.info("rule document deleted", document=document, services=services)
@@ -41,6 +42,14 @@ class Reports:
             _log.error("rule document rejected: the last good version stays in force", document=document)
         else:
             _log.info("rule document applied", document=document, services=services)
+
+    def instances(self, document: str, problems: Iterable[Problem]) -> None:
+        """What is wrong with a rule beside the instances that its service has now."""
+        found = frozenset(problems)
+        for problem in sorted(found - self._said_of_instances.pop(document, frozenset())):
+            _tell(problem)
+        if found:
+            self._said_of_instances[document] = found
 
     def rejected(self, document: str) -> bool:
         """Whether the text of a document as it is now is not in force."""
@@ -63,16 +72,15 @@ class Reports:
             if any(problem.severity is Severity.ERROR for problem in problems)
         }
 
-    def _say(self, documents: Iterable[str], problems: Iterable[Problem]) -> None:
-        now: dict[str, set[Problem]] = {document: set() for document in documents}
-        for problem in problems:
-            now.setdefault(problem.document, set()).add(problem)
+    def _say(self, change: BookChange) -> None:
+        now: dict[str, set[Problem]] = {document: set() for document in change.documents}
+        for problem in change.problems:
+            now[problem.document].add(problem)
         for document, found in now.items():
-            for problem in sorted(found - self._said.get(document, frozenset())):
+            for problem in sorted(found - self._said.pop(document, frozenset())):
                 _tell(problem)
-            self._said[document] = frozenset(found)
-            if not found:
-                del self._said[document]
+            if found:
+                self._said[document] = frozenset(found)
 
 
 def _tell(problem: Problem) -> None:

@@ -1,0 +1,126 @@
+"""Composition: the one place that knows every layer."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+from pydantic import SecretStr
+
+from xds.cache import Cache, View
+from xds.lastgood import Keeper, Store
+from xds.pipeline import EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners, audience_of
+from xds.pipeline.audience import Stranger
+from xds.pipeline.compiled import CompiledService
+from xds.protocol import Event
+from xds.server import Client, Clients, XdsServer
+from xds.settings import Nacos, Settings
+from xds.sources.base import Source
+from xds.sources.files import FilesSource
+from xds.sources.nacos import NacosSettings, NacosSource
+from xds.wire import Node
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled. Raise ``BindError`` if the address is taken."""
+    await _ControlPlane(settings).run()
+
+
+class _ControlPlane:
+    """Everything that runs in one process, wired together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._plane = Plane(Cache(), _proxies(settings))
+        self._clients = Clients()
+        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds)
+        self._inbox = Inbox()
+        self._keeper = Keeper(Store(_last_good_path(settings), CompiledService))
+        self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open)
+
+    async def run(self) -> None:
+        """Listen, then run the source and the pipeline until one of them fails or we are cancelled."""
+        port = await self._server.start(self._settings.xds.address, self._settings.xds.port)
+        _log.info("listening", address=self._settings.xds.address, port=port)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keeper.run())
+                tasks.create_task(self._pipeline.run())
+                tasks.create_task(_source(self._settings).run(self._inbox.put))
+        finally:
+            await self._server.stop()
+            await self._keeper.flush()
+
+    def connected(self, client: Client) -> None:
+        """Note a client (``Observer``)."""
+        self._clients.connected(client)
+
+    def answered(self, client: Client, event: Event) -> None:
+        """Note what a client said (``Observer``)."""
+        self._clients.answered(client, event)
+
+    def disconnected(self, client: Client) -> None:
+        """Forget a client, and what only it was looking at (``Observer``)."""
+        self._clients.disconnected(client)
+        self._plane.leave(audience_of(client.node))
+
+    def _view_of(self, node: Node) -> View:
+        audience = audience_of(node)
+        if isinstance(audience, Stranger):
+            _log.warning("a client says nothing that can be served", node=node.id, reason=audience.reason)
+        return self._plane.view_of(audience)
+
+
+def _proxies(settings: Settings) -> Proxies:
+    def edge(group: str) -> EdgeListener:
+        at = settings.edge_of(group)
+        return EdgeListener(at.address, at.port, at.access_log)
+
+    def sidecar(group: str) -> SidecarListeners:
+        at = settings.sidecar_of(group)
+        return SidecarListeners(at.address, at.outbound_port, at.inbound_port, at.access_log)
+
+    return Proxies(edge, sidecar)
+
+
+def _source(settings: Settings) -> Source:
+    match settings.source:
+        case "files":
+            return FilesSource(settings.files.rules, settings.files.services)
+        case "nacos":
+            return NacosSource(_nacos_settings(settings.nacos))
+        case other:
+            assert_never(other)
+
+
+def _nacos_settings(nacos: Nacos) -> NacosSettings:
+    return NacosSettings(
+        server_addresses=nacos.server or "",
+        namespace=nacos.namespace,
+        rules_group=nacos.rules_group,
+        naming_group=nacos.naming_group,
+        username=nacos.username,
+        password=_revealed(nacos.password),
+        access_key=nacos.access_key,
+        secret_key=_revealed(nacos.secret_key),
+    )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _last_good_path(settings: Settings) -> Path:
+    """One file per source: the last known good of another one is not ours."""
+    of = (
+        settings.nacos.server,
+        settings.nacos.namespace,
+        settings.nacos.rules_group,
+        settings.nacos.naming_group,
+    )
+    identity = repr(of) if settings.source == "nacos" else str(settings.files.rules.resolve())
+    digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
+    return settings.state_dir / f"last-good-{settings.source}-{digest}.sqlite"
