@@ -1,0 +1,78 @@
+"""What a valid document says that its author can hardly mean."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from xds.rules.fault import Fault, Path, printable, render
+from xds.rules.instance import Instance
+from xds.rules.model import HttpRule, Match, RuleDocument, Subset
+from xds.rules.problem import Problem, Severity
+
+
+def lint(rule: RuleDocument) -> Iterator[Fault]:
+    """Warn about a document by itself."""
+    for fault in (*_unreachable(rule.http), *_needless_sticky(rule.http), *_same_subsets(rule.subsets)):
+        yield fault._replace(severity=Severity.WARNING)
+
+
+def lint_instances(document: str, rule: RuleDocument, instances: Iterable[Instance]) -> tuple[Problem, ...]:
+    """Warn about subsets that select none of the service's instances."""
+    known = [instance.metadata for instance in instances]
+    problems = []
+    for name, subset in rule.subsets.items():
+        if any(subset.selects(metadata) for metadata in known):
+            continue
+        message = f"no instance of {rule.service} has {_said(subset.labels.items())}"
+        if name != rule.baseline:
+            message += f": its requests go to {rule.baseline}"
+        there = {(key, metadata[key]) for metadata in known for key in subset.labels if key in metadata}
+        hint = f"there is {_said(sorted(there)[:10])}" if there else ""
+        path = render(("subsets", name))
+        problems.append(Problem(document, 0, 0, path, message, hint, Severity.WARNING))
+    return tuple(problems)
+
+
+def _said(labels: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(printable(f"{key}={value}") for key, value in labels)
+
+
+def _unreachable(rules: Iterable[HttpRule]) -> Iterator[Fault]:
+    known: dict[str, Path] = {}
+    taker: HttpRule | None = None
+    for index, rule in enumerate(rules):
+        path: Path = ("http", index)
+        if taker:
+            yield Fault(
+                path, f"is never reached: rule {taker.name} takes every request", "move it above that rule"
+            )
+            continue
+        for number, match in enumerate(rule.match):
+            here = (*path, "match", number)
+            first = known.setdefault(_canonical(match), here)
+            if first is not here:
+                yield Fault(here, f"is never reached: the same as {render(first)}", "remove one")
+        if not rule.match:
+            taker = rule
+
+
+def _canonical(match: Match) -> str:
+    return json.dumps(match.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+
+
+def _needless_sticky(rules: Iterable[HttpRule]) -> Iterator[Fault]:
+    for index, rule in enumerate(rules):
+        if rule.sticky and len(rule.route) == 1:
+            hint = "remove it, or list the subsets of the split"
+            yield Fault(("http", index, "sticky"), "has no effect: all requests go to one subset", hint)
+
+
+def _same_subsets(subsets: dict[str, Subset]) -> Iterator[Fault]:
+    first: dict[frozenset[tuple[str, str]], str] = {}
+    for name, subset in subsets.items():
+        known = first.setdefault(frozenset(subset.labels.items()), name)
+        if known != name:
+            yield Fault(
+                ("subsets", name),
+                f"has the labels of {known}: the same instances",
+                "tell them apart by a label",
+            )

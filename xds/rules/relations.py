@@ -1,0 +1,131 @@
+"""How the parts of a document fit together.
+
+Works on plain data rather than on the model, and overlooks whatever has the wrong type: so an author is
+told of an unknown subset in the same breath as of a misspelt field elsewhere.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeGuard
+
+from xds.rules.fault import Fault, Path, printable, quoted, render
+from xds.rules.vocabulary import did_you_mean
+
+_MAX_TOTAL = 2**32 - 1  # of the weights of a split: Envoy adds them in 32 bits
+
+
+def check(document: dict[str, Any]) -> Iterator[Fault]:
+    """What does not fit together in the plain data of a document."""
+    yield from _hosts(document)
+    yield from _baseline(document)
+    rules = _items(document.get("http"))
+    yield from _twice(("http",), [(i, _mapping(rule).get("name")) for i, rule in rules], at="name")
+    for index, rule in rules:
+        yield from _alternatives(("http", index, "match"), _mapping(rule).get("match"))
+        yield from _split(("http", index, "route"), _items(_mapping(rule).get("route")), document)
+
+
+def _hosts(document: dict[str, Any]) -> Iterator[Fault]:
+    hosts = _items(document.get("hosts"))
+    yield from _twice(("hosts",), hosts, fold=str.lower)
+    yield from _twice(("gateways",), _items(document.get("gateways")))
+    if hosts and document.get("gateways") == []:
+        yield Fault(
+            ("gateways",), "is empty: nothing serves the hosts", "remove `gateways` for the default, [edge]"
+        )
+
+
+def _baseline(document: dict[str, Any]) -> Iterator[Fault]:
+    subsets, baseline = _mapping(document.get("subsets")), document.get("baseline")
+    if isinstance(baseline, str) and baseline not in subsets:
+        yield _unknown_subset(("baseline",), baseline, subsets)
+    elif baseline is None and subsets:
+        few = ", ".join(printable(name) for name in list(subsets)[:10])
+        yield Fault(("baseline",), "is missing", f"name the subset that takes all other requests: {few}")
+
+
+def _unknown_subset(path: Path, name: str, subsets: dict[str, Any]) -> Fault:
+    hint = did_you_mean(name, subsets) if subsets else "define it under `subsets`"
+    return Fault(path, f"there is no subset {quoted(name)}", hint)
+
+
+def _alternatives(path: Path, match: object) -> Iterator[Fault]:
+    everything = "to match every request, leave `match` out"
+    if match == []:
+        yield Fault(path, "is empty", everything)
+    for index, alternative in _items(match):
+        if alternative == {}:
+            yield Fault((*path, index), "is empty", everything)
+        for kind in ("headers", "cookies", "query"):
+            here = (*path, index, kind)
+            matchers = _mapping(alternative).get(kind)
+            if matchers == {}:
+                yield Fault(here, "is empty", "name one, or remove the key")
+            if kind == "headers":
+                yield from _same_header(here, _mapping(matchers))
+            for name, matcher in _mapping(matchers).items():
+                yield from _values((*here, name), _mapping(matcher))
+        yield from _values((*path, index, "method"), _mapping(_mapping(alternative).get("method")))
+
+
+def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Fault]:
+    first: dict[str, str] = {}
+    for name in headers:
+        known = first.setdefault(name.lower(), name)
+        if known != name:
+            yield Fault(
+                (*path, name),
+                f"is the same header as {printable(known)}",
+                "keep one; case does not count",
+                at_key=True,
+            )
+
+
+def _values(path: Path, matcher: dict[str, Any]) -> Iterator[Fault]:
+    fold = str.lower if matcher.get("ignoreCase") is True else None
+    yield from _twice((*path, "in"), _items(matcher.get("in")), fold=fold)
+
+
+def _split(path: Path, route: list[tuple[int, Any]], document: dict[str, Any]) -> Iterator[Fault]:
+    subsets = _mapping(document.get("subsets"))
+    destinations = [(index, destination) for index, destination in route if isinstance(destination, dict)]
+    for index, destination in destinations:
+        subset = destination.get("subset")
+        if isinstance(subset, str) and subset not in subsets:
+            yield _unknown_subset((*path, index, "subset"), subset, subsets)
+        if len(route) > 1 and "weight" not in destination:
+            yield Fault((*path, index, "weight"), "is missing", "every destination of a split needs one")
+    yield from _twice(path, [(i, destination.get("subset")) for i, destination in destinations], at="subset")
+    weights = [weight for _, destination in destinations if _is_weight(weight := destination.get("weight"))]
+    if weights and len(weights) == len(route) and sum(weights) == 0:
+        yield Fault(path, "all weights are 0", "give at least one subset a weight above 0")
+    if sum(weights) > _MAX_TOTAL:
+        yield Fault(path, "the weights add up to too much", f"their sum may be {_MAX_TOTAL} at most")
+
+
+def _twice(
+    path: Path,
+    values: list[tuple[int, Any]],
+    *,
+    at: str | None = None,
+    fold: Callable[[str], str] | None = None,
+) -> Iterator[Fault]:
+    """Every text that occurs again; ``at`` is the field of each entry that holds it."""
+    first: dict[str, Path] = {}
+    for index, value in values:
+        if isinstance(value, str):
+            here = (*path, index) if at is None else (*path, index, at)
+            known = first.setdefault(fold(value) if fold else value, here)
+            if known is not here:
+                yield Fault(here, f"{quoted(value)} is given twice, first in {render(known)}", "remove one")
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: object) -> list[tuple[int, Any]]:
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+def _is_weight(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOTAL
