@@ -8,10 +8,13 @@ operators and holds the defaults written here.
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from xds.sources.nacos.settings import NacosSettings
 
 
 def _ip_address(text: str) -> str:
@@ -24,13 +27,10 @@ def _ip_address(text: str) -> str:
         raise ValueError(message) from None
 
 
-def _host_ports(text: str) -> str:
-    for part in text.split(","):
-        host, colon, port = part.strip().rpartition(":")
-        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536) or "/" in host:
-            raise ValueError(
-                f"{part.strip()!r} is not host:port, such as 127.0.0.1:8848 (several: a:8848,b:8848)"
-            )
+def _nacos_servers(text: str) -> str:
+    from xds.sources.nacos.settings import NacosSettings  # noqa: PLC0415  # the Nacos SDK is slow to load
+
+    NacosSettings(server_addresses=text)  # raises ValueError for what is no list of host:port
     return text
 
 
@@ -55,7 +55,7 @@ class Files(_Section):
 class Nacos(_Section):
     """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys."""
 
-    server: Annotated[str, AfterValidator(_host_ports)] | None = None
+    server: Annotated[str, AfterValidator(_nacos_servers)] | None = None
     namespace: str = ""
     rules_group: NonEmpty = "GRAY_GROUP"
     naming_group: NonEmpty = "DEFAULT_GROUP"
@@ -70,6 +70,22 @@ class Nacos(_Section):
             if (getattr(self, name) is None) != (getattr(self, secret) is None):
                 raise ValueError(f"{name} and {secret} go together: set both or neither")
         return self
+
+    def client_settings(self) -> "NacosSettings":
+        """Return the same for the source and for what else talks to Nacos; ``server`` must be set."""
+        from xds.sources.nacos.settings import NacosSettings  # noqa: PLC0415  # as above
+
+        assert self.server is not None
+        return NacosSettings(
+            server_addresses=self.server,
+            namespace=self.namespace,
+            rules_group=self.rules_group,
+            naming_group=self.naming_group,
+            username=self.username,
+            password=self.password.get_secret_value() if self.password else None,
+            access_key=self.access_key,
+            secret_key=self.secret_key.get_secret_value() if self.secret_key else None,
+        )
 
 
 class Xds(_Section):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xds.settings import Settings
+from xds.settings import Nacos, Settings
 from xds.settings_sources import InvalidSettingsError, flag, load
 
 SHIPPED = Path(__file__).parents[2] / "config" / "grayplane.yaml"
@@ -85,8 +85,11 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("xds:\n  port: 70000", "2:3: xds.port: should be less than or equal to 65535"),
         ("edge: 5", "1:1: edge is a section: it holds address, port, access_log"),
         ("edge: {address: localhost}", "1:8: edge.address: 'localhost' is not an IP address"),
-        ("nacos: {server: nacos}", "1:9: nacos.server: 'nacos' is not host:port, such as 127.0.0.1:8848"),
-        ("nacos: {server: 'http://nacos:8848'}", "1:9: nacos.server: 'http://nacos:8848' is not host:port"),
+        (
+            "nacos: {server: nacos}",
+            "1:9: nacos.server: Nacos server address 'nacos' is not host:port, such as 127.0.0.1:8848",
+        ),
+        ("nacos: {server: 'a:64536'}", "1:9: nacos.server: Nacos server address 'a:64536': its port must be"),
         ("nacos: {username: u}", "1:9: nacos: username and password go together"),
         ("source: nacos", "source is nacos, so nacos.server must say where it is"),
         ("sidecar: {inbound_port: 15001}", "sidecar would have outbound_port and inbound_port both 15001"),
@@ -144,6 +147,17 @@ def test_a_wrong_flag_is_told_by_its_name() -> None:
     assert caught.value.errors == (
         "--set edge.adress: unknown setting edge.adress (did you mean edge.address?)",
     )
+
+
+def test_the_nacos_client_gets_all_of_its_settings() -> None:
+    credentials = {"username": "u", "password": "p", "access_key": "a", "secret_key": "s"}
+    given = {"server": "a:1,b:2", "namespace": "test", "rules_group": "R", "naming_group": "N", **credentials}
+    client = Settings(source="nacos", nacos=Nacos.model_validate(given)).nacos.client_settings()
+
+    assert {name: getattr(client, name) for name in given if name != "server"} == {
+        name: value for name, value in given.items() if name != "server"
+    }
+    assert [str(server) for server in client.servers] == ["a:1", "b:2"]
 
 
 def test_secrets_are_never_printed(tmp_path: Path) -> None:

