@@ -122,8 +122,14 @@ class EnvoyProcess:
         address = self._admin_path.read_text().strip()
         # Not the environment's proxy: it would be asked for loopback addresses.
         self._client = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False)
-        while self._ready and not (await self._client.get("/ready")).is_success:
+        while self._ready and not await self._is_live():
             await self._still_running()
+
+    async def _is_live(self) -> bool:
+        try:
+            return (await self._client.get("/ready")).is_success
+        except httpx.TransportError:
+            return False
 
     async def _still_running(self) -> None:
         if self._process.returncode is not None:

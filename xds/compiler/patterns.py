@@ -1,27 +1,47 @@
-"""Regular expressions (RE2) for tests that Envoy has no matcher for. All are meant to match a whole value."""
+"""Regular expressions (RE2) for tests that Envoy has no operator for; each describes a whole value."""
 
-from collections.abc import Iterable
+import string
+from collections.abc import Iterable, Iterator
+
+import re2
 
 from xds.rules.model import Range
 
 ANYTHING = r"\C*"
-"""Any value, also one that is not UTF-8."""
+"""Matches every value, also one that is not UTF-8."""
+
+# Envoy rejects a pattern whose compiled form passes RE2's memory budget, 8 MiB. This many characters need
+# at most a tenth of it, and one large alternation is no faster than ten smaller ones.
+_MOST_CHARACTERS = 16 * 1024
+
+_BOTH_CASES = str.maketrans({char: f"[{char}{char.swapcase()}]" for char in string.ascii_letters})
 
 
-def literals(values: Iterable[str], *, ignore_case: bool = False) -> str:
-    """Match one of the values."""
-    return "|".join(literal(value, ignore_case=ignore_case) for value in sorted(values))
+def literal(text: str, *, ignore_case: bool) -> str:
+    """Match a text; ``ignore_case`` folds ASCII letters only, as Envoy's string operators do."""
+    escaped: str = re2.escape(text)
+    return escaped.translate(_BOTH_CASES) if ignore_case else escaped
 
 
-def literal(text: str, *, ignore_case: bool = False) -> str:
-    """Match a text; ``ignore_case`` folds ASCII letters only, as Envoy's string matchers do."""
-    return "".join(_character(char, ignore_case) for char in text)
+def alternations(values: Iterable[str], *, ignore_case: bool) -> Iterator[str]:
+    """Match one of the values, by as few patterns as Envoy accepts, any of which may match."""
+    chunk: list[str] = []
+    size = 0
+    # In order, so that values with a common beginning meet and RE2 factors it out.
+    for value in sorted(values):
+        pattern = literal(value, ignore_case=ignore_case)
+        if chunk and size + len(pattern) > _MOST_CHARACTERS:
+            yield "|".join(chunk)
+            chunk, size = [], 0
+        chunk.append(pattern)
+        size += len(pattern) + 1
+    if chunk:
+        yield "|".join(chunk)
 
 
-def _character(char: str, ignore_case: bool) -> str:
-    if char.isascii() and char.isalpha():
-        return f"[{char.lower()}{char.upper()}]" if ignore_case else char
-    return char if char.isdigit() or not char.isascii() or char in " _-" else "\\" + char
+def with_case(regex: str, *, ignore_case: bool) -> str:
+    """Return a user's pattern, folding case if wanted."""
+    return f"(?i){regex}" if ignore_case else regex
 
 
 def integer_range(bounds: Range) -> str:
@@ -40,7 +60,7 @@ def integer_range(bounds: Range) -> str:
 
 
 def _magnitudes(low: int, high: int) -> str:
-    """Match an integer from ``low`` to ``high``, both at least 1 and meant, without leading zeros."""
+    """Match the integers from ``low`` to ``high``, both at least 1 and included, without leading zeros."""
     parts = []
     while low <= high:
         top = min(high, 10 ** len(str(low)) - 1)

@@ -3,18 +3,21 @@
 Routes never depend on instances and endpoints never on weights, so a change of one recompiles only that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from envoy_data_plane.envoy.config.route.v3 import VirtualHost
+from envoy_data_plane.envoy.config.route.v3 import Route, RouteAction, VirtualHost
 
 from xds.compiler import actions, plain_routes
 from xds.compiler.clusters import eds_cluster
 from xds.compiler.endpoints import load_assignment, selected
+from xds.compiler.matcher import matcher
 from xds.compiler.names import cluster_name
 from xds.rules.instance import Instance
-from xds.rules.model import RuleDocument
-from xds.wire import encode
+from xds.rules.model import HttpRule, RuleDocument
+from xds.wire import delimited, encode
+
+_DOMAINS = 2  # VirtualHost.domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +39,19 @@ class ServiceRoutes:
 def compile_routes(service: str, rule: RuleDocument | None) -> ServiceRoutes:
     """Compile the rule document of a service, or, for a service without, one route to all its instances."""
     baseline = actions.baseline_action(rule, service)
-    last_name = "baseline" if rule and rule.baseline else service
-    routes = [plain_routes.catch_all(last_name, baseline)]
-    requires = actions.clusters_of(baseline)
-    if rule is not None and rule.enabled:
-        for entry in reversed(rule.http):
-            action = actions.rule_action(rule, entry)
-            requires |= actions.clusters_of(action)
-            routes[:0] = plain_routes.routes(entry, action)
+    rules = (
+        [(entry, actions.rule_action(rule, entry)) for entry in rule.http] if rule and rule.enabled else []
+    )
+    host = _virtual_host(
+        service, rules, plain_routes.catch_all("baseline" if rule and rule.baseline else service, baseline)
+    )
     hosts = rule.hosts if rule else ()
-    host = VirtualHost(name=service, domains=[service], routes=routes, retry_policy=actions.safe_retries())
-    mesh = encode(host)
-    host.domains = list(hosts)
     return ServiceRoutes(
-        mesh=mesh,
-        edge=encode(host) if hosts else None,
+        mesh=_with_domains(host, [service]),
+        edge=_with_domains(host, hosts) if hosts else None,
         gateways=frozenset(rule.gateways) if rule and hosts else frozenset(),
         clusters={name: eds_cluster(name) for name in _clusters(service, rule)},
-        requires=requires,
+        requires=frozenset().union(*map(actions.clusters_of, (baseline, *(action for _, action in rules)))),
     )
 
 
@@ -70,6 +68,21 @@ def compile_endpoints(
         chosen = instances if rule is None or subset is None else _instances_of(rule, subset, instances)
         assignments[name] = load_assignment(name, chosen)
     return assignments
+
+
+def _virtual_host(service: str, rules: Sequence[tuple[HttpRule, RouteAction]], last: Route) -> bytes:
+    """Encode the virtual host of a service but for its domains."""
+    host = VirtualHost(name=service, retry_policy=actions.safe_retries())
+    if all(plain_routes.expressible(match) for rule, _ in rules for match in rule.match):
+        host.routes = [route for entry in rules for route in plain_routes.routes(*entry)]
+        host.routes.append(last)
+    else:
+        host.matcher = matcher(rules, last)
+    return encode(host)
+
+
+def _with_domains(host: bytes, domains: Iterable[str]) -> bytes:
+    return host + b"".join(delimited(_DOMAINS, domain.encode()) for domain in domains)
 
 
 def _clusters(service: str, rule: RuleDocument | None) -> dict[str, str | None]:

@@ -1,0 +1,66 @@
+"""Compiled virtual hosts in an Envoy of fixed configuration: all that matching and splitting need."""
+
+from collections.abc import Iterable, Mapping
+
+from envoy_data_plane.envoy.config.bootstrap.v3 import Admin, Bootstrap, BootstrapStaticResources
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType
+from envoy_data_plane.envoy.config.core.v3 import Address, HeaderValue, HeaderValueOption, SocketAddress
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, LocalityLbEndpoints
+from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+from envoy_data_plane.google.protobuf import Any
+
+from xds.compiler.endpoints import lb_endpoint
+from xds.compiler.route_configuration import route_configuration
+from xds.wire import any_of, delimited, encode, type_url
+
+LISTENER = "test"
+
+ROUTE_HEADER = "x-route"
+"""The response header that names the route a request took."""
+
+_NAME = 1  # VirtualHost.name
+_ROUTE_CONFIG = 4  # HttpConnectionManager.route_config
+
+
+def renamed(virtual_host: bytes, name: str) -> bytes:
+    """Give a virtual host another name; of a field given twice, the last counts."""
+    return virtual_host + delimited(_NAME, name.encode())
+
+
+def bootstrap(virtual_hosts: Iterable[bytes], upstreams: Mapping[str, int]) -> bytes:
+    """Encode a bootstrap with one listener for the hosts, and clusters by name with their local port."""
+    routes = route_configuration("test", virtual_hosts) + encode(
+        RouteConfiguration(
+            response_headers_to_add=[
+                HeaderValueOption(header=HeaderValue(key=ROUTE_HEADER, value="%ROUTE_NAME%"))
+            ]
+        )
+    )
+    router = HttpFilter(name="envoy.filters.http.router", typed_config=any_of(Router()))
+    manager = encode(HttpConnectionManager(stat_prefix="test", http_filters=[router]))
+    config = Any(type_url=type_url(HttpConnectionManager), value=manager + delimited(_ROUTE_CONFIG, routes))
+    http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=config)
+    listener = Listener(name=LISTENER, address=_address(0), filter_chains=[FilterChain(filters=[http])])
+    clusters = [_cluster(name, port) for name, port in upstreams.items()]
+    return encode(
+        Bootstrap(
+            admin=Admin(address=_address(0)),
+            static_resources=BootstrapStaticResources(listeners=[listener], clusters=clusters),
+        )
+    )
+
+
+def _cluster(name: str, port: int) -> Cluster:
+    endpoints = LocalityLbEndpoints(lb_endpoints=[lb_endpoint("127.0.0.1", port)])
+    assignment = ClusterLoadAssignment(cluster_name=name, endpoints=[endpoints])
+    return Cluster(name=name, type=ClusterDiscoveryType.STATIC, load_assignment=assignment)
+
+
+def _address(port: int) -> Address:
+    return Address(socket_address=SocketAddress(address="127.0.0.1", port_value=port))
