@@ -1,8 +1,11 @@
 """Several things that are wrong at once, told as the one ``Trouble`` of a source."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from xds.sources.base import Event, Trouble
+
+_MOST = 10
+"""How many reasons one ``Trouble`` names."""
 
 
 class Troubles:
@@ -17,15 +20,20 @@ class Troubles:
         """Something is wrong with ``about``, or well again (None)."""
         self.report_all({about: reason})
 
-    def report_all(self, reasons: dict[str, str | None]) -> None:
+    def report_all(self, reasons: Mapping[str, str | None]) -> None:
         """The same for many, emitted once."""
         for about, reason in reasons.items():
             if reason is None:
                 self._reasons.pop(about, None)
             else:
                 self._reasons[about] = reason
-        # One cause often shows in several places: it is told once.
-        told = "; ".join(dict.fromkeys(self._reasons[about] for about in sorted(self._reasons))) or None
+        told = self._text()
         if told != self._told:
             self._told = told
             self._emit(Trouble(told))
+
+    def _text(self) -> str | None:
+        # One cause often shows in several places: it is told once.
+        reasons = list(dict.fromkeys(self._reasons[about] for about in sorted(self._reasons)))
+        more = [f"and {len(reasons) - _MOST} more"] if len(reasons) > _MOST else []
+        return "; ".join([*reasons[:_MOST], *more]) or None

@@ -1,0 +1,82 @@
+"""A TCP proxy whose wires can be cut, for tests of what happens when a server is away."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class TcpProxy:
+    """Passes connections to ports of this machine on to ports of a host."""
+
+    def __init__(self, host: str, ports: dict[int, int]) -> None:
+        self._host = host
+        self._ports = ports
+        self._servers: list[asyncio.Server] = []
+        self._passing: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+
+    async def start(self) -> None:
+        """Let connections through."""
+        self._flowing.set()
+        for port, target in self._ports.items():
+            passing = functools.partial(self._pass, target)
+            self._servers.append(await asyncio.start_server(passing, "127.0.0.1", port))
+
+    async def cut(self) -> None:
+        """Break all connections and refuse new ones."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for task in self._passing:
+            task.cancel()
+        while self._passing:
+            await asyncio.wait(self._passing)
+
+    def hang(self) -> None:
+        """Keep all connections, take new ones, and pass nothing on."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """End ``hang``."""
+        self._flowing.set()
+
+    async def _pass(self, target: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+        writers = [writer]
+        try:
+            with suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection(self._host, target)
+                writers.append(far_writer)
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._pump(reader, far_writer))
+                    both.create_task(self._pump(far_reader, writer))
+        except asyncio.CancelledError:
+            for each in writers:
+                each.transport.abort()
+        finally:
+            for each in writers:
+                each.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+
+
+@asynccontextmanager
+async def tcp_proxy(host: str, ports: dict[int, int]) -> AsyncIterator[TcpProxy]:
+    """A proxy that lets connections through from the start."""
+    proxy = TcpProxy(host, ports)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.flow()
+        await proxy.cut()

@@ -1,0 +1,29 @@
+"""A real Nacos for the tests here, and for each test a namespace of its own in it."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.harness.nacos import NacosServer, nacos_server
+from tests.harness.nacos_console import Console, console
+from xds.sources.nacos import NacosSettings
+
+
+@pytest.fixture(scope="session")
+def nacos() -> Iterator[NacosServer]:
+    with nacos_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def operator(nacos: NacosServer) -> AsyncIterator[Console]:
+    """Someone at the console of a fresh namespace."""
+    async with console(nacos, f"grayplane-{uuid.uuid4().hex[:12]}") as works:
+        yield works
+
+
+@pytest.fixture
+def settings(nacos: NacosServer, operator: Console) -> NacosSettings:
+    """The settings of a source for that namespace, which believes a returned server soon."""
+    return nacos.settings(operator.namespace, settle=1.0)

@@ -1,0 +1,158 @@
+"""A lasting connection to Nacos: opened again whenever it is lost, with our identity on every request."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+from v2.nacos.common.nacos_exception import NO_RIGHT, UN_REGISTER
+from v2.nacos.transport.model.rpc_request import Request
+from v2.nacos.transport.model.rpc_response import Response
+
+from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
+from xds.sources.nacos.http import Http
+from xds.sources.nacos.identity import Identity
+from xds.sources.nacos.link import Link, Module
+from xds.sources.nacos.settings import NacosSettings, Server
+
+CONFIG_NOT_FOUND = 300
+"""The error code of a query for a document that does not exist (Nacos's ConfigQueryResponse)."""
+
+_FIRST_RETRY = 0.1
+_LONGEST_RETRY = 3.0
+"""Seconds between attempts to connect, doubling."""
+
+
+class AnswerError(NacosError):
+    """Nacos answered with an error code."""
+
+    def __init__(self, server: Server, code: int, message: str) -> None:
+        super().__init__(f"{server} answers {code}: {message}")
+        self.code = code
+
+
+class Connection:
+    """One connection for as long as ``run`` runs, opened again whenever it is lost.
+
+    ``pushed`` gets what the server sends by itself and returns the reply. ``opened`` is called whenever a
+    connection was made: the server knows nothing of what was asked of an earlier one. ``report`` is told
+    why there is none, and None when there is.
+    """
+
+    def __init__(
+        self,
+        settings: NacosSettings,
+        identity: Identity,
+        module: Module,
+        *,
+        pushed: Callable[[Request], Response | None],
+        opened: Callable[[], None],
+        report: Callable[[str | None], None],
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._module = module
+        self._pushed = pushed
+        self._opened = opened
+        self._report = report
+        self._link: Link | None = None
+        self._failure = "Nacos is not connected yet"
+        self._is_open = asyncio.Event()
+
+    async def run(self) -> None:
+        """Connect and stay connected until cancelled."""
+        retry = _FIRST_RETRY
+        turn = random.randrange(len(self._settings.servers))  # noqa: S311  # to spread clients, not to hide
+        while True:
+            server = self._settings.servers[turn % len(self._settings.servers)]
+            turn += 1
+            link = Link(self._settings, server, self._module, self._pushed)
+            try:
+                await link.open()
+            except UnreachableError as error:
+                self._failed(str(error))
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, _LONGEST_RETRY)
+                continue
+            try:
+                retry = _FIRST_RETRY
+                self._link = link
+                self._is_open.set()
+                self._report(None)
+                self._opened()
+                await link.until_lost()
+                self._failed(f"Nacos: the connection to {server} ({self._module}) was lost")
+            finally:
+                self._link = None
+                self._is_open.clear()
+                await link.close()
+
+    def _failed(self, reason: str) -> None:
+        self._failure = reason
+        self._report(reason)
+
+    async def ready(self, within: float) -> None:
+        """Wait to be connected. Raises ``UnreachableError`` after that many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._is_open.wait()
+        except TimeoutError:
+            raise UnreachableError(self._failure) from None
+
+    async def config(self, request: Request) -> Any:
+        """The answer to a request about the group of rules. Raises ``NacosError``."""
+        return await self._request(request, await self._identity.for_config())
+
+    async def naming(self, request: Request, service: str = "") -> Any:
+        """The answer to a request about a service. Raises ``NacosError``."""
+        return await self._request(request, await self._identity.for_naming(service))
+
+    async def _request(self, request: Request, headers: dict[str, str]) -> Any:
+        link = self._link
+        if link is None:
+            raise UnreachableError(self._failure)
+        request.put_all_headers(headers)
+        response = await link.call(request)
+        if response.get_result_code() == 200:
+            return response
+        code, message = response.get_error_code(), response.get_message()
+        if code == UN_REGISTER:
+            link.lost.set()
+            raise UnreachableError(f"{link.server} has forgotten the connection")
+        if code == NO_RIGHT:
+            self._identity.refused()
+            raise RefusedError(self._refusal(link.server, message))
+        raise AnswerError(link.server, code, message)
+
+    def _refusal(self, server: Server, message: str) -> str:
+        what = "services" if self._module == "naming" else f"group {self._settings.rules_group}"
+        who = self._settings.username or self._settings.access_key or "anonymous"
+        return (
+            f"{server} refuses {who!r} the {what} of namespace {self._settings.namespace or 'public'!r} "
+            f"({message}); check nacos.username, nacos.password and what that user may do"
+        )
+
+
+@asynccontextmanager
+async def connected(
+    settings: NacosSettings,
+    module: Module,
+    *,
+    opened: Callable[[], None] = lambda: None,
+    report: Callable[[str | None], None] = lambda reason: None,
+) -> AsyncIterator[Connection]:
+    """A connection of its own for a while, for who only asks and is pushed nothing."""
+    async with aiohttp.ClientSession() as session:
+        identity = Identity(settings, Http(settings, session))
+        connection = Connection(
+            settings, identity, module, pushed=lambda request: None, opened=opened, report=report
+        )
+        running = asyncio.create_task(connection.run())
+        try:
+            yield connection
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running

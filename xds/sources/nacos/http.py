@@ -1,0 +1,83 @@
+"""Nacos's HTTP API: one request to whichever server answers."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from xds.sources.nacos.errors import NacosError, UnreachableError
+from xds.sources.nacos.settings import NacosSettings, Server
+
+CONTEXT_PATH = "/nacos"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered."""
+
+    server: Server
+    status: int
+    body: bytes
+
+    async def json(self) -> Any:
+        """The body as JSON, parsed off the event loop: a page of documents can be long."""
+        try:
+            return await asyncio.to_thread(json.loads, self.body)
+        except ValueError:
+            raise NacosError(f"{self.server} does not answer as Nacos does: {self.excerpt}") from None
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body, on one line."""
+        return " ".join(self.body[:200].decode("utf-8", "replace").split())
+
+
+class Http:
+    """Requests to the servers in turn, from the one that answered last."""
+
+    def __init__(self, settings: NacosSettings, session: aiohttp.ClientSession) -> None:
+        self._servers = settings.servers
+        self._session = session
+        self._timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
+        self._first = 0
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The first server's answer, whatever its status. Raises ``UnreachableError``."""
+        failures = []
+        for step in range(len(self._servers)):
+            at = (self._first + step) % len(self._servers)
+            server = self._servers[at]
+            try:
+                async with self._session.request(
+                    method,
+                    f"http://{server}{CONTEXT_PATH}{path}",
+                    params=query,
+                    data=form,
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                ) as response:
+                    self._first = at
+                    return Answer(server, response.status, await response.read())
+            except TimeoutError:
+                failures.append(f"{server} does not answer within {self._timeout.total:g} s")
+            except aiohttp.ClientError as error:
+                failures.append(f"{server}: {_reason(error)}")
+        raise UnreachableError(f"Nacos cannot be reached: {', '.join(failures)}")
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    text = cause.strerror if isinstance(cause, OSError) else str(cause)
+    return (text or type(error).__name__).lower()

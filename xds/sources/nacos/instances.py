@@ -1,0 +1,231 @@
+"""Service instances in Nacos, kept up with.
+
+A subscription is also a read: its answer holds all instances, and asking again does no harm. So a push,
+a reconnect and the audit that trusts neither all do the same: subscribe to the service (again).
+
+A server that was restarted has forgotten the instances that registered themselves, until they register
+again. For a while after a reconnect, what is missing is therefore kept (``Absence``).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from v2.nacos.naming.model.naming_request import (
+    NotifySubscriberRequest,
+    ServiceListRequest,
+    SubscribeServiceRequest,
+)
+from v2.nacos.naming.model.naming_response import NotifySubscriberResponse
+from v2.nacos.transport.model.rpc_request import Request
+from v2.nacos.transport.model.rpc_response import Response
+
+from xds.rules.instance import Instance
+from xds.sources.absence import Absence
+from xds.sources.base import Event, InstancesChanged
+from xds.sources.endpoint import address_problem, port_problem, weight_problem
+from xds.sources.nacos.connection import Connection
+from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
+from xds.sources.nacos.identity import Identity
+from xds.sources.nacos.pace import Pace
+from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.settings import NacosSettings
+from xds.sources.troubles import Troubles
+
+_PAGE = 1000
+
+
+class Instances:
+    """Emits the instances of all services of the group and every change of them."""
+
+    def __init__(
+        self,
+        settings: NacosSettings,
+        identity: Identity,
+        emit: Callable[[Event], None],
+        troubles: Troubles,
+    ) -> None:
+        self._settings = settings
+        self._emit = emit
+        self._troubles = troubles
+        self._connection = Connection(
+            settings,
+            identity,
+            "naming",
+            pushed=self._pushed,
+            opened=self._opened,
+            report=lambda reason: self._troubles.report("connection for instances", reason),
+        )
+        self._known: dict[str, tuple[Instance, ...]] = {}
+        self._listed: set[str] = set()
+        self._subscribed: set[str] = set()
+        self._withheld: set[str] = set()
+        self._unread: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._to_audit: deque[str] = deque()
+        self._absence = Absence(settings.settle)
+        self._pace = Pace(settings.poll)
+        self._reads: Reads
+        self.complete = asyncio.Event()
+        """Set once every service that existed at the start has been emitted."""
+
+    async def run(self) -> None:
+        """Keep up until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._reads = Reads(self._read, tasks)
+            tasks.create_task(self._connection.run())
+            async for _ in self._pace:
+                try:
+                    await self._reconcile()
+                except NacosError as error:
+                    self._troubles.report("list of services", str(error))
+                else:
+                    self._troubles.report("list of services", None)
+
+    def _pushed(self, request: Request) -> Response | None:
+        if not isinstance(request, NotifySubscriberRequest):
+            return None
+        if request.serviceInfo is not None:
+            self._reads.mark(_bare(request.serviceInfo.name))
+        return NotifySubscriberResponse()
+
+    def _opened(self) -> None:
+        self._subscribed.clear()
+        if self._known:
+            self._absence.lost()
+        self._pace.hurry()
+
+    async def _reconcile(self) -> None:
+        await self._connection.ready(self._settings.request_timeout)
+        self._listed = await self._list()
+        now = asyncio.get_running_loop().time()
+        self._absence.seen(empty=not self._listed and bool(self._known), now=now)
+        self._troubles.report("absence of services", self._lack())
+        due = (self._listed | self._known.keys()) - self._subscribed
+        if self._absence.is_believed(now):
+            due |= self._withheld | (self._known.keys() - self._listed)
+        await self._reads.read(due | self._audit() | self._unread | self._unreadable)
+        if self._known.keys() | self._unreadable >= self._listed:
+            self.complete.set()
+
+    def _lack(self) -> str | None:
+        if not self._absence.away:
+            return None
+        group = self._settings.naming_group
+        return (
+            f"Nacos came back without any service in group {group}; none counts as gone until one registers"
+        )
+
+    def _audit(self) -> set[str]:
+        """The services whose turn it is to be asked for again."""
+        if not self._to_audit:
+            self._to_audit.extend(sorted(self._known))
+        turns = max(1.0, self._settings.audit / self._settings.poll)
+        share = min(len(self._to_audit), -int(-len(self._known) // turns))
+        return {self._to_audit.popleft() for _ in range(share)} & self._known.keys()
+
+    async def _list(self) -> set[str]:
+        names: set[str] = set()
+        number = 1
+        while True:
+            response = await self._connection.naming(
+                ServiceListRequest(
+                    namespace=self._settings.naming_namespace,
+                    groupName=self._settings.naming_group,
+                    serviceName="",
+                    pageNo=number,
+                    pageSize=_PAGE,
+                )
+            )
+            page = response.serviceNames or ()
+            names.update(map(_bare, page))
+            if not page or number * _PAGE >= response.count:
+                return names
+            number += 1
+
+    async def _read(self, service: str) -> None:
+        try:
+            response = await self._subscribe(service, subscribe=True)
+            self._subscribed.add(service)
+            reported, problems = _instances(response.serviceInfo.hosts if response.serviceInfo else ())
+            await self._take(service, reported)
+        except (UnreachableError, RefusedError) as error:
+            self._unread.add(service)
+            self._troubles.report("reading services", str(error))
+        except NacosError as error:
+            self._unreadable.add(service)
+            self._troubles.report(f"service {service}", f"service {service} cannot be read: {error}")
+        else:
+            self._unread.discard(service)
+            self._unreadable.discard(service)
+            wrong = f"service {service}: not routed to: {'; '.join(problems)}" if problems else None
+            self._troubles.report_all(
+                {f"service {service}": wrong} | ({} if self._unread else {"reading services": None})
+            )
+
+    async def _subscribe(self, service: str, *, subscribe: bool) -> Any:
+        request = SubscribeServiceRequest(
+            namespace=self._settings.naming_namespace,
+            groupName=self._settings.naming_group,
+            serviceName=service,
+            clusters="",
+            subscribe=subscribe,
+        )
+        request.put_header("app", "grayplane")
+        return await self._connection.naming(request, service)
+
+    async def _take(self, service: str, reported: tuple[Instance, ...]) -> None:
+        known = self._known.get(service)
+        believed = self._absence.is_believed(asyncio.get_running_loop().time())
+        if not reported and service not in self._listed and believed:
+            if known is not None:
+                del self._known[service]
+                self._withheld.discard(service)
+                self._emit(InstancesChanged(service, None))
+            self._subscribed.discard(service)
+            await self._subscribe(service, subscribe=False)
+            return
+        instances = reported if believed else _with_missing(reported, known or ())
+        if instances == reported:
+            self._withheld.discard(service)
+        else:
+            self._withheld.add(service)
+        self._known[service] = instances
+        if instances != known:
+            self._emit(InstancesChanged(service, instances))
+
+
+def _bare(service: str) -> str:
+    """The name without its group, which some answers put before it."""
+    return service.rpartition("@@")[2]
+
+
+def _instances(hosts: Iterable[Any]) -> tuple[tuple[Instance, ...], list[str]]:
+    """What can be routed to of the SDK's instances, in a fixed order, and what is wrong with the rest."""
+    found: dict[tuple[str, int], Instance] = {}
+    problems: list[str] = []
+    for host in hosts:
+        problem = address_problem(host.ip) or port_problem(host.port) or weight_problem(host.weight)
+        if problem:
+            problems.append(problem)
+            continue
+        instance = Instance(
+            host.ip,
+            host.port,
+            host.weight,
+            host.healthy and host.enabled,
+            {str(name): "" if value is None else str(value) for name, value in host.metadata.items()},
+        )
+        other = found.get((host.ip, host.port))
+        # Registered in two of Nacos's clusters, a process is there once; it serves if either says so.
+        if other is None or not other.serving:
+            found[host.ip, host.port] = instance
+    return tuple(found[endpoint] for endpoint in sorted(found)), problems
+
+
+def _with_missing(reported: tuple[Instance, ...], known: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    """What is reported, and what is not any more."""
+    there = {(instance.address, instance.port) for instance in reported}
+    kept = [instance for instance in known if (instance.address, instance.port) not in there]
+    return tuple(sorted([*reported, *kept], key=lambda instance: (instance.address, instance.port)))

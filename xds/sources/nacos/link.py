@@ -1,0 +1,191 @@
+"""One gRPC connection to one Nacos server, on the transport of nacos-sdk-python.
+
+What is used of the SDK is its wire layer: connecting and setting up, encoding and decoding of requests,
+the models of both. Its clients above that are not, for reasons that showed in use: they lose an update
+that lands while the one before is fetched, subscribe again up to 30 s after a reconnect, do not notice
+when the server ends their stream, wait for ever on a login, and keep snapshots and logs on disk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Literal
+
+from v2.nacos.common.client_config import ClientConfig
+from v2.nacos.common.constants import Constants
+from v2.nacos.common.nacos_exception import INVALID_INTERFACE_ERROR, UN_REGISTER, NacosException
+from v2.nacos.transport.grpc_client import GrpcClient
+from v2.nacos.transport.grpc_connection import GrpcConnection
+from v2.nacos.transport.grpc_util import GrpcUtils
+from v2.nacos.transport.model.internal_request import (
+    CONNECTION_RESET_REQUEST_TYPE,
+    ClientDetectionRequest,
+    HealthCheckRequest,
+    SetupAckRequest,
+)
+from v2.nacos.transport.model.internal_response import ClientDetectionResponse
+from v2.nacos.transport.model.rpc_request import Request
+from v2.nacos.transport.model.rpc_response import Response
+from v2.nacos.transport.model.server_info import ServerInfo
+from v2.nacos.utils.net_util import NetUtils
+
+from xds.sources.nacos.errors import NacosError, UnreachableError
+from xds.sources.nacos.settings import NacosSettings, Server
+
+Module = Literal["config", "naming"]
+"""Which half of Nacos a connection is for."""
+
+_HEALTH_CHECK = 5.0
+"""Seconds between asking a silent server whether it is there."""
+
+# The SDK logs requests and failures in its own words; what matters of them we report.
+_SDK_LOG = logging.getLogger("xds.sources.nacos.sdk")
+_SDK_LOG.setLevel(logging.CRITICAL + 1)
+
+
+class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
+    """One attempt at a connection, and the connection."""
+
+    def __init__(
+        self,
+        settings: NacosSettings,
+        server: Server,
+        module: Module,
+        pushed: Callable[[Request], Response | None],
+    ) -> None:
+        config = ClientConfig(namespace_id=settings.config_tenant)
+        config.grpc_config.grpc_timeout = int(settings.request_timeout * 1000)
+        super().__init__(_SDK_LOG, f"grayplane-{module}", config, None)
+        self.put_all_labels(
+            {
+                Constants.LABEL_SOURCE: Constants.LABEL_SOURCE_SDK,
+                Constants.LABEL_MODULE: module,
+                Constants.APP_NAME_HEADER: "grayplane",
+            }
+        )
+        self.server = server
+        self.lost = asyncio.Event()
+        self._timeout = settings.request_timeout
+        self._answer = pushed
+        self._channel: Any = None
+
+    async def open(self) -> None:
+        """Connect. Raises ``UnreachableError``."""
+        await self._reach()
+        try:
+            self.current_connection = await self.connect_to_server(
+                ServerInfo(self.server.host, self.server.grpc_port)
+            )
+        except (NacosException, TimeoutError) as error:
+            await self.close()
+            raise UnreachableError(self._unreached(str(error))) from error
+        except BaseException:
+            await self.close()
+            raise
+        if self.current_connection is None:
+            await self.close()
+            raise UnreachableError(f"Nacos {self.server} is not ready")
+
+    async def _reach(self) -> None:
+        """Connect a socket first: gRPC alone would not say why it cannot, and would wait to find out."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                _, writer = await asyncio.open_connection(self.server.host.strip("[]"), self.server.grpc_port)
+            writer.close()
+        except TimeoutError:
+            raise UnreachableError(self._unreached("no answer")) from None
+        except OSError as error:
+            raise UnreachableError(self._unreached(error.strerror or str(error))) from None
+
+    def _unreached(self, reason: str) -> str:
+        port = self.server.grpc_port
+        return f"Nacos {self.server} cannot be reached on its gRPC port {port}: {reason.lower()}"
+
+    async def _create_new_managed_channel(self, server_ip: str, grpc_port: int) -> Any:
+        self._channel = await super()._create_new_managed_channel(server_ip, grpc_port)
+        return self._channel
+
+    async def _server_request_watcher(self, grpc_conn: GrpcConnection) -> None:
+        """Answer the server's requests for as long as its stream lasts, however it ends."""
+        try:
+            with suppress(Exception):  # gRPC's errors, which mean no more than the end of the stream.
+                async for payload in grpc_conn.bi_stream_send():
+                    if payload.metadata.type == CONNECTION_RESET_REQUEST_TYPE:
+                        break  # The server wants us to go to another one of the cluster.
+                    await self._handle(payload, grpc_conn)
+        finally:
+            self.lost.set()
+
+    async def _handle(self, payload: Any, connection: GrpcConnection) -> None:
+        try:
+            request = GrpcUtils.parse(payload)
+        except (NacosException, ValueError):
+            return  # Of a kind that was not asked for.
+        if isinstance(request, SetupAckRequest):
+            await self.setup_ack_request_handler.request_reply(request)
+            return
+        reply = (
+            ClientDetectionResponse()
+            if isinstance(request, ClientDetectionRequest)
+            else self._answer(request)
+        )
+        if reply is not None:
+            reply.set_request_id(request.get_request_id())
+            await connection.send_bi_request(GrpcUtils.convert_response_to_payload(reply))
+
+    async def call(self, request: Request) -> Response:
+        """The answer to a request, be it an error. Raises ``UnreachableError``."""
+        try:
+            return await self.current_connection.request(request, self._timeout * 1000)
+        except Exception as error:
+            raise _call_error(self.server, error) from error
+
+    async def until_lost(self) -> None:
+        """Return when the connection is of no use any more."""
+        while not self.lost.is_set():
+            try:
+                async with asyncio.timeout(_HEALTH_CHECK):
+                    await self.lost.wait()
+            except TimeoutError:
+                await self._check()
+
+    async def _check(self) -> None:
+        try:
+            response = await self.call(HealthCheckRequest())
+        except UnreachableError:
+            self.lost.set()
+            return
+        if response.get_error_code() == UN_REGISTER:
+            self.lost.set()
+
+    async def close(self) -> None:
+        """Close the connection, or what there is of one."""
+        if self._channel is not None:
+            await self._channel.close()
+
+
+def _call_error(server: Server, error: Exception) -> NacosError:
+    """What an error of the SDK or of gRPC means; the latter has a code and details."""
+    code = getattr(error, "code", None)
+    details = getattr(error, "details", None)
+    reason = details() if callable(details) else str(error)
+    if callable(code) and code().name == "RESOURCE_EXHAUSTED":
+        return NacosError(f"the answer of {server} is too large ({reason})")
+    return UnreachableError(f"Nacos {server} does not answer: {reason}")
+
+
+def _local_address_or_loopback(find: Callable[[], str]) -> Callable[[], str]:
+    def local_address() -> str:
+        try:
+            return find()
+        except NacosException as error:
+            if error.error_code != INVALID_INTERFACE_ERROR:
+                raise
+            return "127.0.0.1"
+
+    return local_address
+
+
+# The SDK sends its own address along and cannot do without one, even where there is only the loopback.
+NetUtils.get_local_ip = staticmethod(_local_address_or_loopback(NetUtils.get_local_ip))

@@ -1,0 +1,84 @@
+"""Registering an instance of a service, for the services that we ship as samples."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from v2.nacos.naming.model.instance import Instance as NacosInstance
+from v2.nacos.naming.model.naming_request import InstanceRequest
+from v2.nacos.naming.util.naming_remote_constants import NamingRemoteConstants
+
+from xds.rules.instance import Instance
+from xds.sources.nacos.connection import Connection, connected
+from xds.sources.nacos.errors import NacosError
+from xds.sources.nacos.settings import NacosSettings
+
+_RETRY = 1.0
+
+
+@asynccontextmanager
+async def registered(
+    settings: NacosSettings, service: str, instance: Instance, report: Callable[[str | None], None]
+) -> AsyncIterator[None]:
+    """Keep an instance registered for the length of a block, from when Nacos can first be reached.
+
+    It is ephemeral: Nacos forgets it when the connection is lost, and it is registered again when there
+    is a new one. ``report`` is told why it is not registered, and None when it is. Each use has its own
+    connection, since Nacos keeps one instance of a service for each.
+    """
+    wanted = asyncio.Event()
+    async with connected(settings, "naming", opened=wanted.set, report=report) as connection:
+        request = _Registration(connection, settings, service, instance)
+        keeping = asyncio.create_task(_keep(request, wanted, report))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+            with suppress(NacosError):  # Without a connection it is forgotten anyway.
+                await request.send(NamingRemoteConstants.DE_REGISTER_INSTANCE)
+
+
+class _Registration:
+    def __init__(
+        self, connection: Connection, settings: NacosSettings, service: str, instance: Instance
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._service = service
+        self._instance = instance
+
+    async def send(self, kind: str) -> None:
+        instance = NacosInstance(
+            ip=self._instance.address,
+            port=self._instance.port,
+            weight=self._instance.weight,
+            healthy=self._instance.healthy,
+            metadata=dict(self._instance.metadata),
+            clusterName="DEFAULT",
+            serviceName=self._service,
+        )
+        request = InstanceRequest(
+            namespace=self._settings.naming_namespace,
+            serviceName=self._service,
+            groupName=self._settings.naming_group,
+            instance=instance,
+            type=kind,
+        )
+        await self._connection.naming(request, self._service)
+
+
+async def _keep(
+    registration: _Registration, wanted: asyncio.Event, report: Callable[[str | None], None]
+) -> None:
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await registration.send(NamingRemoteConstants.REGISTER_INSTANCE)
+            report(None)
+        except NacosError as error:
+            report(str(error))
+            await asyncio.sleep(_RETRY)
+            wanted.set()

@@ -1,0 +1,80 @@
+"""Where Nacos is and what in it is ours."""
+
+from dataclasses import dataclass, field
+
+GRPC_PORT_OFFSET = 1000
+"""Nacos serves gRPC on its HTTP port plus this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One Nacos server, by its HTTP port. An IPv6 address is in brackets."""
+
+    host: str
+    port: int
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of its gRPC service."""
+        return self.port + GRPC_PORT_OFFSET
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NacosSettings:
+    """A namespace of a Nacos cluster. Raises ``ValueError`` for what can never work. Times in seconds.
+
+    ``server_addresses`` is `host:port` of each server, comma-separated. ``namespace`` is the namespace's
+    id, '' the public one. Credentials are ``username`` and ``password``, or ``access_key`` and
+    ``secret_key``, or none.
+
+    ``poll``: between two listings of what documents and services there are. ``audit``: within which
+    every service is asked for again although nothing was announced. ``settle``: after a lost connection,
+    for how long what Nacos then lacks is not taken for gone: its clients register again in that time.
+    """
+
+    server_addresses: str
+    namespace: str = ""
+    rules_group: str = "GRAY_GROUP"
+    naming_group: str = "DEFAULT_GROUP"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    request_timeout: float = 3.0
+    poll: float = 2.0
+    audit: float = 30.0
+    settle: float = 30.0
+    servers: tuple[Server, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        addresses = [part.strip() for part in self.server_addresses.split(",")]
+        object.__setattr__(self, "servers", tuple(_server(address) for address in addresses))
+        for name, secret in (("username", "password"), ("access_key", "secret_key")):
+            if bool(getattr(self, name)) != bool(getattr(self, secret)):
+                raise ValueError(f"{name} and {secret} go together: set both or neither")
+
+    @property
+    def config_tenant(self) -> str:
+        """The namespace as Nacos's configuration service spells it."""
+        return "" if self.namespace == "public" else self.namespace
+
+    @property
+    def naming_namespace(self) -> str:
+        """The namespace as Nacos's naming service spells it."""
+        return self.namespace or "public"
+
+
+def _server(address: str) -> Server:
+    host, _, port = address.rpartition(":")
+    well_formed = host and "/" not in host and (":" not in host or (host[0] == "[" and host[-1] == "]"))
+    if not well_formed or not port.isdecimal():
+        raise ValueError(f"Nacos server address {address!r} is not host:port, such as 127.0.0.1:8848")
+    if not 0 < int(port) < 65536 - GRPC_PORT_OFFSET:
+        raise ValueError(
+            f"Nacos server address {address!r}: its port must be between 1 and {65535 - GRPC_PORT_OFFSET}, "
+            f"since gRPC is served {GRPC_PORT_OFFSET} above it"
+        )
+    return Server(host, int(port))
