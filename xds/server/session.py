@@ -1,127 +1,220 @@
 """Drives one stream: bytes in, protocol, bytes out."""
 
 import asyncio
-import dataclasses
 from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import grpc
 import grpc.aio
 
-from xds.cache import Changes, View
-from xds.protocol import Stream
+from xds.cache import Changes, Ref, View
+from xds.protocol import Acked, Rejected, Stream
 from xds.protocol.variants import Request
+from xds.server.errors import StreamError, exhausted
+from xds.server.intake import Intake
+from xds.server.limits import Allowance, Limits
 from xds.server.observer import Client, Observer
+from xds.server.roster import Roster
 from xds.server.services import Method
-from xds.wire import Node, WireError
+from xds.wire import Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
+_HANDLING = 0.0002
+"""Seconds that a request costs us in gRPC alone, roughly."""
 
-class RequestError(Exception):
-    """A request that cannot be served; its text is for the author of the client."""
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all streams of one server have in common."""
+
+    view_of: Callable[[Node], View]
+    observer: Observer
+    drain: float
+    limits: Limits
+    roster: Roster
+    executor: Executor
+
+
+class _FinishedError(Exception):
+    """The stream ends in good order."""
 
 
 class Session:
     """One stream of one client, from its first request to its end.
 
-    ``run`` reads in a task of its own, so that a client that stops reading still has its answers heard.
+    One task reads and another writes, so that a client that stops reading still has its answers heard.
+    What the client sends is read no faster than its ``Allowance`` lets it; the rest stays with the client
+    (HTTP/2 flow control). What it is sent is merged in the ``Stream``: one response at a time leaves here.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        context: Context,
-        view_of: Callable[[Node], View],
-        observer: Observer,
-        drain: float,
-    ) -> None:
+    __slots__ = (
+        "_alarm",
+        "_context",
+        "_ending",
+        "_intake",
+        "_method",
+        "_shared",
+        "_stalled",
+        "_view",
+        "_wake",
+        "_watchdog",
+        "_writer",
+        "_writing",
+        "_written",
+        "client",
+        "rejections",
+        "stream",
+    )
+
+    def __init__(self, method: Method, context: Context, shared: Shared) -> None:
         self._method = method
         self._context = context
-        self._view_of = view_of
-        self._observer = observer
-        self._drain = drain
+        self._shared = shared
+        self._intake = Intake(method, shared.limits, shared.executor)
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._writing = False
+        self._written = 0
+        self._stalled = False
+        self._ending = False
+        self.rejections: dict[Ref, Rejected] = {}
+        """What the client last said of the resources that it rejected."""
 
     async def run(self) -> None:
-        """Serve the stream until the client ends it; raise ``RequestError`` where the client is at fault."""
-        request = await self._read()
+        """Serve the stream until one side ends it; raise ``StreamError`` where that is not in good order."""
+        request = await self._first()
         if request is None:
             return
         node = request.node or Node()
-        self._client = Client(node, self._context.peer(), f"{self._method.service}/{self._method.name}")
-        self._view = self._view_of(node)
-        self._stream = Stream(self._method.variant, self._view, drain=self._drain)
-        self._observer.connected(self._client)
-        self._view.watch(self)
+        self.client = Client(node, self._context.peer(), f"{self._method.service}/{self._method.name}")
+        self._shared.roster.enter(self)
         try:
-            self._receive(request)
-            await self._serve()
+            self._view = self._shared.view_of(node)
+            self.stream = Stream(self._method.variant, self._view, drain=self._shared.drain)
+            self._shared.observer.connected(self.client)
+            self._view.watch(self)
+            try:
+                await self._serve(request)
+            finally:
+                self._view.unwatch(self)
+                self._shared.observer.disconnected(self.client)
         finally:
-            self._view.unwatch(self)
-            if self._alarm:
-                self._alarm.cancel()
-            self._observer.disconnected(self._client)
+            self._shared.roster.leave(self)
+            for timer in (self._alarm, self._watchdog):
+                if timer:
+                    timer.cancel()
+
+    def finish(self) -> None:
+        """End the stream in good order, once the client has what is due to it now."""
+        self._ending = True
+        self._wake.set()
 
     def changed(self, changes: Changes) -> None:
         """Take note that the view changed (``Watcher``)."""
-        self._stream.on_change(changes)
+        self.stream.on_change(changes)
         self._wake.set()
 
-    async def _serve(self) -> None:
-        reader = asyncio.create_task(self._read_on())
-        writer = asyncio.create_task(self._write_on())
+    async def _first(self) -> Request | None:
+        limit = self._shared.limits.first_request
         try:
-            done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            reader.cancel()
-            writer.cancel()
+            async with asyncio.timeout(limit):
+                return await self._read()
+        except TimeoutError:
+            raise StreamError(
+                grpc.StatusCode.DEADLINE_EXCEEDED, f"no request came within {limit:g} s"
+            ) from None
 
-    async def _read_on(self) -> None:
-        while (request := await self._read()) is not None:
-            self._receive(request)
+    async def _serve(self, first: Request) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._writer = tasks.create_task(self._write_on())
+                await self._read_on(first)
+                self.finish()  # a client that asks no more (half-close) still gets what it asked for
+        except* _FinishedError:
+            pass
+        except* StreamError as group:
+            raise group.exceptions[0] from None
 
-    async def _write_on(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._wake.clear()
-            while (response := self._stream.poll(loop.time())) is not None:
-                await self._context.write(response)
-            self._set_alarm(loop)
-            await self._wake.wait()
-
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._alarm:
-            self._alarm.cancel()
-        deadline = self._stream.deadline
-        self._alarm = None if deadline is None else loop.call_at(deadline, self._wake.set)
+    # Requests
 
     async def _read(self) -> Request | None:
         data = await self._context.read()
         if not isinstance(data, bytes):  # grpc.aio.EOF: the client will ask for nothing more
             return None
-        try:
-            request = self._method.variant.decode(data)
-        except WireError as error:
-            raise RequestError(f"malformed request: {error}") from error
-        return self._typed(request)
+        return await self._intake.take(data)
 
-    def _typed(self, request: Request) -> Request:
-        expected = self._method.type_url
-        if expected is None:
-            if not request.type_url:
-                raise RequestError("type_url is missing; it is mandatory on an aggregated stream")
-            return request
-        if request.type_url not in ("", expected):
-            raise RequestError(
-                f"type_url is {request.type_url!r}; {self._method.service} serves {expected!r}"
-            )
-        return dataclasses.replace(request, type_url=expected)
+    async def _read_on(self, request: Request | None) -> None:
+        clock = asyncio.get_running_loop().time
+        limits = self._shared.limits
+        allowance = Allowance(limits.loop_share, limits.loop_burst, clock())
+        while request is not None:
+            began = clock()
+            self._receive(request)
+            now = clock()
+            await asyncio.sleep(allowance.spend(_HANDLING + now - began, now))
+            request = await self._read()
 
     def _receive(self, request: Request) -> None:
-        event = self._stream.receive(request)
+        event = self.stream.receive(request)
         if event is not None:
-            self._observer.answered(self._client, event)
+            self._remember(event)
+            self._shared.observer.answered(self.client, event)
         self._wake.set()
+
+    def _remember(self, event: Acked | Rejected) -> None:
+        refs = [Ref(event.type_url, name) for name in event.resources]
+        if isinstance(event, Rejected):
+            self.rejections |= dict.fromkeys(refs, event)
+        elif self.rejections:
+            for ref in refs:
+                self.rejections.pop(ref, None)
+
+    # Responses
+
+    async def _write_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            while (response := self.stream.poll(loop.time())) is not None:
+                await self._write(response, loop)
+            if self._ending:
+                raise _FinishedError
+            self._set_alarm(loop)
+            await self._wake.wait()
+
+    async def _write(self, response: bytes, loop: asyncio.AbstractEventLoop) -> None:
+        self._writing = True
+        if self._watchdog is None:
+            self._watch_out(loop)
+        try:
+            await self._context.write(response)
+        except asyncio.CancelledError:
+            if not self._stalled:
+                raise
+            raise exhausted(f"a response was left unread for {self._shared.limits.stall:g} s") from None
+        self._written += 1
+        self._writing = False
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        deadline = self.stream.deadline
+        self._alarm = None if deadline is None else loop.call_at(deadline, self._wake.set)
+
+    # One timer looks after many writes: starting and stopping one for each would cost as much as the push.
+
+    def _watch_out(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watchdog = loop.call_later(self._shared.limits.stall, self._look, self._written, loop)
+
+    def _look(self, written: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._watchdog = None
+        if not self._writing:
+            return
+        if self._written > written:
+            self._watch_out(loop)
+        else:
+            self._stalled = True
+            self._writer.cancel()

@@ -16,7 +16,7 @@ class Weight(NamedTuple):
 
 
 def weigh(data: bytes, node_field: int, most: int) -> Weight:
-    """Weigh an encoded request whose node is field ``node_field``; stop where it has more than ``most`` fields.
+    """Weigh an encoded request whose node is field ``node_field``, up to a little more than ``most`` fields.
 
     Decoding costs time by the field, not by the byte. Raises ``WireError``.
     """

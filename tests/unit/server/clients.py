@@ -1,0 +1,177 @@
+"""Clients of a real server, over real gRPC, that send what they are told and keep what comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+from envoy_data_plane.envoy.config.core.v3 import Node as NodeMessage
+from envoy_data_plane.envoy.service.discovery.v3 import (
+    DeltaDiscoveryRequest,
+    DeltaDiscoveryResponse,
+    DiscoveryRequest,
+    DiscoveryResponse,
+)
+from envoy_data_plane.google.rpc import Status
+
+from xds.cache import Resource, View
+from xds.protocol import Event
+from xds.server import Client, XdsServer
+from xds.server.limits import DEFAULTS, Limits
+from xds.wire import encode
+
+PATIENCE = 30.0
+"""Seconds until a test gives up; nothing is asserted about how long a thing took."""
+
+ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
+ADS_DELTA = f"{ADS}/DeltaAggregatedResources"
+ADS_SOTW = f"{ADS}/StreamAggregatedResources"
+
+
+class Journal:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+        self.gone: list[Client] = []
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+
+    def connected(self, client: Client) -> None:
+        self.clients.append(client)
+        self._news.set()
+
+    def disconnected(self, client: Client) -> None:
+        self.gone.append(client)
+        self._news.set()
+
+    def answered(self, client: Client, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+
+    async def until_gone(self, count: int) -> None:
+        """Wait until so many streams have ended."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.gone) < count:
+                self._news.clear()
+                await self._news.wait()
+
+    async def until_answered(self, count: int) -> None:
+        """Wait until so many ACKs and NACKs have come."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.events) < count:
+                self._news.clear()
+                await self._news.wait()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens on a free port, and the one view that it serves to everybody."""
+
+    server: XdsServer
+    view: View
+    journal: Journal
+    port: int
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def running(
+    *resources: Resource, limits: Limits = DEFAULTS, opened: bool = True, **options: Any
+) -> AsyncIterator[Running]:
+    """Run a server with some resources."""
+    view, journal = View(), Journal()
+    view.apply(resources)
+    server = XdsServer(lambda _: view, journal, limits=limits, drain=0.0, **options)
+    port = await server.start("127.0.0.1", 0)
+    if opened:
+        server.open()
+    try:
+        yield Running(server, view, journal, port)
+    finally:
+        await server.stop(grace=0)
+
+
+class RawStream:
+    """One stream of raw bytes on a connection of its own."""
+
+    def __init__(self, port: int, method: str, options: Iterable[tuple[str, Any]] = ()) -> None:
+        unlimited = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=(*unlimited, *options))
+        self.call: grpc.aio.StreamStreamCall[bytes, bytes] = self._channel.stream_stream(method)()
+
+    async def __aenter__(self) -> "RawStream":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.call.cancel()
+        await self._channel.close()
+
+    async def send(self, data: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self.call.write(data)
+
+    async def done_writing(self) -> None:
+        await self.call.done_writing()
+
+    async def receive(self) -> bytes | None:
+        """Return the next message, None at the end of the stream in good order."""
+        async with asyncio.timeout(PATIENCE):
+            data = await self.call.read()
+        return data if isinstance(data, bytes) else None
+
+    async def status(self) -> tuple[grpc.StatusCode, str]:
+        """Wait for the stream to end."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.call.code(), await self.call.details() or ""
+
+
+NODE = NodeMessage(id="proxy-1", cluster="edge")
+
+
+class DeltaStream(RawStream):
+    """A stream of the incremental variant."""
+
+    def __init__(self, port: int, method: str = ADS_DELTA) -> None:
+        super().__init__(port, method)
+
+    async def ask(self, type_url: str, *names: str, node: NodeMessage | None = NODE, **fields: Any) -> None:
+        request = DeltaDiscoveryRequest(
+            node=node, type_url=type_url, resource_names_subscribe=list(names), **fields
+        )
+        await self.send(encode(request))
+
+    async def next(self) -> DeltaDiscoveryResponse:
+        data = await self.receive()
+        assert data is not None, await self.status()
+        return DeltaDiscoveryResponse.parse(data)
+
+    async def ack(self, response: DeltaDiscoveryResponse) -> None:
+        await self.ask(response.type_url, node=None, response_nonce=response.nonce)
+
+    async def nack(self, response: DeltaDiscoveryResponse, why: str) -> None:
+        error = Status(code=3, message=why)
+        await self.ask(response.type_url, node=None, response_nonce=response.nonce, error_detail=error)
+
+
+class SotwStream(RawStream):
+    """A stream of the state-of-the-world variant."""
+
+    def __init__(self, port: int, method: str = ADS_SOTW) -> None:
+        super().__init__(port, method)
+
+    async def ask(self, type_url: str, *names: str, node: NodeMessage | None = NODE, **fields: Any) -> None:
+        await self.send(
+            encode(DiscoveryRequest(node=node, type_url=type_url, resource_names=list(names), **fields))
+        )
+
+    async def next(self) -> DiscoveryResponse:
+        data = await self.receive()
+        assert data is not None, await self.status()
+        return DiscoveryResponse.parse(data)

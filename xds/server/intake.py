@@ -1,0 +1,91 @@
+"""From the bytes of a request to a request within the limits, without holding up the event loop."""
+
+import asyncio
+import dataclasses
+from concurrent.futures import Executor
+
+from xds.protocol import DELTA
+from xds.protocol.variants import Request
+from xds.server.errors import exhausted, invalid
+from xds.server.limits import Limits
+from xds.server.services import Method
+from xds.wire import DeltaRequest, Status, WireError
+from xds.wire.weight import weigh
+
+_SMALL = 4 << 10
+"""Bytes of a request that is decoded at once whatever is in it: some 2,000 fields at the most."""
+_FEW = 2_000
+"""Fields that are decoded in the event loop: about 2 ms."""
+_NODE_FIELDS = 10_000
+"""Fields that a node may have, its extensions most of all; Envoy 1.40 has 516 of those."""
+_MAX_REASON = 4_000
+"""Characters of a client's reason for a rejection; it is logged and kept."""
+
+
+class Intake:
+    """Decodes the requests of one method. Large ones are decoded in a thread of ``executor``."""
+
+    def __init__(self, method: Method, limits: Limits, executor: Executor) -> None:
+        self._method = method
+        self._node_field = 1 if method.variant is DELTA else 2
+        self._limits = limits
+        self._executor = executor
+
+    async def take(self, data: bytes) -> Request:
+        """Decode a request. Raise ``StreamError`` if it is malformed, of the wrong type or too large."""
+        try:
+            if len(data) <= _SMALL or self._weigh(data, _FEW) <= _FEW:
+                request = self._method.variant.decode(data)
+            else:
+                request = await asyncio.get_running_loop().run_in_executor(self._executor, self._decode, data)
+        except WireError as error:
+            raise invalid(f"malformed request: {error}") from error
+        self._check_sizes(request)
+        return _clipped(self._typed(request))
+
+    def _decode(self, data: bytes) -> Request:
+        most = 2 * self._limits.names + _NODE_FIELDS
+        if self._weigh(data, most) > most:
+            raise exhausted(f"a request with more than {most} fields")
+        return self._method.variant.decode(data)
+
+    def _weigh(self, data: bytes, most: int) -> int:
+        weight = weigh(data, self._node_field, most)
+        if weight.metadata_bytes > self._limits.metadata_bytes:
+            raise exhausted(
+                f"node.metadata has {weight.metadata_bytes} bytes, "
+                f"at most {self._limits.metadata_bytes} are taken"
+            )
+        return weight.fields
+
+    def _check_sizes(self, request: Request) -> None:
+        names: list[tuple[str, ...]] = []
+        if isinstance(request, DeltaRequest):
+            names = [request.subscribe, request.unsubscribe, tuple(request.initial_resource_versions)]
+        else:
+            names = [request.resource_names]
+        if any(len(some) > self._limits.names for some in names):
+            raise exhausted(f"a request with more than {self._limits.names} resource names")
+        longest = max((len(name) for some in names for name in some), default=0)
+        longest = max(longest, len(request.type_url))
+        if request.node:
+            longest = max(longest, len(request.node.id), len(request.node.cluster))
+        if longest > self._limits.name_length:
+            raise invalid(f"a name of {longest} characters, at most {self._limits.name_length} are taken")
+
+    def _typed(self, request: Request) -> Request:
+        expected = self._method.type_url
+        if expected is None:
+            if not request.type_url:
+                raise invalid("type_url is missing; it is mandatory on an aggregated stream")
+            return request
+        if request.type_url not in {"", expected}:
+            raise invalid(f"type_url is {request.type_url!r}; {self._method.service} serves {expected!r}")
+        return dataclasses.replace(request, type_url=expected)
+
+
+def _clipped(request: Request) -> Request:
+    if request.error is None or len(request.error.message) <= _MAX_REASON:
+        return request
+    reason = Status(request.error.code, f"{request.error.message[:_MAX_REASON]}…")
+    return dataclasses.replace(request, error=reason)
