@@ -16,14 +16,23 @@ class Ref(NamedTuple):
 class Resource:
     """One version of one resource; compared by identity, told apart from other versions by ``version``.
 
-    ``body`` is the encoded message. ``version`` is a hash of it, so that every replica and every restart
-    gives the same content the same version.
+    ``body`` is the encoded message. ``version`` is a hash of all that a client is sent of it, so that every
+    replica and every restart gives the same content the same version.
 
     ``requires`` are the resources that a client must have acknowledged before it may see this one (the
     clusters that a route names). ``revives`` is the resource that a client waits for again whenever it is
     given this one (the ClusterLoadAssignment of an EDS cluster, "Resource warming" in
     ``xds_protocol.rst``). ``origins`` say what this version was made from, in the words of whoever made it;
     they come back with an ACK or a NACK and mean nothing here.
+
+    ``aliases`` are other names by which a client may ask for it. With ``on_demand`` only those get it who
+    ask by name or alias: ``*`` does not include it. (Envoy asks for a virtual host on demand as
+    ``<route configuration>/<host>``. It removes one by the name in its body, so that name and this one must
+    be the same. Its first request for virtual hosts is ``*``, and it waits for at least one in answer, so a
+    view of virtual hosts on demand needs one that is not.)
+
+    ``ttl``, in seconds, is how long a client keeps it after it last heard from the server ("TTL"), for
+    clients that can do so.
     """
 
     type_url: str
@@ -33,6 +42,9 @@ class Resource:
     requires: frozenset[Ref] = frozenset()
     revives: Ref | None = None
     origins: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    on_demand: bool = False
+    ttl: float | None = None
 
     @classmethod
     def of(
@@ -44,10 +56,17 @@ class Resource:
         requires: frozenset[Ref] = frozenset(),
         revives: Ref | None = None,
         origins: tuple[str, ...] = (),
+        aliases: tuple[str, ...] = (),
+        on_demand: bool = False,
+        ttl: float | None = None,
     ) -> Self:
-        """Make a resource whose version is the hash of its body."""
-        version = hashlib.blake2b(body, digest_size=8).hexdigest()
-        return cls(type_url, name, body, version, requires, revives, origins)
+        """Make a resource whose version is the hash of what is sent of it."""
+        digest = hashlib.blake2b(body, digest_size=8)
+        if aliases or ttl is not None:
+            digest.update(repr((aliases, ttl)).encode())
+        return cls(
+            type_url, name, body, digest.hexdigest(), requires, revives, origins, aliases, on_demand, ttl
+        )
 
     @property
     def ref(self) -> Ref:

@@ -31,11 +31,25 @@ class View:
     def __init__(self) -> None:
         self._resources: dict[str, dict[str, Resource]] = {}
         self._version_sums: dict[str, int] = {}
+        # By type URL and alias: the names that go by it, the latest last.
+        self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._requirers: dict[Ref, int] = {}
         self._watchers: dict[Watcher, None] = {}
 
     def get(self, ref: Ref) -> Resource | None:
         """Return the current version of a resource, None if there is none."""
         return self._resources.get(ref.type_url, _NOTHING).get(ref.name)
+
+    def find(self, ref: Ref) -> Resource | None:
+        """Return the current version of the resource that goes by a name, its own or else an alias."""
+        if resource := self.get(ref):
+            return resource
+        names = self._aliases.get(ref.type_url, {}).get(ref.name)
+        return self._resources[ref.type_url][names[-1]] if names else None
+
+    def requires(self, ref: Ref) -> bool:
+        """Whether any current resource requires this one, be it there or not."""
+        return ref in self._requirers
 
     def resources(self, type_url: str) -> Mapping[str, Resource]:
         """Return all current resources of a type, by name; a live, read-only view."""
@@ -90,10 +104,33 @@ class View:
             of_type[ref.name] = now
         else:
             del of_type[ref.name]
+        self._index(before, now)
         total = self._version_sums.get(ref.type_url, 0) + _fingerprint(now) - _fingerprint(before)
         self._version_sums[ref.type_url] = total % (1 << _VERSION_BITS)
         # A name changed twice in one call is one change, from the first state to the last.
         changes.setdefault(ref.type_url, {}).setdefault(ref.name, before)
+
+    def _index(self, before: Resource | None, now: Resource | None) -> None:
+        required = now.requires if now else frozenset()
+        was_required = before.requires if before else frozenset()
+        for ref in required - was_required:
+            self._requirers[ref] = self._requirers.get(ref, 0) + 1
+        for ref in was_required - required:
+            self._requirers[ref] -= 1
+            if not self._requirers[ref]:
+                del self._requirers[ref]
+        for resource in (before, now):
+            if resource and resource.aliases:
+                self._index_aliases(resource, added=resource is now)
+
+    def _index_aliases(self, resource: Resource, *, added: bool) -> None:
+        of_type = self._aliases.setdefault(resource.type_url, {})
+        for alias in resource.aliases:
+            others = tuple(name for name in of_type.get(alias, ()) if name != resource.name)
+            if names := (*others, resource.name) if added else others:
+                of_type[alias] = names
+            else:
+                of_type.pop(alias, None)
 
     def _tell(self, changes: Changes) -> None:
         for watcher in tuple(self._watchers):

@@ -1,12 +1,16 @@
 """One xDS stream of one client: requests in, responses out, in make-before-break order."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Iterator, Set
 
 from xds.cache import Changes, Ref, Resource, View
+from xds.protocol.errors import LimitExceededError
 from xds.protocol.events import Acked, Event, Rejected
-from xds.protocol.subscription import Subscription
-from xds.protocol.types import rank
-from xds.protocol.variants import Due, Request, Variant
+from xds.protocol.features import Features
+from xds.protocol.leases import Leases
+from xds.protocol.names import WILDCARD
+from xds.protocol.subscription import Brought, Subscription
+from xds.protocol.types import may_refer, rank
+from xds.protocol.variants import Due, Request, Response, Variant
 from xds.type_urls import CLUSTER
 from xds.wire import SotwRequest, delimited
 
@@ -18,23 +22,42 @@ class Stream:
     """The state of one stream (see the package's documentation for how it works).
 
     ``drain`` is how long, in the driver's seconds, a cluster stays with the client after nothing names it
-    any more.
+    any more. ``features`` are the client's ``node.client_features``. ``max_types`` may be asked for, and
+    ``max_names`` of all types together.
     """
 
-    def __init__(self, variant: Variant, view: View, *, drain: float = 0.0) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        view: View,
+        *,
+        drain: float = 0.0,
+        features: Iterable[str] = (),
+        max_types: int = 64,
+        max_names: int = 50_000,
+    ) -> None:
         self._variant = variant
         self._view = view
         self._drain = drain
+        self._features = Features.of(features)
+        self._max_types = max_types
+        self._max_names = max_names
         self._subscriptions: dict[str, Subscription] = {}
         self._nonces = 0
         self._last_nonce: dict[str, str] = {}
-        # Resources that must go out once they are subscribed, whatever version the client brings along.
-        self._owed: set[Ref] = set()
+        # By type not asked for yet: what must be answered then, whatever version the client brings along.
+        self._owed: dict[str, set[str]] = {}
         # When each cluster that is to be removed was first free to go, plus the drain delay.
         self._leaving: dict[str, float] = {}
+        self._leases = Leases()
+        self._deadline: float | None = None
 
     def receive(self, request: Request) -> Event | None:
-        """Take a request; return what it says of the response that it answers, if it answers one."""
+        """Take a request; return what it says of the response that it answers, if it answers one.
+
+        Raise ``LimitExceededError`` if the client wants more than a stream may; the stream is then to be
+        ended.
+        """
         type_url = request.type_url
         subscription = self._subscriptions.get(type_url)
         first = subscription is None
@@ -43,7 +66,9 @@ class Stream:
         event = self._settle(request, subscription)
         if first or not self._stale(request):
             self._variant.read(request, subscription, self._view, first=first)
-            self._pay(subscription)
+        if first:
+            self._resume(subscription)
+        self._check_names()
         return event
 
     def on_change(self, changes: Changes) -> None:
@@ -57,23 +82,35 @@ class Stream:
 
         ``now`` is the driver's monotonic clock, in seconds.
         """
-        for subscription in self._subscriptions.values():
-            if response := self._advance(subscription, self._additions(subscription)):
-                return response
-        for subscription in self._subscriptions.values():
-            drop = self._removals(subscription, now)
-            if drop and (response := self._advance(subscription, Due({}, drop=drop))):
-                return response
+        ready = [each for each in self._subscriptions.values() if len(each.flights) < _UNANSWERED]
+        for subscription in ready:
+            due = self._additions(subscription)
+            if response := self._variant.write(due, subscription, self._view, self._features):
+                return self._send(response, subscription, now)
+        for subscription in ready:
+            due = Due({}, drop=self._removals(subscription, now))
+            if due.drop and (response := self._variant.write(due, subscription, self._view, self._features)):
+                return self._send(response, subscription, now)
+        expiring = self._leases.due(now)
+        for subscription in ready if expiring else ():
+            if held := self._expiring(subscription, expiring, now):
+                body = self._variant.renew(held, subscription, self._view, self._features)
+                return self._send(Response(body, {}), subscription, now)
+        # What is due by now waits for the client to answer, not for the time.
+        times = (*self._leaving.values(), self._leases.next)
+        self._deadline = min((when for when in times if when and when > now), default=None)
         return None
 
     @property
     def deadline(self) -> float | None:
-        """When ``poll`` may have something to send even if nothing happens until then."""
-        return min(self._leaving.values(), default=None)
+        """When ``poll``, once it had nothing to send, may have something even if nothing happens."""
+        return self._deadline
 
     # Requests
 
     def _subscribe(self, type_url: str) -> Subscription:
+        if len(self._subscriptions) == self._max_types:
+            raise LimitExceededError(f"more than {self._max_types} types asked for on one stream")
         subscription = Subscription(type_url, self._view)
         self._subscriptions[type_url] = subscription
         self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: rank(item[0])))
@@ -99,68 +136,98 @@ class Stream:
             return None
         return Rejected(request.type_url, rejected, request.error.code, request.error.message)
 
-    def _pay(self, subscription: Subscription) -> None:
-        for ref in [ref for ref in self._owed if ref.type_url == subscription.type_url]:
-            if subscription.covers(ref.name):
-                self._owed.discard(ref)
-                subscription.forced.add(ref.name)
+    def _resume(self, subscription: Subscription) -> None:
+        """See to what the client may have kept from an earlier stream."""
+        type_url = subscription.type_url
+        for name in self._owed.pop(type_url, ()):
+            subscription.ask(name)
+        for resource in self._view.resources(type_url).values() if self._features.ttl else ():
+            if resource.ttl and subscription.held(resource.name) is resource:
+                self._leases.renew(resource.ref, 0.0, now=0.0)
+
+    def _check_names(self) -> None:
+        names = sum(len(subscription.names) for subscription in self._subscriptions.values())
+        if names > self._max_names:
+            raise LimitExceededError(f"{names} names asked for on one stream, at most {self._max_names} are")
 
     # Responses
 
     def _additions(self, subscription: Subscription) -> Due:
         put: dict[str, Resource] = {}
-        missing: list[str] = []
-        if len(subscription.flights) >= _UNANSWERED:
-            return Due(put)
-        for name, resource in list(subscription.due()):
-            if resource:
-                if not self._must_wait(resource):
-                    put[name] = resource
-            elif subscription.held(name) is None:
-                if name in subscription.forced:
-                    missing.append(name)
-                else:
-                    subscription.dismiss([name])
-        return Due(put, missing)
+        held_back = False
+        for resource in subscription.due():
+            if self._must_wait(resource):
+                held_back = True
+            else:
+                put[resource.name] = resource
+        missing = subscription.missing()
+        return Due(put, missing, bare=WILDCARD in subscription.asked and not held_back)
 
     def _must_wait(self, resource: Resource) -> bool:
         """Whether the client has yet to acknowledge something that this resource requires."""
-        lacking = sum(len(subscription.lacking) for subscription in self._subscriptions.values())
-        if lacking < len(resource.requires):
-            return any(
-                Ref(type_url, name) in resource.requires and subscription.current(name)
-                for type_url, subscription in self._subscriptions.items()
-                for name in subscription.lacking
-            )
         return any(
-            name in subscription.lacking and subscription.current(name)
-            for type_url, name in resource.requires
-            if (subscription := self._subscriptions.get(type_url))
+            self._subscriptions[required.type_url].target(required.name)
+            for required in self._unacknowledged(resource.requires)
         )
+
+    def _unacknowledged(self, refs: Set[Ref]) -> Iterator[Ref]:
+        """Yield those of ``refs`` that the client wants and never acknowledged."""
+        lacking = sum(len(subscription.lacking) for subscription in self._subscriptions.values())
+        if lacking < len(refs):
+            for type_url, subscription in self._subscriptions.items():
+                yield from (ref for name in subscription.lacking if (ref := Ref(type_url, name)) in refs)
+        else:
+            for ref in refs:
+                wanted = self._subscriptions.get(ref.type_url)
+                if wanted and ref.name in wanted.lacking:
+                    yield ref
 
     def _removals(self, subscription: Subscription, now: float) -> list[str]:
         """Return what may be removed now; take note of when the clusters that drain may be."""
-        gone = [name for name, resource in subscription.due() if not resource and subscription.held(name)]
-        in_use = self._in_use() if gone else frozenset()
-        free = [name for name in gone if Ref(subscription.type_url, name) not in in_use]
+        free = self._free(subscription)
         if subscription.type_url != CLUSTER:
             return free
         self._leaving = {name: self._leaving.get(name, now + self._drain) for name in free}
         return [name for name, when in self._leaving.items() if when <= now]
 
-    def _in_use(self) -> Set[Ref]:
-        """Return what is required or revived by outdated resources that the client may still hold."""
-        held = [resource for other in self._subscriptions.values() for resource in other.outdated()]
-        revived = {resource.revives for resource in held if resource.revives}
-        return revived.union(*(resource.requires for resource in held))
+    def _free(self, subscription: Subscription) -> list[str]:
+        """Return what the client is to hold no more and nothing needs that it may still hold."""
+        type_url = subscription.type_url
+        gone = {Ref(type_url, name) for name in subscription.gone()}
+        in_use = {ref for ref in gone if self._view.requires(ref)}
+        for other in self._subscriptions.values() if gone else ():
+            for held in other.outdated():
+                if isinstance(held, Brought):
+                    if may_refer(other.type_url, type_url):
+                        return []
+                else:
+                    in_use |= gone & held.requires
+                    in_use |= gone & {held.revives}
+        return [ref.name for ref in sorted(gone - in_use)]
 
-    def _advance(self, subscription: Subscription, due: Due) -> bytes | None:
-        response = self._variant.write(due, subscription, self._view)
-        if response is None:
-            return None
+    def _expiring(self, subscription: Subscription, refs: Iterable[Ref], now: float) -> list[Resource]:
+        """Return which of ``refs`` the client holds and would let go of unless it hears of them soon."""
+        expiring = []
+        for ref in refs:
+            if ref.type_url != subscription.type_url:
+                continue
+            held = subscription.held(ref.name)
+            if held and held.ttl:
+                expiring.append(held)
+                self._leases.renew(ref, held.ttl, now)
+            else:
+                self._leases.end(ref)
+        return expiring
+
+    def _send(self, response: Response, subscription: Subscription, now: float) -> bytes:
         for name, resource in response.moves.items():
+            held = subscription.held(name)
             if resource and resource.revives:
-                self._revive(resource.revives, known=subscription.held(name) is not None)
+                self._revive(resource.revives, known=held is not None)
+            elif held and held.revives:
+                self._owed.get(held.revives.type_url, set()).discard(held.revives.name)
+            if resource and resource.ttl and self._features.ttl:
+                self._leases.renew(resource.ref, resource.ttl, now)
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         self._last_nonce[subscription.type_url] = nonce
@@ -168,11 +235,10 @@ class Stream:
         return response.body + delimited(self._variant.nonce_field, nonce.encode())
 
     def _revive(self, ref: Ref, *, known: bool) -> None:
-        """Have a resource sent again; if it is not subscribed yet and the client may think that it is
-        ``known`` from an earlier stream, once it is.
+        """Have a resource sent again; if its type is not asked for yet and the client may think that it
+        has what it needs from an earlier stream (it is ``known``), once it is.
         """
-        subscription = self._subscriptions.get(ref.type_url)
-        if subscription and subscription.covers(ref.name):
-            subscription.forced.add(ref.name)
+        if subscription := self._subscriptions.get(ref.type_url):
+            subscription.ask(ref.name)
         elif known:
-            self._owed.add(ref)
+            self._owed.setdefault(ref.type_url, set()).add(ref.name)

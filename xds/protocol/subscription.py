@@ -1,14 +1,42 @@
 """One type on one stream: what the client wants, and where it differs from the view."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from xds.cache import Ref, Resource, View
+from xds.protocol.names import WILDCARD, glob_of, is_glob
+from xds.protocol.responses import ABSENT
 
-WILDCARD = "*"
+
+class Brought(Resource):
+    """A version from an earlier stream, known by its name and version alone."""
+
+    __slots__ = ()
 
 
-Flight = dict[str, tuple[Resource | None, Resource | None]]
-"""A response that the client has not answered: by name, what it held before and what it was sent."""
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A response that the client has not answered: by name, what it held before and what it was sent."""
+
+    number: int
+    moves: dict[str, tuple[Resource | None, Resource | None]]
+
+    @property
+    def sent(self) -> dict[str, Resource | None]:
+        """What the client is asked to take, by name; None for a removal."""
+        return {name: sent for name, (_, sent) in self.moves.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the client holds of a resource of which it rejected what the view holds.
+
+    Which resource of a response was at fault is not known, so each has the others as ``company``: when one
+    changes, all are tried again.
+    """
+
+    held: Resource | None
+    company: frozenset[str]
 
 
 def _version(resource: Resource | None) -> str | None:
@@ -16,144 +44,243 @@ def _version(resource: Resource | None) -> str | None:
 
 
 class Subscription:
-    """What a client wants of one type, and every name at which it differs from the view.
+    """What a client wants of one type, and every resource at which it differs from the view.
 
-    For a name that is wanted and in none of the maps below, the client holds what the view holds.
+    ``names`` are as the client wrote them: a resource's name, an alias, a glob. A resource that is wanted
+    and whose name is in none of the maps below is held by the client as the view holds it.
 
     - ``behind``: the client holds this (None: nothing), the view something else;
-    - ``forced``: to be answered even if nothing changed;
+    - ``asked``: names that the client awaits an answer to, even if nothing changed;
     - ``flights``: sent and not answered yet, by nonce, oldest first;
-    - ``refused``: the client rejected what the view holds and still holds this;
-    - ``lacking``: the client never acknowledged any version of this.
+    - ``refused``: the client rejected what the view holds and still holds something else;
+    - ``lacking``: the client has not acknowledged any version of this since it began to want it, or since
+      it was told to remove it: an acknowledgement counts from the flight of this number on.
     """
+
+    __slots__ = (
+        "_launched",
+        "_view",
+        "asked",
+        "behind",
+        "explicit",
+        "flights",
+        "lacking",
+        "names",
+        "refused",
+        "type_url",
+        "wildcard",
+    )
 
     def __init__(self, type_url: str, view: View) -> None:
         self.type_url = type_url
         self.wildcard = False
         self.names: set[str] = set()
+        self.explicit = False
+        """Whether the client ever named anything, be it ``*``."""
         self.behind: dict[str, Resource | None] = {}
-        self.forced: set[str] = set()
+        self.asked: dict[str, None] = {}
         self.flights: dict[str, Flight] = {}
-        self.refused: dict[str, Resource | None] = {}
-        self.lacking: set[str] = set()
+        self.refused: dict[str, Refusal] = {}
+        self.lacking: dict[str, int] = {}
+        self._launched = 0
         self._view = view
 
-    def covers(self, name: str) -> bool:
-        """Whether the client wants this name, by itself or under the wildcard."""
-        return self.wildcard or name in self.names
+    def wants(self, resource: Resource) -> bool:
+        """Whether the client wants this, by name, alias or glob, or under the wildcard."""
+        if self.wildcard and not resource.on_demand:
+            return True
+        return bool(self.names) and (
+            resource.name in self.names
+            or not self.names.isdisjoint(resource.aliases)
+            or glob_of(resource.name) in self.names
+        )
 
-    def current(self, name: str) -> Resource | None:
-        """Return what the view holds."""
-        return self._view.get(Ref(self.type_url, name))
+    def find(self, name: str) -> Resource | None:
+        """Return what the view holds of what the client calls by this name, if the client wants it."""
+        resource = self._view.find(Ref(self.type_url, name))
+        return resource if resource and self.wants(resource) else None
+
+    def target(self, name: str) -> Resource | None:
+        """Return what the client is to hold of the resource with this name."""
+        resource = self._view.get(Ref(self.type_url, name))
+        return resource if resource and self.wants(resource) else None
+
+    def held(self, name: str) -> Resource | None:
+        """Return what the client holds of a resource once it has taken all that was sent."""
+        if name in self.behind:
+            return self.behind[name]
+        if name in self.refused:
+            return self.refused[name].held
+        return self.target(name)
 
     # What the client wants
 
     def subscribe(self, name: str) -> None:
         """Want one more name. One that was wanted already is answered again."""
-        if self.covers(name):
-            self.forced.add(name)
-        else:
-            self._begin(name)
-        self.names.add(name)
+        matches = self._matches(name)
+        fresh = [resource for resource in matches if not self.wants(resource)]
+        # The view's own string where there is one: a thousand clients want the same names.
+        self.names.add(next((each.name for each in matches if each.name == name), name))
+        for resource in fresh:
+            self._begin(resource)
+        self._expect(name, matches)
 
     def unsubscribe(self, name: str) -> None:
-        """Want one name less; under the wildcard it stays wanted and is answered once more."""
+        """Want one name less; under the wildcard the client must be told what it is to hold then."""
         if name not in self.names:
             return
+        matches = self._matches(name)
         self.names.discard(name)
+        self.asked.pop(name, None)
+        for resource in matches:
+            if not self.wants(resource):
+                self._end(resource.name)
         if self.wildcard:
-            self.forced.add(name)
-        else:
+            self._expect(name, matches)
+        elif not matches:
             self._end(name)
 
+    def ask(self, name: str) -> None:
+        """Await an answer to a name, if it is wanted, whatever the client holds of it."""
+        if name in self.names or self.target(name):
+            self.asked[name] = None
+
     def subscribe_all(self) -> None:
-        """Want whatever there is, now and later (``*``)."""
-        fresh = [name for name in self._view.resources(self.type_url) if not self.covers(name)]
+        """Want whatever there is, now and later (``*``). The client awaits an answer even to nothing."""
+        included = [each for each in self._view.resources(self.type_url).values() if not each.on_demand]
+        self.asked[WILDCARD] = None
         if self.wildcard:
-            self.forced.update(self._view.resources(self.type_url))
+            self.asked |= dict.fromkeys(resource.name for resource in included)
+            return
+        fresh = [resource for resource in included if not self.wants(resource)]
         self.wildcard = True
-        for name in fresh:
-            self._begin(name)
+        for resource in fresh:
+            self._begin(resource)
 
     def unsubscribe_all(self) -> None:
         """Take ``*`` back; what is wanted by name stays wanted."""
         self.wildcard = False
-        for kept in (self.behind, self.refused):
-            for name in [name for name in kept if name not in self.names]:
-                del kept[name]
-        self.forced &= self.names
-        self.lacking &= self.names
+        for name in {*self.behind, *self.refused, *self.lacking}:
+            resource = self._view.get(Ref(self.type_url, name)) or self.behind.get(name)
+            if not resource or not self.wants(resource):
+                self._end(name)
+        self.asked = {name: None for name in self.asked if name in self.names or self.find(name)}
 
     def resume(self, versions: Mapping[str, str]) -> None:
         """Take note of what the client brought along from an earlier stream, name by name.
 
-        Only for names wanted, before anything was sent (``initial_resource_versions``).
+        Only before anything was sent (``initial_resource_versions``).
         """
+        if versions:
+            self.asked.pop(WILDCARD, None)
         for name, version in versions.items():
-            if not self.covers(name):
+            target = self.target(name)
+            if version == ABSENT or not (target or self.wildcard or name in self.names):
                 continue
-            self.lacking.discard(name)
-            self.forced.discard(name)
-            self._note(name, Resource(self.type_url, name, b"", version))
+            self.lacking.pop(name, None)
+            self._answered(name, target)
+            self._note(name, Brought(self.type_url, name, b"", version))
 
     def resume_all(self) -> None:
         """Take note that the client brought along exactly what the view holds."""
-        self.behind.clear()
-        self.forced.clear()
-        self.lacking.clear()
+        self.behind, self.asked, self.lacking = {}, {}, {}
 
-    def _begin(self, name: str) -> None:
-        if self.current(name):
-            self.behind[name] = None
-            self.lacking.add(name)
-        else:
-            self.forced.add(name)
+    def _matches(self, name: str) -> list[Resource]:
+        if is_glob(name):
+            everything = self._view.resources(self.type_url).values()
+            return [resource for resource in everything if glob_of(resource.name) == name]
+        resource = self._view.find(Ref(self.type_url, name))
+        return [resource] if resource else []
+
+    def _expect(self, name: str, matches: Iterable[Resource]) -> None:
+        self.asked |= dict.fromkeys(resource.name for resource in matches) or {name: None}
+
+    def _begin(self, resource: Resource) -> None:
+        self.behind[resource.name] = None
+        self.lacking[resource.name] = self._launched + 1
 
     def _end(self, name: str) -> None:
         self.behind.pop(name, None)
         self.refused.pop(name, None)
-        self.forced.discard(name)
-        self.lacking.discard(name)
+        self.asked.pop(name, None)
+        self.lacking.pop(name, None)
 
     # What the view says
 
     def changed(self, before: Mapping[str, Resource | None]) -> None:
         """Take note that the view changed, given what it held before."""
         for name, was in before.items():
-            if self.covers(name):
-                self._changed(name, was)
+            known = was if was and self.wants(was) else None
+            if known or self.target(name):
+                self._changed(name, known)
 
     def _changed(self, name: str, was: Resource | None) -> None:
-        held = self.behind[name] if name in self.behind else self.refused.pop(name, was)
+        refusal = self.refused.pop(name, None)
+        held = self.behind.get(name, refusal.held if refusal else was)
         self._note(name, held)
-        if held is None:
-            (self.lacking.add if self.current(name) else self.lacking.discard)(name)
+        if held is None and self.target(name):
+            self.lacking[name] = self._launched + 1
+        elif held is None:
+            self.lacking.pop(name, None)
+        if refusal:
+            self._release(refusal.company)
+
+    def _release(self, company: frozenset[str]) -> None:
+        for name in company:
+            if (refusal := self.refused.get(name)) and refusal.company is company:
+                del self.refused[name]
+                self._note(name, refusal.held)
 
     def _note(self, name: str, held: Resource | None) -> None:
-        if _version(held) == _version(self.current(name)):
+        if _version(held) == _version(self.target(name)):
             self.behind.pop(name, None)
         else:
             self.behind[name] = held
 
     # What is due
 
-    def due(self) -> Iterator[tuple[str, Resource | None]]:
-        """Yield each name that awaits a response, with what the view holds (None: nothing any more)."""
+    def due(self) -> Iterator[Resource]:
+        """Yield what awaits being sent."""
         for name in self.behind:
-            yield name, self.current(name)
-        for name in self.forced - self.behind.keys():
-            yield name, self.current(name)
+            if target := self.target(name):
+                yield target
+        for name in self.asked:
+            if (found := self.find(name)) and found.name not in self.behind:
+                yield found
 
-    def held(self, name: str) -> Resource | None:
-        """Return what the client holds of a name that it wants, once it has taken all that was sent."""
-        for exceptions in (self.behind, self.refused):
-            if name in exceptions:
-                return exceptions[name]
-        return self.current(name)
+    def missing(self) -> list[str]:
+        """Return the names that the client awaits an answer to, has nothing of, and is to have nothing of."""
+        return [
+            name
+            for name in self.asked
+            if name != WILDCARD
+            and name not in self.behind
+            and not any(self.wants(resource) for resource in self._matches(name))
+        ]
+
+    def gone(self) -> list[str]:
+        """Return what the client holds and is to hold no more."""
+        return [name for name in self.behind if not self.target(name)]
+
+    def outdated(self) -> Iterator[Resource]:
+        """Yield the versions that the client may still hold though the view has others, or none."""
+        for held in self.behind.values():
+            if held:
+                yield held
+        for refusal in self.refused.values():
+            if refusal.held:
+                yield refusal.held
+        for flight in self.flights.values():
+            yield from (held for held, _ in flight.moves.values() if held)
+
+    # What was sent, and what the client said of it
 
     def launch(self, nonce: str, sent: Mapping[str, Resource | None]) -> None:
         """Take note that a response went out."""
-        self.flights[nonce] = {name: (self.held(name), resource) for name, resource in sent.items()}
+        self._launched += 1
+        moves = {name: (self.held(name), resource) for name, resource in sent.items()}
+        self.flights[nonce] = Flight(self._launched, moves)
+        self.asked.pop(WILDCARD, None)
         self.dismiss(sent)
         for name in sent:
             self.refused.pop(name, None)
@@ -161,10 +288,11 @@ class Subscription:
     def dismiss(self, names: Iterable[str]) -> None:
         """Take note that what is due at these names needs no response."""
         for name in names:
+            self._answered(name, self.target(name))
             self.behind.pop(name, None)
-            self.forced.discard(name)
-
-    # What the client answered
+        # An emptied dict keeps the memory of all that it ever held.
+        self.behind = self.behind or {}
+        self.asked = self.asked or {}
 
     def acknowledge(self, nonce: str) -> dict[str, Resource | None] | None:
         """Settle a response and those before it, since a client takes them in order.
@@ -175,8 +303,12 @@ class Subscription:
             return None
         landed: dict[str, Resource | None] = {}
         while nonce in self.flights:
-            landed |= _sent(self.flights.pop(next(iter(self.flights))))
-        self.lacking.difference_update(name for name, resource in landed.items() if resource)
+            flight = self.flights.pop(next(iter(self.flights)))
+            landed |= flight.sent
+            for name, (_, sent) in flight.moves.items():
+                if sent and self.lacking.get(name, flight.number + 1) <= flight.number:
+                    del self.lacking[name]
+        self.lacking = self.lacking or {}
         return landed
 
     def reject(self, nonce: str) -> dict[str, Resource | None] | None:
@@ -190,28 +322,27 @@ class Subscription:
         rejected = self.flights.pop(nonce)
         if place := order.index(nonce):
             self.acknowledge(order[place - 1])
-        for name, (held, _) in rejected.items():
-            if self.covers(name):
-                self._still_holds(name, held)
-        return _sent(rejected)
+        company = frozenset(rejected.moves)
+        for name, (held, _) in rejected.moves.items():
+            self._still_holds(name, Refusal(held, company), rejected.number)
+        return rejected.sent
 
-    def _still_holds(self, name: str, held: Resource | None) -> None:
-        later = next((flight for flight in self.flights.values() if name in flight), None)
-        if later is not None:
-            later[name] = (held, later[name][1])
+    def _still_holds(self, name: str, refusal: Refusal, number: int) -> None:
+        # A name that was unsubscribed and subscribed again, or removed and created again, since that flight
+        # has begun anew: what the client held before then says nothing of what it holds after.
+        anew = self.lacking.get(name, 0)
+        later = next((flight for flight in self.flights.values() if name in flight.moves), None)
+        if later and (later.number >= anew) == (number >= anew):
+            later.moves[name] = (refusal.held, later.moves[name][1])
+        elif number < anew:
+            return
         elif name in self.behind:
-            self._note(name, held)
-        else:
-            self.refused[name] = held
+            self._note(name, refusal.held)
+        elif (target := self.target(name)) and _version(target) != _version(refusal.held):
+            self.refused[name] = refusal
 
-    def outdated(self) -> Iterator[Resource]:
-        """Yield the versions that the client may still hold though the view has others, or none."""
-        for held in (*self.behind.values(), *self.refused.values()):
-            if held:
-                yield held
-        for flight in self.flights.values():
-            yield from (held for held, _ in flight.values() if held)
-
-
-def _sent(flight: Flight) -> dict[str, Resource | None]:
-    return {name: sent for name, (_, sent) in flight.items()}
+    def _answered(self, name: str, resource: Resource | None) -> None:
+        self.asked.pop(name, None)
+        if resource and self.asked:
+            for other in (*resource.aliases, glob_of(name) or name):
+                self.asked.pop(other, None)

@@ -16,6 +16,14 @@ _NAMED = frozenset(
     {type_urls.ENDPOINT, type_urls.ROUTE, type_urls.SECRET, type_urls.RUNTIME, type_urls.EXTENSION}
 )
 
+_REFERS: dict[str, tuple[str, ...]] = {
+    type_urls.CLUSTER: (type_urls.ENDPOINT,),
+    type_urls.LISTENER: (type_urls.CLUSTER,),
+    type_urls.ROUTE: (type_urls.CLUSTER,),
+    type_urls.VIRTUAL_HOST: (type_urls.CLUSTER,),
+    type_urls.EXTENSION: (type_urls.CLUSTER,),
+}
+
 _RANK = {type_url: rank for rank, type_url in enumerate(ORDER)}
 
 
@@ -36,3 +44,15 @@ def absence_removes(type_url: str) -> bool:
     ("Deleting Resources"): such a response must list everything.
     """
     return type_url not in _NAMED
+
+
+def named_on_demand(type_url: str) -> bool:
+    """Whether a client names a resource when traffic first needs it, holds that traffic back until it is
+    answered, and is told by a resource without a body that there is none (VHDS).
+    """
+    return type_url == type_urls.VIRTUAL_HOST
+
+
+def may_refer(type_url: str, other: str) -> bool:
+    """Whether a resource of unknown content may name one of the ``other`` type."""
+    return other in _REFERS.get(type_url, ())

@@ -5,19 +5,15 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from xds.cache import Resource, View
-from xds.protocol.subscription import WILDCARD, Subscription
-from xds.protocol.types import absence_removes, empty_means_all
-from xds.wire import (
-    DeltaRequest,
-    SotwRequest,
-    decode_delta_request,
-    decode_sotw_request,
-    delimited,
-)
+from xds.protocol.features import Features
+from xds.protocol.names import WILDCARD
+from xds.protocol.responses import Content, delta_response, sotw_response
+from xds.protocol.subscription import Subscription
+from xds.protocol.types import absence_removes, empty_means_all, named_on_demand
+from xds.wire import DeltaRequest, SotwRequest, decode_delta_request, decode_sotw_request
 
 Request = DeltaRequest | SotwRequest
 
@@ -31,8 +27,10 @@ class Due(NamedTuple):
 
     put: Mapping[str, Resource]
     missing: Sequence[str] = ()
-    """Wanted by name, not there, and the client is to be told so."""
+    """Names that the client awaits an answer to and that nothing goes by."""
     drop: Sequence[str] = ()
+    bare: bool = False
+    """Whether the client awaits an answer even to nothing."""
 
 
 class Response(NamedTuple):
@@ -55,8 +53,14 @@ class Variant(Protocol):
         """Take over what a request says of the client's wishes; ``first`` on this stream for its type."""
         ...
 
-    def write(self, due: Due, subscription: Subscription, view: View) -> Response | None:
+    def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         """Write one response with what is due, or the first part of it; None if none is needed."""
+        ...
+
+    def renew(
+        self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
+    ) -> bytes:
+        """Write a response that renews the time to live of what the client holds ("TTL")."""
         ...
 
 
@@ -86,13 +90,33 @@ class _Delta:
         if first:
             subscription.resume(request.initial_resource_versions)
 
-    def write(self, due: Due, subscription: Subscription, view: View) -> Response | None:
+    def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         put = _batch(due.put.values())
-        gone = (*due.missing, *due.drop) if len(put) == len(due.put) else ()
-        if not put and not gone:
+        if not (put or due.missing or due.drop or due.bare):
             return None
-        body = _delta_body(subscription.type_url, view.version(subscription.type_url), put, gone)
-        return Response(body, {resource.name: resource for resource in put} | dict.fromkeys(gone))
+        last = len(put) == len(due.put)
+        missing, drop = (due.missing, due.drop) if last else ((), ())
+        type_url = subscription.type_url
+        # A name asked for on demand that was answered with a removal would leave a request in Envoy waiting.
+        absent = tuple(name for name in missing if named_on_demand(type_url) and name in subscription.names)
+        unknown = tuple(name for name in missing if name not in absent)
+        content = Content(
+            type_url,
+            view.version(type_url),
+            features,
+            put,
+            gone=tuple(drop) if features.errors else (*unknown, *drop),
+            unknown=unknown if features.errors else (),
+            absent=absent,
+        )
+        moves = {resource.name: resource for resource in put} | dict.fromkeys((*missing, *drop))
+        return Response(delta_response(content), moves)
+
+    def renew(
+        self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
+    ) -> bytes:
+        type_url = subscription.type_url
+        return delta_response(Content(type_url, view.version(type_url), features, renewed=tuple(held)))
 
 
 class _StateOfTheWorld:
@@ -106,59 +130,84 @@ class _StateOfTheWorld:
     def read(self, request: Request, subscription: Subscription, view: View, *, first: bool) -> None:
         assert isinstance(request, SotwRequest)
         wanted = dict.fromkeys(request.resource_names)
-        named = [name for name in wanted if name != WILDCARD]
         # The legacy wildcard lasts while no name was ever given; after that, no names means none.
-        legacy = not wanted and empty_means_all(subscription.type_url) and (first or subscription.wildcard)
-        everything = WILDCARD in wanted or (legacy and not subscription.names)
+        subscription.explicit = subscription.explicit or bool(wanted)
+        everything = WILDCARD in wanted or (
+            not subscription.explicit and empty_means_all(subscription.type_url)
+        )
+        wanted.pop(WILDCARD, None)
         if everything and not subscription.wildcard:
             subscription.subscribe_all()
-        elif subscription.wildcard and not everything:
-            subscription.unsubscribe_all()
+        for name in wanted.keys() - subscription.names:
+            subscription.subscribe(name)
         for name in subscription.names - wanted.keys():
             subscription.unsubscribe(name)
-        for name in named:
-            if name not in subscription.names:
-                subscription.subscribe(name)
-        if first and everything and not named and request.version_info == view.version(subscription.type_url):
+        if subscription.wildcard and not everything:
+            subscription.unsubscribe_all()
+        if (
+            first
+            and everything
+            and not wanted
+            and request.version_info == view.version(subscription.type_url)
+        ):
             subscription.resume_all()
 
-    def write(self, due: Due, subscription: Subscription, view: View) -> Response | None:
+    def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if absence_removes(subscription.type_url):
-            return self._write_all(due, subscription, view)
-        if not due.put:
-            subscription.dismiss((*due.missing, *due.drop))
+            return self._write_all(due, subscription, view, features)
+        unknown = tuple(due.missing) if features.errors else ()
+        if not due.put and not unknown:
+            subscription.dismiss((*due.missing, *due.drop, WILDCARD))
             return None
-        version = view.version(subscription.type_url)
-        body = _sotw_body(subscription.type_url, version, tuple(due.put.values()))
-        return Response(body, due.put)
+        type_url = subscription.type_url
+        content = Content(
+            type_url, view.version(type_url), features, tuple(due.put.values()), unknown=unknown
+        )
+        return Response(sotw_response(content), {**due.put, **dict.fromkeys(unknown)})
 
-    def _write_all(self, due: Due, subscription: Subscription, view: View) -> Response | None:
-        if not due.put and not due.missing and not due.drop:
+    def renew(
+        self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
+    ) -> bytes:
+        # With the bodies: Envoy takes a response of bodiless resources alone for one without resources,
+        # which here removes everything, and it renews nothing of them.
+        if absence_removes(subscription.type_url):
+            return self._all(Due({}), subscription, view, features)
+        type_url = subscription.type_url
+        return sotw_response(Content(type_url, view.version(type_url), features, tuple(held)))
+
+    def _write_all(
+        self, due: Due, subscription: Subscription, view: View, features: Features
+    ) -> Response | None:
+        if not (due.put or due.missing or due.drop or due.bare):
             return None
-        after = self._after(due, subscription, view)
         moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
+        return Response(self._all(due, subscription, view, features), moves)
+
+    def _all(self, due: Due, subscription: Subscription, view: View, features: Features) -> bytes:
+        after = self._after(due, subscription, view)
         version = view.version(subscription.type_url)
-        due_names = {name for name, _ in subscription.due()}
-        if late := (due_names | subscription.refused.keys()) - moves.keys():
+        settled = {*due.put, *due.drop}
+        if late := (subscription.behind.keys() | subscription.refused.keys()) - settled:
             # Not what the view holds: a client that brings this version back must not pass as up to date.
             held = (f"{name}\0{after[name].version if name in after else ''}" for name in sorted(late))
             version += "~" + hashlib.blake2b("\0".join(held).encode(), digest_size=8).hexdigest()
-        return Response(_sotw_body(subscription.type_url, version, tuple(after.values())), moves)
+        unknown = tuple(due.missing) if features.errors else ()
+        resources = tuple(after.values())
+        return sotw_response(Content(subscription.type_url, version, features, resources, unknown=unknown))
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         """Return all that the client is to have: what is due, and what it holds of everything else."""
         current = view.resources(subscription.type_url)
-        after: dict[str, Resource] = {}
-        for name in current if subscription.wildcard else sorted(subscription.names & current.keys()):
-            resource = due.put.get(name) or subscription.held(name)
-            if resource:
-                after[name] = resource
-        dropped = set(due.drop)
-        return after | {
-            name: held
-            for name, held in subscription.behind.items()
-            if held and name not in current and name not in dropped
-        }
+        after = {name: resource for name, resource in current.items() if subscription.wants(resource)}
+        for name in (*subscription.behind, *subscription.refused):
+            held = subscription.held(name)
+            if name in due.put:
+                continue
+            if held and name not in due.drop:
+                after[name] = held
+            else:
+                after.pop(name, None)
+        return after
 
 
 DELTA: Variant = _Delta()
@@ -174,34 +223,3 @@ def _batch(resources: Iterable[Resource]) -> tuple[Resource, ...]:
             break
         batch.append(resource)
     return tuple(batch)
-
-
-# Streams in step with one view are due the same, so what one had encoded serves the next: the whole response
-# but for its nonce, which is a field of its own and goes behind (fields of a message may come in any order).
-
-
-@lru_cache(maxsize=32)
-def _delta_body(type_url: str, version: str, put: tuple[Resource, ...], gone: tuple[str, ...]) -> bytes:
-    """Encode a DeltaDiscoveryResponse without its nonce (``discovery.proto``)."""
-    parts = [delimited(1, version.encode()), delimited(4, type_url.encode())]
-    for resource in put:
-        entry = (
-            delimited(3, resource.name.encode())
-            + delimited(1, resource.version.encode())
-            + delimited(2, _any(resource))
-        )
-        parts.append(delimited(2, entry))
-    parts += [delimited(6, name.encode()) for name in gone]
-    return b"".join(parts)
-
-
-@lru_cache(maxsize=32)
-def _sotw_body(type_url: str, version: str, resources: tuple[Resource, ...]) -> bytes:
-    """Encode a DiscoveryResponse without its nonce (``discovery.proto``)."""
-    parts = [delimited(1, version.encode()), delimited(4, type_url.encode())]
-    parts += [delimited(2, _any(resource)) for resource in resources]
-    return b"".join(parts)
-
-
-def _any(resource: Resource) -> bytes:
-    return delimited(1, resource.type_url.encode()) + delimited(2, resource.body)

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from xds.cache import Changes, Ref, View
-from xds.protocol import Acked, Rejected, Stream
+from xds.protocol import Acked, LimitExceededError, Rejected, Stream
 from xds.protocol.variants import Request
 from xds.server.errors import StreamError, exhausted
 from xds.server.intake import Intake
@@ -93,7 +93,14 @@ class Session:
         self._shared.roster.enter(self)
         try:
             self._view = self._shared.view_of(node)
-            self.stream = Stream(self._method.variant, self._view, drain=self._shared.drain)
+            self.stream = Stream(
+                self._method.variant,
+                self._view,
+                drain=self._shared.drain,
+                features=node.client_features,
+                max_types=self._shared.limits.types,
+                max_names=self._shared.limits.names,
+            )
             self._shared.observer.connected(self.client)
             self._view.watch(self)
             try:
@@ -158,7 +165,10 @@ class Session:
             request = await self._read()
 
     def _receive(self, request: Request) -> None:
-        event = self.stream.receive(request)
+        try:
+            event = self.stream.receive(request)
+        except LimitExceededError as error:
+            raise exhausted(str(error)) from error
         if event is not None:
             self._remember(event)
             self._shared.observer.answered(self.client, event)
@@ -195,6 +205,8 @@ class Session:
             if not self._stalled:
                 raise
             raise exhausted(f"a response was left unread for {self._shared.limits.stall:g} s") from None
+        except grpc.aio.InternalError:  # gRPC's way to say that the client is gone
+            raise _FinishedError from None
         self._written += 1
         self._writing = False
 

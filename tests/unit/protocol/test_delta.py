@@ -45,12 +45,26 @@ def test_06_an_ack_causes_no_answer(client: DeltaClient) -> None:
 
 def test_06_a_nack_causes_no_answer_until_something_changes(client: DeltaClient, view: View) -> None:
     client.ask(CLUSTER)
+    client.settle()
+    view.apply([cluster("a", "bad")])
     [response] = client.take()
     client.nack(response)
     assert client.take() == []
     view.apply([cluster("b", "2")])
+    assert client.settle()[0].names == {"b"}
+
+
+def test_06_what_was_rejected_together_is_tried_again_when_one_of_it_changes(
+    client: DeltaClient, view: View
+) -> None:
+    """Nothing says which resource of a response was at fault."""
+    client.ask(CLUSTER)
+    client.settle()
+    view.apply([cluster("a", "bad"), cluster("fine")])
     [response] = client.take()
-    assert response.names == {"b"}
+    client.nack(response)
+    view.apply([cluster("a", "mended")])
+    assert client.settle()[0].bodies == {"a": b"a mended", "fine": b"fine 1"}
 
 
 def test_08_a_name_that_does_not_exist_yet_is_pushed_once_created(client: DeltaClient, view: View) -> None:

@@ -117,9 +117,9 @@ def test_16_clusters_and_listeners_carry_everything_and_absence_deletes(
     client.settle()
     view.apply([cluster("c")])
     assert client.settle()[0].names == {"a", "b", "c"}
-    view.apply(drop=[Ref(CLUSTER, "a"), Ref(LISTENER, "l")])
+    view.apply(drop=[Ref(CLUSTER, "b"), Ref(LISTENER, "l")])
     clusters, listeners = client.settle()
-    assert clusters.names == {"b", "c"}
+    assert clusters.names == {"a", "c"}
     assert listeners.names == set()
 
 

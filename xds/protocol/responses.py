@@ -1,0 +1,129 @@
+"""Responses as bytes, without their nonces (``discovery.proto``).
+
+Streams in step with one view are due the same, so what one had encoded serves the next: the whole response
+but for its nonce, which is a field of its own and goes behind (fields of a message may come in any order).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from xds.cache import Resource
+from xds.protocol.features import Features
+from xds.wire import delimited, varint
+
+ABSENT = "absent"
+"""The version of a virtual host that is not there: Envoy is told so by a resource without a body."""
+
+_SHARED_BYTES = 8 << 20
+"""So much of what was encoded last is kept for the next stream."""
+
+_WRAPPER = "type.googleapis.com/envoy.service.discovery.v3.Resource"
+_NOT_FOUND = 5
+
+
+class Content(NamedTuple):
+    """What one response says.
+
+    ``gone`` is told as removed, ``unknown`` as not found, ``absent`` (delta only) as a resource without a
+    body, ``renewed`` (delta only) as one of which only the time to live matters.
+    """
+
+    type_url: str
+    version: str
+    features: Features
+    resources: tuple[Resource, ...] = ()
+    gone: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    renewed: tuple[Resource, ...] = ()
+
+
+class _Shared:
+    """Remembers what a function made of its last arguments, up to a size."""
+
+    def __init__(self, encode: Callable[[Content], bytes]) -> None:
+        self._encode = encode
+        self._made: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._size = 0
+
+    def __call__(self, content: Content) -> bytes:
+        made = self._made.get(content)
+        if made is not None:
+            self._made.move_to_end(content)
+            return made
+        made = self._made[content] = self._encode(content)
+        self._size += len(made)
+        while self._size > _SHARED_BYTES and len(self._made) > 1:
+            self._size -= len(self._made.popitem(last=False)[1])
+        return made
+
+
+@_Shared
+def delta_response(content: Content) -> bytes:
+    """Encode a ``DeltaDiscoveryResponse``."""
+    ttl = content.features.ttl
+    return b"".join(
+        [
+            delimited(1, content.version.encode()),
+            delimited(4, content.type_url.encode()),
+            *(delimited(2, _resource(each, ttl=ttl)) for each in content.resources),
+            *(delimited(2, _resource(each, ttl=ttl, body=False)) for each in content.renewed),
+            *(delimited(2, _absent(name)) for name in content.absent),
+            *(delimited(6, name.encode()) for name in content.gone),
+            *(delimited(9, _unknown(name)) for name in content.unknown),
+        ]
+    )
+
+
+@_Shared
+def sotw_response(content: Content) -> bytes:
+    """Encode a ``DiscoveryResponse``."""
+    wrapped = content.features.ttl and content.features.wrapped
+    return b"".join(
+        [
+            delimited(1, content.version.encode()),
+            delimited(4, content.type_url.encode()),
+            *(
+                delimited(2, _wrapped(each) if wrapped and each.ttl else _any(each))
+                for each in content.resources
+            ),
+            *(delimited(7, _unknown(name)) for name in content.unknown),
+        ]
+    )
+
+
+def _resource(resource: Resource, *, ttl: bool, body: bool = True) -> bytes:
+    parts = [
+        delimited(3, resource.name.encode()),
+        delimited(1, resource.version.encode()),
+        *(delimited(4, alias.encode()) for alias in resource.aliases),
+    ]
+    if body:
+        parts.append(delimited(2, _any(resource)))
+    if ttl and resource.ttl:
+        parts.append(delimited(6, _duration(resource.ttl)))
+    return b"".join(parts)
+
+
+def _absent(name: str) -> bytes:
+    return delimited(3, name.encode()) + delimited(1, ABSENT.encode()) + delimited(4, name.encode())
+
+
+def _wrapped(resource: Resource) -> bytes:
+    return delimited(1, _WRAPPER.encode()) + delimited(2, _resource(resource, ttl=True))
+
+
+def _any(resource: Resource) -> bytes:
+    return delimited(1, resource.type_url.encode()) + delimited(2, resource.body)
+
+
+def _duration(seconds: float) -> bytes:
+    whole, nanos = divmod(round(seconds * 1e9), 10**9)
+    return b"\x08" + varint(whole) + b"\x10" + varint(nanos)
+
+
+def _unknown(name: str) -> bytes:
+    """Encode a ``ResourceError``."""
+    status = b"\x08" + varint(_NOT_FOUND) + delimited(2, b"there is no such resource")
+    return delimited(1, delimited(1, name.encode())) + delimited(2, status)
