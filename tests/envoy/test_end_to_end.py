@@ -39,12 +39,14 @@ def rule(*, gray: int = 5, **more: Any) -> dict[str, Any]:
 class World:
     """Grayplane, two versions of `reviews`, and an Envoy edge that serves them."""
 
-    def __init__(self, grayplane: Grayplane, v1: Upstream, v2: Upstream, envoy: EnvoyProcess) -> None:
+    def __init__(
+        self, grayplane: Grayplane, v1: Upstream, v2: Upstream, envoy: EnvoyProcess, client: Client
+    ) -> None:
         self.grayplane = grayplane
         self.v1 = v1
         self.v2 = v2
         self.envoy = envoy
-        self.client = Client(grayplane.edge_port)
+        self.client = client
 
     async def version(self, host: str = HOST, **headers: str) -> str | int:
         """Ask who answers: a version, or the status of an answer that is none of theirs."""
@@ -70,7 +72,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         grayplane.rule("reviews.yaml", rule())
         grayplane.instances("reviews", v1, v2)
         async with grayplane, EnvoyProcess(grayplane.bootstrap("edge")) as envoy:
-            yield World(grayplane, v1, v2, envoy)
+            async with Client(grayplane.edge_port) as client:
+                yield World(grayplane, v1, v2, envoy, client)
 
 
 @asynccontextmanager
