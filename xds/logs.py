@@ -4,6 +4,7 @@ Libraries that log through the standard library come out in the same form.
 """
 
 import logging
+import os
 import sys
 from typing import Literal
 
@@ -13,7 +14,12 @@ _LIBRARIES = logging.WARNING  # what libraries say below this is about themselve
 
 
 def configure(level: str, form: Literal["console", "json"]) -> None:
-    """Set up logging for this process: from ``level`` on, as text for people or as JSON lines."""
+    """Set up logging for this process: from ``level`` on, as text for people or as JSON lines.
+
+    To be called before gRPC is imported: its core writes to standard error in a form of its own, of things
+    that the server logs as well.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     before: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

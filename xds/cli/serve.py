@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from xds import logs
 from xds.cli.errors import MISUSED, fail, settings_errors
 from xds.cli.values import assignment
 from xds.settings import Settings
@@ -72,10 +73,9 @@ def _missing_directories(settings: Settings) -> Iterator[str]:
 
 
 def _run(settings: Settings) -> None:
-    from xds import logs  # noqa: PLC0415
+    logs.configure(settings.log.level, settings.log.format)
     from xds.server import BindError  # noqa: PLC0415
 
-    logs.configure(settings.log.level, settings.log.format)
     try:
         asyncio.run(_until_signal(settings))
     except BindError as error:

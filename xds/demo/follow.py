@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 _PERIOD = 0.1
 _CHUNK = 1024 * 1024
 
 
-async def follow(path: Path, *, limit: int | None = None) -> AsyncIterator[bytes]:
+async def follow(path: Path, *, limit: int | None = None) -> AsyncGenerator[bytes, None]:
     """Yield the lines of a file that others append to, from its beginning, for ever.
 
     ``limit`` in bytes: a file that has grown past it is emptied once it has been read. Its writers must

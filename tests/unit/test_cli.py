@@ -1,0 +1,185 @@
+import signal
+import socket
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tests.harness.ports import free_port
+from xds.cli import app
+
+GOOD = """\
+service: reviews
+hosts: [reviews.example.com]
+subsets:
+  stable: {labels: {version: v1}}
+baseline: stable
+"""
+
+
+def grayplane(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def rule_file(directory: Path, name: str, text: str) -> Path:
+    file = directory / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_version() -> None:
+    assert grayplane("version").stdout == f"grayplane {version('grayplane')}\n"
+
+
+def test_a_good_document_is_ok(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", GOOD)
+    result = grayplane("validate", file)
+    assert (result.exit_code, result.stdout) == (0, f"{file}: ok\n")
+
+
+def test_a_problem_is_shown_in_its_line_with_what_would_be_right(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", GOOD.replace("baseline: stable", "baseline: stabel"))
+    result = grayplane("validate", file)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f'{file}:5:11: error: baseline: there is no subset "stabel"',
+        "    5 | baseline: stabel",
+        "      |           ^",
+        "      did you mean stable?",
+    ]
+
+
+def test_all_files_are_checked(tmp_path: Path) -> None:
+    good = rule_file(tmp_path, "reviews.yaml", GOOD)
+    bad = rule_file(tmp_path, "ratings.yaml", "- 1")
+    result = grayplane("validate", bad, good)
+    assert result.exit_code == 1
+    assert f"{bad}:1:1: error:" in result.stdout
+    assert f"{good}: ok" in result.stdout
+
+
+def test_a_directory_stands_for_its_documents(tmp_path: Path) -> None:
+    files = [rule_file(tmp_path, name, f"service: {name[0]}\n") for name in ("a.yaml", "b.yml", "c.json")]
+    rule_file(tmp_path, "notes.txt", "no rule")
+    result = grayplane("validate", tmp_path)
+    assert result.stdout.splitlines() == [f"{file}: ok" for file in files]
+
+
+def test_documents_are_checked_beside_each_other(tmp_path: Path) -> None:
+    one = rule_file(tmp_path, "a.yaml", "service: reviews\n")
+    other = rule_file(tmp_path, "b.yaml", "service: reviews\n")
+    result = grayplane("validate", one, other)
+    assert result.exit_code == 1
+    assert f"{one}: ok\n{other}:1:10: error: service: {one} is for this service" in result.stdout
+
+
+def test_warnings_leave_a_document_ok(tmp_path: Path) -> None:
+    unreachable = (
+        "http:\n  - {name: all, route: [{subset: stable}]}\n  - {name: some, route: [{subset: stable}]}\n"
+    )
+    result = grayplane("validate", rule_file(tmp_path, "reviews.yaml", GOOD + unreachable))
+    assert result.exit_code == 0
+    assert "warning" in result.stdout
+    assert "reviews.yaml: ok" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"a:\n\tb", b"[" * 5000, b"service: \xe4\n", b"x" * 3_000]
+)
+def test_anything_else_is_an_error_that_can_be_shown(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "reviews.yaml"
+    file.write_bytes(content)
+    result = grayplane("validate", file)
+    assert result.exit_code == 1
+    assert "error: " in result.stdout
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_the_caret_of_a_very_long_line_is_shown(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", "{" + '"service": "reviews",' + " " * 5000 + '"bogus": 1}')
+    line, caret = [line for line in grayplane("validate", file).stdout.splitlines() if " | " in line]
+    assert len(line) < 200
+    assert line[caret.index("^") :].startswith('"bogus"')
+
+
+def test_a_file_that_is_not_there_is_misuse(tmp_path: Path) -> None:
+    assert grayplane("validate", tmp_path / "none.yaml").exit_code == 2
+
+
+def test_bootstrap_prints_what_can_be_saved() -> None:
+    result = grayplane("bootstrap", "sidecar", "--id", "s7", "--upstream", "reviews", "--upstream", "ratings")
+    node = yaml.safe_load(result.stdout)["node"]
+    assert (node["id"], node["metadata"]["upstreams"]) == ("s7", ["reviews", "ratings"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bootstrap", "edge", "--xds", "grayplane"),
+        ("bootstrap", "edge", "--xds", "grayplane:0"),
+        ("bootstrap", "edge", "--service", "orders"),
+        ("bootstrap", "gateway"),
+        ("serve", "--set", "xds.port"),
+        ("serve", "--set", "xds.prot=1"),
+        ("serve", "--source", "etcd"),
+        ("serve", "--config", "no/such.yaml"),
+        ("serve", "--rules", "no/such/directory"),
+        ("demo", "--sample-ports", "1,2"),
+    ],
+)
+def test_misuse_has_exit_code_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
+    result = grayplane(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_missing_directory_is_told_by_its_setting(tmp_path: Path) -> None:
+    result = grayplane("serve", "--rules", tmp_path / "none", "--services", tmp_path)
+    where = tmp_path / "none"
+    assert result.stderr == (
+        f"grayplane: files.rules: no directory {where}; name one by --rules, or use --nacos HOST:PORT\n"
+    )
+
+
+def serving(directory: Path, port: int) -> subprocess.Popen[str]:
+    flags = [
+        "--rules",
+        directory,
+        "--services",
+        directory,
+        "--xds-port",
+        str(port),
+        "--set",
+        "log.format=json",
+    ]
+    command = [sys.executable, "-m", "xds.cli", "serve", *flags, "--set", f"state_dir={directory / 'state'}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_listens_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    process = serving(tmp_path, port)
+    assert process.stderr is not None
+    assert any('"event": "listening"' in line for line in process.stderr)
+    with socket.create_connection(("127.0.0.1", port)):
+        process.send_signal(number)
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = serving(tmp_path, port)
+        said = process.communicate()[1]
+    assert process.returncode == 1
+    [line] = said.splitlines()
+    assert line.startswith("grayplane: ")
+    assert str(port) in line
