@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -85,7 +86,8 @@ class XdsServer:
             ending = await self._run(Session(method, context, self._shared), context)
             if ending:
                 # Waits for a client that does not read, with nothing left of the session by then.
-                await context.abort(ending.code, ending.details)
+                with suppress(grpc.aio.InternalError):  # the client is gone
+                    await context.abort(ending.code, ending.details)
 
         return handle
 

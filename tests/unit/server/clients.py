@@ -1,10 +1,10 @@
 """Clients of a real server, over real gRPC, that send what they are told and keep what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import grpc.aio
@@ -52,17 +52,21 @@ class Journal:
         self.events.append(event)
         self._news.set()
 
+    async def until_connected(self, count: int) -> None:
+        """Wait until so many streams have begun."""
+        await self._until(lambda: len(self.clients) >= count)
+
     async def until_gone(self, count: int) -> None:
         """Wait until so many streams have ended."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.gone) < count:
-                self._news.clear()
-                await self._news.wait()
+        await self._until(lambda: len(self.gone) >= count)
 
     async def until_answered(self, count: int) -> None:
         """Wait until so many ACKs and NACKs have come."""
+        await self._until(lambda: len(self.events) >= count)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while len(self.events) < count:
+            while not reached():
                 self._news.clear()
                 await self._news.wait()
 
@@ -106,7 +110,7 @@ class RawStream:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=(*unlimited, *options))
         self.call: grpc.aio.StreamStreamCall[bytes, bytes] = self._channel.stream_stream(method)()
 
-    async def __aenter__(self) -> "RawStream":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

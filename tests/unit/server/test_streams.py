@@ -46,9 +46,11 @@ async def test_02_an_aggregated_stream_needs_the_type(
         assert "type_url is missing" in details
 
 
-@pytest.mark.parametrize("method", [method for method in methods() if method.type_url], ids="{0.name}".format)
-async def test_02_a_service_of_one_type_infers_it(method: object) -> None:
-    service, name, _, type_url = method  # type: ignore[misc]
+@pytest.mark.parametrize(
+    ("service", "name", "type_url"),
+    [(method.service, method.name, method.type_url) for method in methods() if method.type_url],
+)
+async def test_02_a_service_of_one_type_infers_it(service: str, name: str, type_url: str) -> None:
     resource = Resource.of(type_url, "it", b"")
     stream_class = DeltaStream if name.startswith("Delta") else SotwStream
     async with running(resource) as it, stream_class(it.port, f"/{service}/{name}") as stream:
