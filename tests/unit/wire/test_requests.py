@@ -1,7 +1,7 @@
 """Partial decoding of requests, against Google's runtime and against a real Envoy."""
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -167,12 +167,12 @@ def submessages(message: Any) -> Iterator[Any]:
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
             continue
-        if isinstance(value, Mapping):
-            yield from (each for each in value.values() if isinstance(each, ProtobufMessage))
-        elif isinstance(value, Sequence):
-            yield from value
-        else:
+        if isinstance(value, ProtobufMessage):  # asked first: a Struct is a mapping too
             yield value
+        elif isinstance(value, Mapping):
+            yield from (each for each in value.values() if isinstance(each, ProtobufMessage))
+        else:
+            yield from value
 
 
 @each_decoder
