@@ -88,7 +88,10 @@ class Generator:
         value, start = self._random.choice(_VALUES), self._random.randint(-20, 12)
         values = self._random.sample(_VALUES, self._random.choice((1, 2, 3, 12)))
         tests: list[dict[str, object]] = [
-            *({operator: value} for operator in ("exact", "prefix", "suffix", "contains")),
+            {"exact": value},
+            {"prefix": value},
+            {"suffix": value},
+            {"contains": value},
             {"regex": self._random.choice(_REGEXES)},
             {"in": values},
             {"range": {"start": start, "end": start + self._random.randint(1, 30)}},

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from envoy_data_plane.envoy.config.bootstrap.v3 import Admin, Bootstrap, BootstrapStaticResources
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType
 from envoy_data_plane.envoy.config.core.v3 import Address, HeaderValue, HeaderValueOption, SocketAddress
-from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, LocalityLbEndpoints
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
@@ -15,8 +14,9 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 from envoy_data_plane.google.protobuf import Any
 
-from xds.compiler.endpoints import lb_endpoint
+from xds.compiler.endpoints import load_assignment
 from xds.compiler.route_configuration import route_configuration
+from xds.rules.instance import Instance
 from xds.wire import any_of, delimited, encode, type_url
 
 LISTENER = "test"
@@ -25,6 +25,9 @@ ROUTE_HEADER = "x-route"
 """The response header that names the route a request took."""
 
 _NAME = 1  # VirtualHost.name
+_LOAD_ASSIGNMENT = 33  # Cluster.load_assignment
+_CLUSTERS = 2  # Bootstrap.StaticResources.clusters
+_STATIC_RESOURCES = 2  # Bootstrap.static_resources
 _ROUTE_CONFIG = 4  # HttpConnectionManager.route_config
 
 
@@ -47,19 +50,16 @@ def bootstrap(virtual_hosts: Iterable[bytes], upstreams: Mapping[str, int]) -> b
     config = Any(type_url=type_url(HttpConnectionManager), value=manager + delimited(_ROUTE_CONFIG, routes))
     http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=config)
     listener = Listener(name=LISTENER, address=_address(0), filter_chains=[FilterChain(filters=[http])])
-    clusters = [_cluster(name, port) for name, port in upstreams.items()]
-    return encode(
-        Bootstrap(
-            admin=Admin(address=_address(0)),
-            static_resources=BootstrapStaticResources(listeners=[listener], clusters=clusters),
-        )
-    )
+    static = encode(BootstrapStaticResources(listeners=[listener]))
+    clusters = b"".join(_cluster(name, port) for name, port in upstreams.items())
+    admin = Bootstrap(admin=Admin(address=_address(0)))
+    return encode(admin) + delimited(_STATIC_RESOURCES, static + clusters)
 
 
-def _cluster(name: str, port: int) -> Cluster:
-    endpoints = LocalityLbEndpoints(lb_endpoints=[lb_endpoint("127.0.0.1", port)])
-    assignment = ClusterLoadAssignment(cluster_name=name, endpoints=[endpoints])
-    return Cluster(name=name, type=ClusterDiscoveryType.STATIC, load_assignment=assignment)
+def _cluster(name: str, port: int) -> bytes:
+    endpoints = load_assignment(name, [Instance("127.0.0.1", port)])
+    cluster = encode(Cluster(name=name, type=ClusterDiscoveryType.STATIC))
+    return delimited(_CLUSTERS, cluster + delimited(_LOAD_ASSIGNMENT, endpoints))
 
 
 def _address(port: int) -> Address:

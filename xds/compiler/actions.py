@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 
 from envoy_data_plane.envoy.config.route.v3 import (
     RetryPolicy,
@@ -60,6 +61,7 @@ def clusters_of(action: RouteAction) -> frozenset[str]:
     return frozenset(part.name for part in action.weighted_clusters.clusters)
 
 
+@cache
 def safe_retries() -> RetryPolicy:
     """Try elsewhere when a request cannot have been seen by the application.
 

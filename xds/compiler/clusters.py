@@ -1,6 +1,8 @@
 """Clusters: how Envoy connects to the instances of a subset, whichever those are."""
 
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
@@ -19,7 +21,6 @@ from envoy_data_plane.envoy.config.core.v3 import (
 from envoy_data_plane.envoy.config.core.v3 import (
     HttpProtocolOptions as CommonHttpProtocolOptions,
 )
-from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, LocalityLbEndpoints
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
@@ -27,9 +28,14 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 from envoy_data_plane.envoy.type.v3 import Percent
 
 from xds.compiler.config_source import ADS
-from xds.compiler.endpoints import lb_endpoint
+from xds.compiler.endpoints import load_assignment
 from xds.compiler.names import INBOUND
-from xds.wire import any_of, encode
+from xds.rules.instance import Instance
+from xds.wire import any_of, delimited, encode
+
+_NAME = 1  # Cluster.name
+_LOAD_ASSIGNMENT = 33  # Cluster.load_assignment
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 _CONNECT_TIMEOUT = timedelta(seconds=1)
 
@@ -46,9 +52,21 @@ _UNLIMITED = 2**32 - 1
 
 def eds_cluster(name: str) -> bytes:
     """Encode the cluster whose endpoints are the ClusterLoadAssignment of the same name, over ADS."""
+    return _eds_settings() + delimited(_NAME, name.encode())
+
+
+def inbound_cluster(port: int) -> bytes:
+    """Encode the cluster ``inbound``: a sidecar's own application, on ``port`` of the loopback address."""
+    application = load_assignment(INBOUND, [Instance("127.0.0.1", port)])
+    settings = encode(_cluster(name=INBOUND, type=ClusterDiscoveryType.STATIC))
+    return settings + delimited(_LOAD_ASSIGNMENT, application)
+
+
+@cache
+def _eds_settings() -> bytes:
+    """Encode what all clusters have in common, once: building it takes longer than all else of a service."""
     return encode(
         _cluster(
-            name,
             type=ClusterDiscoveryType.EDS,
             eds_cluster_config=ClusterEdsClusterConfig(eds_config=ADS),
             lb_policy=ClusterLbPolicy.LEAST_REQUEST,
@@ -59,21 +77,8 @@ def eds_cluster(name: str) -> bytes:
     )
 
 
-def inbound_cluster(port: int) -> bytes:
-    """Encode the cluster ``inbound``: a sidecar's own application, on ``port`` of the loopback address."""
-    endpoints = LocalityLbEndpoints(lb_endpoints=[lb_endpoint("127.0.0.1", port)])
-    return encode(
-        _cluster(
-            INBOUND,
-            type=ClusterDiscoveryType.STATIC,
-            load_assignment=ClusterLoadAssignment(cluster_name=INBOUND, endpoints=[endpoints]),
-        )
-    )
-
-
-def _cluster(name: str, **fields: object) -> Cluster:
+def _cluster(**fields: Any) -> Cluster:
     return Cluster(
-        name=name,
         connect_timeout=_CONNECT_TIMEOUT,
         per_connection_buffer_limit_bytes=_BUFFER_LIMIT,
         circuit_breakers=CircuitBreakers(
@@ -90,11 +95,8 @@ def _cluster(name: str, **fields: object) -> Cluster:
             tcp_keepalive=TcpKeepalive(keepalive_probes=3, keepalive_time=30, keepalive_interval=5)
         ),
         typed_extension_protocol_options={_HTTP_OPTIONS: any_of(_http1())},
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
-
-
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def _http1() -> HttpProtocolOptions:

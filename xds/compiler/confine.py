@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import re2
 
+from xds.compiler.patterns import literal
+
 NOTHING = r"[^\x00-\xff]"
 """Matches no text at all: Envoy reads patterns and values as bytes (RE2's Latin-1 mode)."""
 
@@ -76,7 +78,7 @@ def _rewritten(pattern: str, stop: str, rest: str) -> Iterator[str]:
 
 def _atoms(kind: str | None, token: re.Match[str], stop: str) -> Iterator[str]:
     if kind == "quoted":
-        yield from (NOTHING if char == stop else re.escape(char) for char in token["quoted"])
+        yield from (NOTHING if char == stop else literal(char) for char in token["quoted"])
     elif kind == "class":
         yield _class(token["class"], stop)
     else:

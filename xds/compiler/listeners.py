@@ -1,6 +1,7 @@
 """Listeners: where a proxy takes requests, and how it treats them before a route is looked up."""
 
 from datetime import timedelta
+from typing import Any
 
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
@@ -90,7 +91,7 @@ def inbound_listener(name: str, address: str, port: int, access_log: str | None)
     return _listener(name, address, port, manager, TrafficDirection.INBOUND)
 
 
-def _connection_manager(stat_prefix: str, access_log: str | None, **fields: object) -> HttpConnectionManager:
+def _connection_manager(stat_prefix: str, access_log: str | None, **fields: Any) -> HttpConnectionManager:
     """Build what all roles have in common: hosts without ports, paths in one spelling, WebSockets."""
     return HttpConnectionManager(
         stat_prefix=stat_prefix,
@@ -101,7 +102,7 @@ def _connection_manager(stat_prefix: str, access_log: str | None, **fields: obje
         normalize_path=True,
         merge_slashes=True,
         strip_any_host_port=True,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
 
 

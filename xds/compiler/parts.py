@@ -70,22 +70,22 @@ def quoted_cookie(name: str) -> Part:
 def query(name: str) -> Part:
     """Describe the value of a query parameter, as it was sent; without ``=`` it is empty."""
     other = _unlike(name, "&", "[^&=][^&]*")
-    before = rf"[^?]*\?(?:{other}&)*{re2.escape(name)}"
+    before = rf"[^?]*\?(?:{other}&)*{literal(name)}"
     return Part(head=f"{before}=", stop="&", rest=r"(?:&\C*)?", alone=before)
 
 
 def _before_cookie(name: str) -> str:
     # Spaces may come before a name, and a name without ``=`` is no cookie.
     other = _unlike(name, ";", "(?:[^;=][^;]*)?", not_first=" ")
-    return f"(?: *{other};)* *{re2.escape(name)}="
+    return f"(?: *{other};)* *{literal(name)}="
 
 
 def _unlike(name: str, stop: str, longer: str, *, not_first: str = "") -> str:
     """Match a part that is not called ``name``: it ends within the name, leaves it, or goes on ``longer``."""
     pattern = longer
     for position, char in reversed(tuple(enumerate(name))):
-        leaves = f"[^{stop}{re2.escape(char)}{'' if position else not_first}][^{stop}]*"
-        pattern = f"(?:{leaves}|{re2.escape(char)}{pattern})?"
+        leaves = f"[^{stop}{literal(char)}{'' if position else not_first}][^{stop}]*"
+        pattern = f"(?:{leaves}|{literal(char)}{pattern})?"
     return pattern
 
 

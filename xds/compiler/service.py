@@ -10,7 +10,7 @@ from envoy_data_plane.envoy.config.route.v3 import Route, RouteAction, VirtualHo
 
 from xds.compiler import actions, plain_routes
 from xds.compiler.clusters import eds_cluster
-from xds.compiler.endpoints import load_assignment, selected
+from xds.compiler.endpoints import can_serve, load_assignment
 from xds.compiler.matcher import matcher
 from xds.compiler.names import cluster_name
 from xds.rules.instance import Instance
@@ -63,11 +63,11 @@ def compile_endpoints(
     A subset without a serving instance gets the baseline's, so that its share of the requests is served:
     routes need not change, and it takes effect in one update.
     """
-    assignments: dict[str, bytes] = {}
-    for name, subset in _clusters(service, rule).items():
-        chosen = instances if rule is None or subset is None else _instances_of(rule, subset, instances)
-        assignments[name] = load_assignment(name, chosen)
-    return assignments
+    able = list(filter(can_serve, instances))
+    return {
+        name: load_assignment(name, _instances_of(rule, subset, able))
+        for name, subset in _clusters(service, rule).items()
+    }
 
 
 def _virtual_host(service: str, rules: Sequence[tuple[HttpRule, RouteAction]], last: Route) -> bytes:
@@ -92,8 +92,14 @@ def _clusters(service: str, rule: RuleDocument | None) -> dict[str, str | None]:
     return {cluster_name(service, subset): subset for subset in subsets}
 
 
-def _instances_of(rule: RuleDocument, subset: str, instances: Sequence[Instance]) -> list[Instance]:
-    chosen = selected(instances, rule.subsets[subset].labels)
-    if chosen or rule.baseline is None:
-        return chosen
-    return selected(instances, rule.subsets[rule.baseline].labels)
+def _instances_of(
+    rule: RuleDocument | None, subset: str | None, able: Sequence[Instance]
+) -> Sequence[Instance]:
+    if rule is None or subset is None:
+        return able
+    chosen = _selected(rule, subset, able)
+    return chosen or (_selected(rule, rule.baseline, able) if rule.baseline else [])
+
+
+def _selected(rule: RuleDocument, subset: str, able: Sequence[Instance]) -> list[Instance]:
+    return [instance for instance in able if rule.subsets[subset].selects(instance.metadata)]

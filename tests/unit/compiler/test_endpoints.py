@@ -1,0 +1,159 @@
+from dataclasses import replace
+
+import pytest
+from envoy_data_plane.envoy.config.core.v3 import Address, SocketAddress
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xds.compiler.endpoints import load_assignment, unusable
+from xds.compiler.service import compile_endpoints
+from xds.rules.instance import Instance
+from xds.rules.model import RuleDocument
+from xds.wire import encode
+
+V1, V2 = {"version": "v1"}, {"version": "v2"}
+ONE = Instance("10.0.0.1", 80, metadata=V1)
+TWO = Instance("10.0.0.2", 80, metadata=V2)
+
+RULE = RuleDocument.model_validate(
+    {
+        "service": "reviews",
+        "subsets": {"stable": {"labels": V1}, "gray": {"labels": V2}},
+        "baseline": "stable",
+    }
+)
+
+
+def assignment(cluster: str, *endpoints: tuple[str, int, int | None]) -> bytes:
+    built = [
+        LbEndpoint(
+            endpoint=Endpoint(
+                address=Address(socket_address=SocketAddress(address=address, port_value=port))
+            ),
+            load_balancing_weight=weight,
+        )
+        for address, port, weight in endpoints
+    ]
+    localities = [LocalityLbEndpoints(lb_endpoints=built)] if built else []
+    return encode(ClusterLoadAssignment(cluster_name=cluster, endpoints=localities))
+
+
+def test_instances_in_the_order_of_their_addresses() -> None:
+    instances = [TWO, Instance("10.0.0.1", 8080), ONE, Instance("fd00::1", 65535)]
+    expected = [
+        ("10.0.0.1", 80, None),
+        ("10.0.0.1", 8080, None),
+        ("10.0.0.2", 80, None),
+        ("fd00::1", 65535, None),
+    ]
+    assert load_assignment("c", instances) == assignment("c", *expected)
+
+
+def test_no_instances_are_an_empty_assignment() -> None:
+    assert load_assignment("c", []) == assignment("c")
+
+
+@pytest.mark.parametrize(
+    "idle", [replace(ONE, healthy=False), replace(ONE, weight=0.0), replace(ONE, weight=float("nan"))]
+)
+def test_instances_that_do_not_serve_are_left_out(idle: Instance) -> None:
+    assert load_assignment("c", [idle, TWO]) == assignment("c", ("10.0.0.2", 80, None))
+    assert not unusable([idle])
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        replace(ONE, address="reviews.internal"),
+        replace(ONE, address=""),
+        replace(ONE, address="10.0.0.1:80"),
+        replace(ONE, address="010.0.0.1"),
+        replace(ONE, address="fe80::1%eth0"),
+        replace(ONE, port=0),
+        replace(ONE, port=65536),
+    ],
+)
+def test_addresses_that_envoy_would_reject_are_left_out_and_can_be_reported(strange: Instance) -> None:
+    assert load_assignment("c", [strange, TWO]) == assignment("c", ("10.0.0.2", 80, None))
+    assert unusable([strange, TWO]) == (strange,)
+
+
+def test_addresses_are_compared_in_canonical_form() -> None:
+    instances = [Instance("FD00:0::1", 80), Instance("fd00::1", 80)]
+    assert load_assignment("c", instances) == assignment("c", ("fd00::1", 80, None))
+
+
+def test_of_duplicates_the_heavier_counts() -> None:
+    instances = [ONE, replace(ONE, weight=3.0), replace(ONE, weight=2.0), TWO]
+    expected = [("10.0.0.1", 80, 300), ("10.0.0.2", 80, 100)]
+    assert load_assignment("c", instances) == assignment("c", *expected)
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [(0.5, 50), (0.001, 1), (10_000.0, 1_000_000), (1e300, 1_000_000), (float("inf"), 1_000_000)],
+)
+def test_weights_are_scaled_to_integers(weight: float, expected: int) -> None:
+    instances = [replace(ONE, weight=weight), TWO]
+    assert load_assignment("c", instances) == assignment(
+        "c", ("10.0.0.1", 80, expected), ("10.0.0.2", 80, 100)
+    )
+
+
+def test_the_sum_of_weights_stays_what_envoy_accepts() -> None:
+    heavy = [Instance(f"10.1.{n >> 8}.{n & 255}", 80, weight=10_000.0) for n in range(5000)]
+    parsed = ClusterLoadAssignment.parse(load_assignment("c", [*heavy, ONE]))
+    weights = [endpoint.load_balancing_weight or 0 for endpoint in parsed.endpoints[0].lb_endpoints]
+    assert len(weights) == 5001
+    assert min(weights) >= 1
+    assert sum(weights) < 2**32
+
+
+def test_subsets_select_by_all_their_labels() -> None:
+    assignments = compile_endpoints("reviews", RULE, [TWO, ONE, Instance("10.0.0.3", 80)])
+    assert assignments == {
+        "reviews|gray": assignment("reviews|gray", ("10.0.0.2", 80, None)),
+        "reviews|stable": assignment("reviews|stable", ("10.0.0.1", 80, None)),
+    }
+
+
+@pytest.mark.parametrize("gone", [[], [replace(TWO, healthy=False)], [replace(TWO, address="no.address")]])
+def test_a_subset_without_instances_is_served_by_the_baseline(gone: list[Instance]) -> None:
+    assignments = compile_endpoints("reviews", RULE, [ONE, *gone])
+    assert assignments["reviews|gray"] == assignment("reviews|gray", ("10.0.0.1", 80, None))
+
+
+def test_nothing_stands_in_for_the_baseline() -> None:
+    assert compile_endpoints("reviews", RULE, [TWO])["reviews|stable"] == assignment("reviews|stable")
+
+
+@pytest.mark.parametrize("rule", [None, RuleDocument(service="reviews")])
+def test_without_subsets_all_instances_are_in_one_cluster(rule: RuleDocument | None) -> None:
+    expected = assignment("reviews", ("10.0.0.1", 80, None), ("10.0.0.2", 80, None))
+    assert compile_endpoints("reviews", rule, [TWO, ONE]) == {"reviews": expected}
+
+
+instances = st.lists(
+    st.builds(
+        Instance,
+        address=st.ip_addresses().map(str) | st.text(max_size=5),
+        port=st.integers(0, 70000),
+        weight=st.floats(allow_nan=True, allow_infinity=True),
+        healthy=st.booleans(),
+        metadata=st.sampled_from([{}, V1, V2]),
+    ),
+    max_size=8,
+)
+
+
+@given(instances, st.randoms())
+def test_the_order_of_instances_does_not_count(given_instances: list[Instance], random: object) -> None:
+    shuffled = list(given_instances)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert compile_endpoints("reviews", RULE, shuffled) == compile_endpoints("reviews", RULE, given_instances)
