@@ -147,17 +147,10 @@ def test_a_missing_directory_is_told_by_its_setting(tmp_path: Path) -> None:
 
 
 def serving(directory: Path, port: int) -> subprocess.Popen[str]:
-    flags = [
-        "--rules",
-        directory,
-        "--services",
-        directory,
-        "--xds-port",
-        str(port),
-        "--set",
-        "log.format=json",
-    ]
-    command = [sys.executable, "-m", "xds.cli", "serve", *flags, "--set", f"state_dir={directory / 'state'}"]
+    settings = [f"xds.port={port}", "log.format=json", f"state_dir={directory / 'state'}"]
+    settings += [f"files.{name}={directory}" for name in ("rules", "services")]
+    flags = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "xds.cli", "serve", *flags]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
