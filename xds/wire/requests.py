@@ -51,7 +51,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRequest:
-    """``envoy.service.discovery.v3.DeltaDiscoveryRequest``. It is a NACK when ``error`` is not None."""
+    """``envoy.service.discovery.v3.DeltaDiscoveryRequest``. It is a NACK when ``error`` is not None.
+
+    Names come in two fields each; of a locator the name is read and its dynamic parameters, which choose
+    between variants of a resource, are not.
+    """
 
     node: Node | None = None
     type_url: str = ""
@@ -64,7 +68,10 @@ class DeltaRequest:
 
 @dataclass(frozen=True, slots=True)
 class SotwRequest:
-    """``envoy.service.discovery.v3.DiscoveryRequest``. It is a NACK when ``error`` is not None."""
+    """``envoy.service.discovery.v3.DiscoveryRequest``. It is a NACK when ``error`` is not None.
+
+    Names come in two fields, as in ``DeltaRequest``.
+    """
 
     version_info: str = ""
     node: Node | None = None
@@ -80,8 +87,14 @@ def decode_delta_request(data: bytes) -> DeltaRequest:
     return DeltaRequest(
         node=fields.message("node", _node),
         type_url=fields.string("type_url"),
-        subscribe=fields.strings("resource_names_subscribe"),
-        unsubscribe=fields.strings("resource_names_unsubscribe"),
+        subscribe=(
+            *fields.strings("resource_names_subscribe"),
+            *fields.messages("resource_locators_subscribe", _locator),
+        ),
+        unsubscribe=(
+            *fields.strings("resource_names_unsubscribe"),
+            *fields.messages("resource_locators_unsubscribe", _locator),
+        ),
         initial_resource_versions=dict(fields.messages("initial_resource_versions", _version)),
         response_nonce=fields.string("response_nonce"),
         error=fields.message("error_detail", _status),
@@ -94,7 +107,10 @@ def decode_sotw_request(data: bytes) -> SotwRequest:
     return SotwRequest(
         version_info=fields.string("version_info"),
         node=fields.message("node", _node),
-        resource_names=fields.strings("resource_names"),
+        resource_names=(
+            *fields.strings("resource_names"),
+            *fields.messages("resource_locators", _locator),
+        ),
         type_url=fields.string("type_url"),
         response_nonce=fields.string("response_nonce"),
         error=fields.message("error_detail", _status),
@@ -104,6 +120,10 @@ def decode_sotw_request(data: bytes) -> SotwRequest:
 def _version(data: bytes, path: str) -> tuple[str, str]:
     fields = Fields(data, path, _MAP_ENTRY)
     return fields.string("key"), fields.string("value")
+
+
+def _locator(data: bytes, path: str) -> str:
+    return Fields(data, path, _LOCATOR).string("name")
 
 
 def _status(data: bytes, path: str) -> Status:
@@ -203,11 +223,22 @@ _DELTA_REQUEST = Schema(
         initial_resource_versions=5,
         response_nonce=6,
         error_detail=7,
+        resource_locators_subscribe=8,
+        resource_locators_unsubscribe=9,
     )
 )
 _SOTW_REQUEST = Schema(
-    _delimited(version_info=1, node=2, resource_names=3, type_url=4, response_nonce=5, error_detail=6)
+    _delimited(
+        version_info=1,
+        node=2,
+        resource_names=3,
+        type_url=4,
+        response_nonce=5,
+        error_detail=6,
+        resource_locators=7,
+    )
 )
+_LOCATOR = Schema(_delimited(name=1))
 _NODE = Schema(
     _delimited(
         id=1,

@@ -49,8 +49,8 @@ def expected_delta(request: Any) -> DeltaRequest:
     return DeltaRequest(
         node=expected_node(request.node) if request.HasField("node") else None,
         type_url=request.type_url,
-        subscribe=tuple(request.resource_names_subscribe),
-        unsubscribe=tuple(request.resource_names_unsubscribe),
+        subscribe=(*request.resource_names_subscribe, *names(request.resource_locators_subscribe)),
+        unsubscribe=(*request.resource_names_unsubscribe, *names(request.resource_locators_unsubscribe)),
         initial_resource_versions=dict(request.initial_resource_versions),
         response_nonce=request.response_nonce,
         error=expected_status(request),
@@ -61,11 +61,15 @@ def expected_sotw(request: Any) -> SotwRequest:
     return SotwRequest(
         version_info=request.version_info,
         node=expected_node(request.node) if request.HasField("node") else None,
-        resource_names=tuple(request.resource_names),
+        resource_names=(*request.resource_names, *names(request.resource_locators)),
         type_url=request.type_url,
         response_nonce=request.response_nonce,
         error=expected_status(request),
     )
+
+
+def names(locators: Any) -> list[str]:
+    return [locator.name for locator in locators]
 
 
 def expected_status(request: Any) -> Status | None:
@@ -247,7 +251,7 @@ def test_a_delta_request_in_full() -> None:
             client_features=("envoy.lb.does_not_support_overprovisioning",),
         ),
         type_url="type.googleapis.com/envoy.config.cluster.v3.Cluster",
-        subscribe=("*", "reviews|gray"),
+        subscribe=("*", "reviews|gray", "xdstp://a/b"),
         unsubscribe=("ratings",),
         initial_resource_versions={"reviews|stable": "v1", "": ""},
         response_nonce="7",
