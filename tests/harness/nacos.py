@@ -260,7 +260,8 @@ def _wait(method: str, url: str, form: dict[str, str], check: Callable[[], None]
     while time.monotonic() < deadline:
         check()
         with contextlib.suppress(httpx.TransportError):
-            if httpx.request(method, url, data=form, timeout=2, trust_env=False).status_code == 200:
+            status = httpx.request(method, url, data=form, timeout=2, trust_env=False).status_code
+            if status in {200, 403}:  # One that wants a login is ready to refuse.
                 return
         time.sleep(0.05)
     raise NoNacosError(f"{url} was not ready within {START_SECONDS:g} s")

@@ -59,6 +59,7 @@ class Connection:
         self._report = report
         self._link: Link | None = None
         self._failure = "Nacos is not connected yet"
+        self._failures: dict[Server, str] = {}
         self._is_open = asyncio.Event()
 
     async def run(self) -> None:
@@ -72,22 +73,29 @@ class Connection:
             try:
                 await link.open()
             except UnreachableError as error:
-                self._failed(str(error))
+                self._unreachable(server, str(error))
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, _LONGEST_RETRY)
                 continue
             try:
                 retry = _FIRST_RETRY
+                self._failures.clear()
                 self._link = link
                 self._is_open.set()
                 self._report(None)
                 self._opened()
                 await link.until_lost()
-                self._failed(f"Nacos: the connection to {server} ({self._module}) was lost")
+                self._failed(f"the connection to Nacos {server} ({self._module}) was lost")
             finally:
                 self._link = None
                 self._is_open.clear()
                 await link.close()
+
+    def _unreachable(self, server: Server, reason: str) -> None:
+        """Tell when no server is left to try, and the same of all of them every time."""
+        self._failures[server] = reason
+        if len(self._failures) == len(self._settings.servers):
+            self._failed("; ".join(self._failures[each] for each in self._settings.servers))
 
     def _failed(self, reason: str) -> None:
         self._failure = reason

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from xds.sources.nacos.errors import NacosError, UnreachableError
 from xds.sources.nacos.settings import NacosSettings, Server
 
 CONTEXT_PATH = "/nacos"
+
+_EXCERPT = 2000
+"""Bytes of an unexpected answer that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,13 @@ class Answer:
 
     @property
     def excerpt(self) -> str:
-        """The beginning of the body, on one line."""
-        return " ".join(self.body[:200].decode("utf-8", "replace").split())
+        """What the body says, short and on one line. No timestamps: the same failure gives the same text."""
+        text = self.body[:_EXCERPT].decode("utf-8", "replace")
+        with suppress(ValueError):
+            error = json.loads(text)
+            if isinstance(error, dict):
+                text = str(error.get("message") or error.get("error") or text)
+        return " ".join(text.split())[:200]
 
 
 class Http:

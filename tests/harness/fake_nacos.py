@@ -1,0 +1,183 @@
+"""A Nacos that misbehaves when told to: its wire protocols of version 3, over data that a test sets.
+
+What a well-behaved server does is tested with a real one (tests/nacos).
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc.aio
+from aiohttp import web
+from google.protobuf.any_pb2 import Any as ProtobufAny
+from v2.nacos.transport.grpcauto.nacos_grpc_service_pb2 import Metadata, Payload
+from v2.nacos.transport.grpcauto.nacos_grpc_service_pb2_grpc import (
+    BiRequestStreamServicer,
+    RequestServicer,
+    add_BiRequestStreamServicer_to_server,
+    add_RequestServicer_to_server,
+)
+
+from tests.harness.nacos import port_pair
+
+Json = dict[str, Any]
+GROUP = "GRAY_GROUP"
+UNREGISTERED = {"resultCode": 500, "errorCode": 301, "message": "Connection is unregistered."}
+
+
+def md5(content: str) -> str:
+    return hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+
+
+class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]  # the SDK is untyped
+    """Answers with what its attributes say."""
+
+    def __init__(self, port: int) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self.documents: dict[str, str] = {}
+        self.services: dict[str, list[Json]] = {}
+        self.before: dict[str, Callable[[Json], None]] = {}
+        """Called before a request of a type is answered, with its body."""
+        self.instead: dict[str, Json] = {}
+        """Answers to give instead, by request type."""
+        self.requests: list[tuple[str, Json, dict[str, str]]] = []
+        self.logins: list[dict[str, str]] = []
+        self.password: str | None = None
+        self.token = "token-1"
+        self._streams: list[asyncio.Queue[Payload | None]] = []
+
+    @property
+    def connections(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    def push(self, kind: str, body: Json) -> None:
+        """Send a request to every client."""
+        for stream in self._streams:
+            stream.put_nowait(_payload(kind, body))
+
+    def end_streams(self) -> None:
+        """Complete every client's stream, as when a server discards its connections: not an error to gRPC."""
+        for stream in self._streams:
+            stream.put_nowait(None)
+
+    async def requestBiStream(self, requests: AsyncIterator[Payload], context: Any) -> AsyncIterator[Payload]:  # noqa: N802
+        outgoing: asyncio.Queue[Payload | None] = asyncio.Queue()
+        self._streams.append(outgoing)
+        reading = asyncio.ensure_future(self._drain(requests))
+        try:
+            while (payload := await outgoing.get()) is not None:
+                yield payload
+        finally:
+            reading.cancel()
+            self._streams.remove(outgoing)
+
+    async def _drain(self, requests: AsyncIterator[Payload]) -> None:
+        async for payload in requests:
+            self.requests.append((payload.metadata.type, json.loads(payload.body.value), {}))
+
+    async def request(self, payload: Payload, context: Any) -> Payload:
+        kind, body = payload.metadata.type, json.loads(payload.body.value)
+        self.requests.append((kind, body, dict(payload.metadata.headers)))
+        if kind in self.before:
+            self.before[kind](body)
+        if kind in self.instead:
+            return _payload("ErrorResponse", self.instead[kind])
+        if kind not in {"ServerCheckRequest", "HealthCheckRequest"} and not self._may(
+            payload.metadata.headers
+        ):
+            return _payload(
+                "ErrorResponse", {"resultCode": 500, "errorCode": 403, "message": "user not found!"}
+            )
+        name, answer = getattr(self, f"_{kind}")(body)
+        return _payload(name, answer)
+
+    def _ServerCheckRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        return "ServerCheckResponse", {"connectionId": "1"}
+
+    def _HealthCheckRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        return "HealthCheckResponse", {}
+
+    def _ConfigQueryRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        content = self.documents.get(body["dataId"])
+        if content is None:
+            return "ConfigQueryResponse", {
+                "resultCode": 500,
+                "errorCode": 300,
+                "message": "config data not exist",
+            }
+        return "ConfigQueryResponse", {"content": content, "md5": md5(content), "lastModified": 1}
+
+    def _ConfigBatchListenRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        changed = [
+            {"dataId": each["dataId"], "group": each["group"], "tenant": each["tenant"]}
+            for each in body["configListenContexts"]
+            if md5(self.documents.get(each["dataId"], "")) != each["md5"]
+        ]
+        return "ConfigChangeBatchListenResponse", {"changedConfigs": changed}
+
+    def _ServiceListRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        first = (body["pageNo"] - 1) * body["pageSize"]
+        names = sorted(self.services)
+        page = [f"DEFAULT_GROUP@@{name}" for name in names[first : first + body["pageSize"]]]
+        return "ServiceListResponse", {"count": len(names), "serviceNames": page}
+
+    def _SubscribeServiceRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        service = body["serviceName"]
+        info = {"name": service, "groupName": "DEFAULT_GROUP", "hosts": self.services.get(service, [])}
+        return "SubscribeServiceResponse", {"serviceInfo": info}
+
+    def _may(self, headers: Mapping[str, str]) -> bool:
+        return self.password is None or headers.get("accessToken") == self.token
+
+    async def login(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.logins.append(form | {"query": request.query_string})
+        if form["password"] != self.password:
+            return web.json_response({"code": 403, "message": "unknown user!"}, status=403)
+        return web.json_response({"accessToken": self.token, "tokenTtl": 18000})
+
+    async def list_documents(self, request: web.Request) -> web.Response:
+        if not self._may(request.headers):
+            return web.json_response({"code": 403, "message": "user not found!"}, status=403)
+        number, size = int(request.query["pageNo"]), int(request.query["pageSize"])
+        assert request.query["groupName"] == GROUP
+        names = sorted(self.documents)
+        items = [
+            {"dataId": name, "groupName": GROUP, "md5": md5(self.documents[name])}
+            for name in names[(number - 1) * size : number * size]
+        ]
+        page = {"totalCount": len(names), "pageNumber": number, "pagesAvailable": -(-len(names) // size)}
+        return web.json_response({"code": 0, "message": "success", "data": page | {"pageItems": items}})
+
+
+def _payload(kind: str, body: Json) -> Payload:
+    return Payload(metadata=Metadata(type=kind), body=ProtobufAny(value=json.dumps(body).encode()))
+
+
+@asynccontextmanager
+async def fake_nacos() -> AsyncIterator[FakeNacos]:
+    """A fake that serves for the length of a block."""
+    port = port_pair()
+    fake = FakeNacos(port)
+    server = grpc.aio.server()
+    add_RequestServicer_to_server(fake, server)
+    add_BiRequestStreamServicer_to_server(fake, server)
+    server.add_insecure_port(f"127.0.0.1:{port + 1000}")
+    await server.start()
+    app = web.Application()
+    app.router.add_post("/nacos/v3/auth/user/login", fake.login)
+    app.router.add_get("/nacos/v3/admin/cs/config/list", fake.list_documents)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield fake
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await server.stop(0)
+        await runner.cleanup()

@@ -1,0 +1,99 @@
+"""The parts of the Nacos source that need no server."""
+
+import asyncio
+
+import pytest
+
+from xds.sources.base import Event, Trouble
+from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.settings import NacosSettings, Server
+from xds.sources.troubles import Troubles
+
+
+def test_addresses() -> None:
+    settings = NacosSettings(server_addresses="a.example:8848, 10.0.0.1:80,[::1]:8848")
+    assert settings.servers == (Server("a.example", 8848), Server("10.0.0.1", 80), Server("[::1]", 8848))
+    assert [server.grpc_port for server in settings.servers] == [9848, 1080, 9848]
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("", "'' is not host:port"),
+        ("a.example", "'a.example' is not host:port, such as 127.0.0.1:8848"),
+        ("http://a.example:8848", "'http://a.example:8848' is not host:port"),
+        ("a.example:8848/nacos", "is not host:port"),
+        ("::1:8848", "is not host:port"),
+        ("a:8848,,b:8848", "'' is not host:port"),
+        ("a:0", "between 1 and 64535"),
+        ("a:65000", "since gRPC is served 1000 above it"),
+    ],
+)
+def test_addresses_that_can_never_work(address: str, told: str) -> None:
+    with pytest.raises(ValueError, match=r"Nacos server address") as refused:
+        NacosSettings(server_addresses=address)
+    assert told in str(refused.value)
+
+
+def test_half_of_the_credentials() -> None:
+    with pytest.raises(ValueError, match="username and password go together"):
+        NacosSettings(server_addresses="a:1", username="reader")
+    with pytest.raises(ValueError, match="access_key and secret_key go together"):
+        NacosSettings(server_addresses="a:1", secret_key="s")
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = NacosSettings(
+        server_addresses="a:1", username="u", password="p4ss", access_key="k", secret_key="s3c"
+    )
+    assert "p4ss" not in repr(settings)
+    assert "s3c" not in repr(settings)
+
+
+def test_the_public_namespace_has_two_spellings() -> None:
+    for namespace in ("", "public"):
+        settings = NacosSettings(server_addresses="a:1", namespace=namespace)
+        assert (settings.config_tenant, settings.naming_namespace) == ("", "public")
+    other = NacosSettings(server_addresses="a:1", namespace="dev")
+    assert (other.config_tenant, other.naming_namespace) == ("dev", "dev")
+
+
+def test_troubles_are_told_as_one() -> None:
+    events: list[Event] = []
+    troubles = Troubles(events.append)
+    troubles.report("b", "two")
+    troubles.report("a", "one")
+    troubles.report("a", "one")
+    troubles.report("c", "one")
+    troubles.report("b", None)
+    troubles.report_all({"a": None, "c": None})
+    assert events == [Trouble("two"), Trouble("one; two"), Trouble("one"), Trouble(None)]
+
+
+def test_of_many_troubles_some_are_named() -> None:
+    events: list[Event] = []
+    Troubles(events.append).report_all({f"{number:02}": f"r{number}" for number in range(12)})
+    assert events == [Trouble("r0; r1; r2; r3; r4; r5; r6; r7; r8; r9; and 2 more")]
+
+
+async def test_a_key_marked_during_its_read_is_read_once_more() -> None:
+    reading = asyncio.Event()
+    answer = asyncio.Event()
+    seen: list[str] = []
+
+    async def read(key: str) -> None:
+        seen.append(key)
+        reading.set()
+        await answer.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        reads = Reads(read, tasks)
+        reads.mark("a")
+        await reading.wait()
+        for _ in range(3):
+            reads.mark("a")
+        answer.set()
+        await reads.read(["a"])
+        assert seen == ["a", "a"]
+        await reads.read(["b", "a"])
+        assert sorted(seen) == ["a", "a", "a", "b"]
