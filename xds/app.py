@@ -9,6 +9,7 @@ import structlog
 from pydantic import SecretStr
 
 from xds.cache import Cache, View
+from xds.compiler.route_sources import RouteDelivery
 from xds.lastgood import Keeper, Store
 from xds.pipeline import EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners, audience_of
 from xds.pipeline.audience import Stranger
@@ -38,7 +39,7 @@ class _ControlPlane:
         self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds)
         self._inbox = Inbox()
         self._keeper = Keeper(Store(_last_good_path(settings), CompiledService))
-        self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open)
+        self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)
 
     async def run(self) -> None:
         """Listen, then run the source and the pipeline until one of them fails or we are cancelled."""
@@ -66,6 +67,9 @@ class _ControlPlane:
         self._clients.disconnected(client)
         self._plane.leave(audience_of(client.node))
 
+    def _exact_only(self, gateway: str) -> bool:
+        return self._settings.edge_of(gateway).routes != "shared"
+
     def _view_of(self, node: Node) -> View:
         audience = audience_of(node)
         if isinstance(audience, Stranger):
@@ -76,11 +80,13 @@ class _ControlPlane:
 def _proxies(settings: Settings) -> Proxies:
     def edge(group: str) -> EdgeListener:
         at = settings.edge_of(group)
-        return EdgeListener(at.address, at.port, at.access_log)
+        return EdgeListener(at.address, at.port, at.access_log, RouteDelivery(at.routes))
 
     def sidecar(group: str) -> SidecarListeners:
         at = settings.sidecar_of(group)
-        return SidecarListeners(at.address, at.outbound_port, at.inbound_port, at.access_log)
+        return SidecarListeners(
+            at.address, at.outbound_port, at.inbound_port, at.access_log, RouteDelivery(at.routes)
+        )
 
     return Proxies(edge, sidecar)
 

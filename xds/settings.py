@@ -96,11 +96,15 @@ class Xds(_Section):
 
 
 class Edge(_Section):
-    """The listener of edge proxies. ``access_log`` is a path on the proxy's machine, for JSON lines."""
+    """The listener of edge proxies, and how routes reach it (``xds.compiler.route_sources``).
+
+    ``access_log`` is a path on the proxy's machine, for JSON lines.
+    """
 
     address: IpAddress = "127.0.0.1"
     port: Port = 10000
     access_log: NonEmpty | None = None
+    routes: Literal["shared", "scoped"] = "shared"
 
 
 class Sidecar(_Section):
@@ -110,6 +114,7 @@ class Sidecar(_Section):
     outbound_port: Port = 15001
     inbound_port: Port = 15006
     access_log: NonEmpty | None = None
+    routes: Literal["shared", "scoped", "lazy"] = "shared"
 
 
 class Group(_Section):

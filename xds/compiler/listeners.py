@@ -24,20 +24,17 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
-    Rds,
 )
 
 from xds.compiler.access_log import json_access_log
-from xds.compiler.config_source import ADS
 from xds.compiler.names import INBOUND
+from xds.compiler.route_sources import RouteSource
 from xds.wire import any_of, encode
 
 _BUFFER_LIMIT = 32 * 1024
 
 
-def edge_listener(
-    name: str, address: str, port: int, route_config_name: str, access_log: str | None
-) -> bytes:
+def edge_listener(name: str, address: str, port: int, routes: RouteSource, access_log: str | None) -> bytes:
     """Encode the listener of an edge proxy: hardened as Envoy's "Configuring Envoy as an edge proxy" says.
 
     Two of its points are left out on purpose: ``request_timeout`` would cut off long uploads and client
@@ -47,7 +44,7 @@ def edge_listener(
     manager = _connection_manager(
         "edge",
         access_log,
-        rds=Rds(config_source=ADS, route_config_name=route_config_name),
+        routes,
         use_remote_address=True,
         path_with_escaped_slashes_action=(
             HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT
@@ -65,12 +62,10 @@ def edge_listener(
 
 
 def outbound_listener(
-    name: str, address: str, port: int, route_config_name: str, access_log: str | None
+    name: str, address: str, port: int, routes: RouteSource, access_log: str | None
 ) -> bytes:
     """Encode the listener of a sidecar that its application calls other services by."""
-    manager = _connection_manager(
-        "outbound", access_log, rds=Rds(config_source=ADS, route_config_name=route_config_name)
-    )
+    manager = _connection_manager("outbound", access_log, routes)
     return _listener(name, address, port, manager, TrafficDirection.OUTBOUND)
 
 
@@ -84,24 +79,28 @@ def inbound_listener(name: str, address: str, port: int, access_log: str | None)
         match=RouteMatch(prefix="/"),
         route=RouteAction(cluster=INBOUND, timeout=timedelta(0)),
     )
-    routes = RouteConfiguration(
+    application = RouteConfiguration(
         name=INBOUND, virtual_hosts=[VirtualHost(name=INBOUND, domains=["*"], routes=[route])]
     )
-    manager = _connection_manager(INBOUND, access_log, route_config=routes)
+    manager = _connection_manager(INBOUND, access_log, RouteSource({"route_config": application}))
     return _listener(name, address, port, manager, TrafficDirection.INBOUND)
 
 
-def _connection_manager(stat_prefix: str, access_log: str | None, **fields: Any) -> HttpConnectionManager:
+def _connection_manager(
+    stat_prefix: str, access_log: str | None, routes: RouteSource, **fields: Any
+) -> HttpConnectionManager:
     """Build what all roles have in common: hosts without ports, paths in one spelling, WebSockets."""
+    router = HttpFilter(name="envoy.filters.http.router", typed_config=any_of(Router()))
     return HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=[HttpFilter(name="envoy.filters.http.router", typed_config=any_of(Router()))],
+        http_filters=[*routes.filters, router],
         access_log=[json_access_log(access_log)] if access_log else [],
         generate_request_id=True,
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")],
         normalize_path=True,
         merge_slashes=True,
         strip_any_host_port=True,
+        **routes.fields,
         **fields,
     )
 

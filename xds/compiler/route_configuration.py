@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
-from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration, Vhds, VirtualHost
 
+from xds.compiler.config_source import ADS
 from xds.wire import delimited, encode
 
 _VIRTUAL_HOSTS = 2  # RouteConfiguration.virtual_hosts
+_NAME = 1  # VirtualHost.name
 
 
 def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
@@ -17,3 +19,25 @@ def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
     """
     header = encode(RouteConfiguration(name=name, validate_clusters=False))
     return b"".join([header, *(delimited(_VIRTUAL_HOSTS, host) for host in virtual_hosts)])
+
+
+def on_demand_route_configuration(name: str) -> bytes:
+    """Encode a RouteConfiguration whose virtual hosts Envoy fetches when they are asked for (VHDS)."""
+    return encode(RouteConfiguration(name=name, validate_clusters=False, vhds=Vhds(config_source=ADS)))
+
+
+def on_demand_name(route_configuration: str, host: str) -> str:
+    """Name the virtual host of a host as Envoy asks for it on demand."""
+    return f"{route_configuration}/{host}"
+
+
+def renamed(virtual_host: bytes, name: str) -> bytes:
+    """Give an encoded virtual host another name: of a field that is there twice the last one counts."""
+    return virtual_host + delimited(_NAME, name.encode())
+
+
+def nobody(name: str) -> bytes:
+    """Encode a virtual host that no request is for; Envoy's first request for virtual hosts names none, and
+    it waits until it is given one.
+    """
+    return encode(VirtualHost(name=name, domains=["nobody.invalid"]))

@@ -21,15 +21,16 @@ from xds.type_urls import CLUSTER, ENDPOINT
 class CompiledService:
     """A service's clusters, their endpoints, and its virtual hosts, encoded.
 
-    ``mesh`` is its virtual host on sidecars, ``edge`` the one on the ``gateways`` (None: it has no hosts).
-    ``requires`` are the clusters that either names. ``origin`` is the rule document, or the service's own
-    name if it has none: who to ask when a proxy rejects it.
+    ``mesh`` is its virtual host on sidecars, ``edge`` the one with its ``hosts`` on its ``gateways`` (None:
+    it has no hosts). ``requires`` are the clusters that either names. ``origin`` is the rule document, or
+    the service's own name if it has none: who to ask when a proxy rejects it.
     """
 
     name: str
     origin: str
     mesh: bytes
     edge: bytes | None
+    hosts: tuple[str, ...]
     gateways: frozenset[str]
     requires: frozenset[Ref]
     clusters: tuple[Resource, ...]
@@ -48,6 +49,7 @@ class CompiledService:
             origin=origin,
             mesh=routes.mesh,
             edge=routes.edge,
+            hosts=rule.hosts if rule else (),
             gateways=routes.gateways,
             requires=frozenset(Ref(CLUSTER, cluster) for cluster in routes.requires),
             clusters=clusters,
@@ -57,11 +59,6 @@ class CompiledService:
     def with_instances(self, rule: RuleDocument | None, instances: Sequence[Instance]) -> Self:
         """Return the same service with other instances; no route depends on those."""
         return replace(self, endpoints=_endpoints(self.name, rule, self.origin, instances))
-
-    @property
-    def resources(self) -> tuple[Resource, ...]:
-        """The resources that are this service's alone; its virtual hosts are part of larger ones."""
-        return self.clusters + self.endpoints
 
 
 def _endpoints(

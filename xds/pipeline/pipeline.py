@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Set
 
 from xds.lastgood import Keeper, Kept, LastGood
 from xds.pipeline.compiled import CompiledService, inputs_digest
+from xds.pipeline.gateways import refuse_wildcards
 from xds.pipeline.inbox import Batch, Inbox
 from xds.pipeline.plane import Plane
 from xds.pipeline.reports import Reports
@@ -26,16 +27,23 @@ class Pipeline:
 
     Until the source is synced, documents are only collected: which of two that conflict is applied must not
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
-    source says, or, if that takes long, the last known good.
+    source says, or, if that takes long, the last known good. ``exact_only`` says whether a gateway can serve
+    no wildcard hosts.
     """
 
     def __init__(
-        self, inbox: Inbox, plane: Plane, keeper: Keeper[CompiledService], opened: Callable[[], None]
+        self,
+        inbox: Inbox,
+        plane: Plane,
+        keeper: Keeper[CompiledService],
+        opened: Callable[[], None],
+        exact_only: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._inbox = inbox
         self._plane = plane
         self._keeper = keeper
         self._opened = opened
+        self._exact_only = exact_only
         self._book = RuleBook()
         self._texts: dict[str, bytes] = {}
         self._instances: dict[str, tuple[Instance, ...]] = {}
@@ -117,7 +125,12 @@ class Pipeline:
         self._texts.update(documents)
         if not documents:
             return {}
-        return await asyncio.to_thread(lambda: {name: parse(name, text) for name, text in documents.items()})
+        return await asyncio.to_thread(
+            lambda: {name: self._read(name, text) for name, text in documents.items()}
+        )
+
+    def _read(self, document: str, text: bytes) -> ParsedRule:
+        return refuse_wildcards(document, parse(document, text), self._exact_only)
 
     def _note_instances(self, batch: Batch) -> set[str]:
         changed = {

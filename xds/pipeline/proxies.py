@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from xds.compiler.route_sources import RouteDelivery
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeListener:
@@ -11,6 +13,7 @@ class EdgeListener:
     address: str
     port: int
     access_log: str | None = None
+    routes: RouteDelivery = RouteDelivery.SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class SidecarListeners:
     outbound_port: int
     inbound_port: int
     access_log: str | None = None
+    routes: RouteDelivery = RouteDelivery.SHARED
 
 
 @dataclass(frozen=True, slots=True)

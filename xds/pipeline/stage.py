@@ -7,10 +7,11 @@ from xds.cache import Ref, Resource, View
 from xds.compiler.clusters import inbound_cluster
 from xds.compiler.listeners import edge_listener, inbound_listener, outbound_listener
 from xds.compiler.names import INBOUND
+from xds.compiler.route_sources import RouteDelivery, route_source
 from xds.pipeline.audience import Edge, Sidecar
 from xds.pipeline.compiled import CompiledService
+from xds.pipeline.delivery import Host, delivery_of
 from xds.pipeline.proxies import Proxies
-from xds.pipeline.route_table import RouteTable
 from xds.type_urls import CLUSTER, LISTENER
 
 Move = tuple[CompiledService | None, CompiledService | None]
@@ -20,60 +21,72 @@ Move = tuple[CompiledService | None, CompiledService | None]
 class Cast(Protocol):
     """The part of an audience's sight that differs by role."""
 
-    route_name: str
+    routes_name: str
+    routes: RouteDelivery
 
     def fixtures(self) -> Iterable[Resource]:
-        """Yield what is there whatever services there are."""
+        """Yield the listeners, and what they need whatever services there are."""
         ...
 
-    def host(self, service: CompiledService) -> bytes | None:
-        """Return the virtual host of a service, None if this audience does not see the service."""
+    def host(self, service: CompiledService) -> Host | None:
+        """Return what is seen of a service, None if nothing is."""
         ...
 
 
 class EdgeCast:
     """An edge proxy sees the services that name its group as a gateway, by their hosts."""
 
-    route_name = "edge"
+    routes_name = "edge"
 
     def __init__(self, audience: Edge, proxies: Proxies) -> None:
         self._group = audience.group
-        self._listener = proxies.edge(audience.group)
+        self._at = proxies.edge(audience.group)
+        self.routes = self._at.routes
 
     def fixtures(self) -> Iterable[Resource]:
         """Yield the one listener."""
-        listener = self._listener
-        body = edge_listener("edge", listener.address, listener.port, self.route_name, listener.access_log)
+        source = route_source(self.routes, self.routes_name)
+        body = edge_listener("edge", self._at.address, self._at.port, source, self._at.access_log)
         yield Resource.of(LISTENER, "edge", body)
 
-    def host(self, service: CompiledService) -> bytes | None:
+    def host(self, service: CompiledService) -> Host | None:
         """Return the virtual host with the service's public hosts."""
-        return service.edge if self._group in service.gateways else None
+        if service.edge is None or self._group not in service.gateways:
+            return None
+        return _host(service, service.edge, service.hosts)
 
 
 class SidecarCast:
     """A sidecar sees its upstreams by their names, and its own application."""
 
-    route_name = "outbound"
+    routes_name = "outbound"
 
     def __init__(self, audience: Sidecar, proxies: Proxies) -> None:
-        self._audience = audience
-        self._listeners = proxies.sidecar(audience.group)
+        self._upstreams = audience.upstreams
+        self._port = audience.port
+        self._at = proxies.sidecar(audience.group)
+        self.routes = self._at.routes
 
     def fixtures(self) -> Iterable[Resource]:
         """Yield the listener for calls out and, if the application takes calls, the one for those."""
-        at = self._listeners
-        body = outbound_listener("outbound", at.address, at.outbound_port, self.route_name, at.access_log)
+        at = self._at
+        source = route_source(self.routes, self.routes_name)
+        body = outbound_listener("outbound", at.address, at.outbound_port, source, at.access_log)
         yield Resource.of(LISTENER, "outbound", body)
-        if self._audience.port is not None:
-            yield Resource.of(CLUSTER, INBOUND, inbound_cluster(self._audience.port))
+        if self._port is not None:
+            yield Resource.of(CLUSTER, INBOUND, inbound_cluster(self._port))
             body = inbound_listener("inbound", at.address, at.inbound_port, at.access_log)
             yield Resource.of(LISTENER, "inbound", body, requires=frozenset({Ref(CLUSTER, INBOUND)}))
 
-    def host(self, service: CompiledService) -> bytes | None:
+    def host(self, service: CompiledService) -> Host | None:
         """Return the virtual host with the service's name, by which it is called in the mesh."""
-        upstreams = self._audience.upstreams
-        return service.mesh if upstreams is None or service.name in upstreams else None
+        if self._upstreams is not None and service.name not in self._upstreams:
+            return None
+        return _host(service, service.mesh, (service.name,))
+
+
+def _host(service: CompiledService, body: bytes, domains: tuple[str, ...]) -> Host:
+    return Host(body, domains, service.requires, service.origin, service.clusters, service.endpoints)
 
 
 class Stage:
@@ -82,27 +95,26 @@ class Stage:
     def __init__(self, cast: Cast, view: View, services: Mapping[str, CompiledService]) -> None:
         self._cast = cast
         self._view = view
-        self._routes = RouteTable(cast.route_name)
-        view.apply(cast.fixtures())
-        self._play({name: (None, service) for name, service in services.items()}, opening=True)
+        self._delivery = delivery_of(cast.routes, cast.routes_name)
+        view.apply([*cast.fixtures(), *self._delivery.opening()])
+        self.apply({name: (None, service) for name, service in services.items()})
 
     def apply(self, moves: Mapping[str, Move]) -> None:
         """Bring the view up to date with services that changed."""
-        self._play(moves, opening=False)
-
-    def _play(self, moves: Mapping[str, Move], *, opening: bool) -> None:
-        put: list[Resource] = []
-        drop: set[Ref] = set()
+        hosts: dict[str, Host | None] = {}
         origins: set[str] = set()
+        drop: set[Ref] = set()
         for name, (before, after) in moves.items():
-            host = self._cast.host(after) if after else None
-            if before and self._cast.host(before) is not None:
-                drop.update(resource.ref for resource in before.resources)
-            if after and host is not None:
-                put += after.resources
-            if self._routes.set(name, host, after.requires if after and host is not None else frozenset()):
-                origins.update(service.origin for service in (before, after) if service)
-        if origins or opening:
-            put.append(self._routes.resource(origins))
+            was = self._cast.host(before) if before else None
+            now = self._cast.host(after) if after else None
+            if was or now:
+                hosts[name] = now
+                origins.update(host.origin for host in (was, now) if host)
+            if was:
+                drop.update(resource.ref for resource in self._delivery.own(name, was))
+        put = [
+            resource for name, host in hosts.items() if host for resource in self._delivery.own(name, host)
+        ]
+        put += self._delivery.common(hosts, origins)
         drop.difference_update(resource.ref for resource in put)
         self._view.apply(put, drop)

@@ -1,0 +1,78 @@
+"""Where a listener takes its routes from: the three ways that routes reach a proxy.
+
+- *shared*: one RouteConfiguration with the virtual hosts of all services (RDS). Any host, wildcards too; an
+  edit costs Envoy work for all of them.
+- *scoped*: one RouteConfiguration per service, found by the host (SRDS). Exact hosts only; an edit costs
+  Envoy the one.
+- *lazy*: nothing at first; the virtual host and the clusters of a service are fetched when it is first
+  called (VHDS, on-demand CDS). Never where strangers choose the host: Envoy keeps every host it asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from envoy_data_plane.envoy.extensions.filters.http.on_demand.v3 import OnDemand, OnDemandCds
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpFilter,
+    Rds,
+    ScopedRds,
+    ScopedRoutes,
+    ScopedRoutesScopeKeyBuilder,
+    ScopedRoutesScopeKeyBuilderFragmentBuilder,
+    ScopedRoutesScopeKeyBuilderFragmentBuilderHeaderValueExtractor,
+)
+
+from xds.compiler.config_source import ADS
+from xds.wire import any_of
+
+_ON_DEMAND_TIMEOUT = timedelta(seconds=5)
+"""A cluster that has not arrived by then is a 503; the server answers within milliseconds, also that there
+is none."""
+
+
+class RouteDelivery(StrEnum):
+    """How routes reach the proxies of a group."""
+
+    SHARED = "shared"
+    SCOPED = "scoped"
+    LAZY = "lazy"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSource:
+    """The part of a connection manager that differs: fields of its own, and filters before the router."""
+
+    fields: Mapping[str, Any]
+    filters: tuple[HttpFilter, ...] = field(default=())
+
+
+def route_source(delivery: RouteDelivery, name: str) -> RouteSource:
+    """Return how a connection manager fetches its routes; ``name`` is that of its RouteConfiguration, or of
+    its set of scopes.
+    """
+    match delivery:
+        case RouteDelivery.SHARED:
+            return RouteSource({"rds": Rds(config_source=ADS, route_config_name=name)})
+        case RouteDelivery.SCOPED:
+            return RouteSource({"scoped_routes": _scoped(name)})
+        case RouteDelivery.LAZY:
+            on_demand = OnDemand(odcds=OnDemandCds(source=ADS, timeout=_ON_DEMAND_TIMEOUT))
+            filters = (HttpFilter(name="envoy.filters.http.on_demand", typed_config=any_of(on_demand)),)
+            return RouteSource({"rds": Rds(config_source=ADS, route_config_name=name)}, filters)
+
+
+def _scoped(name: str) -> ScopedRoutes:
+    host = ScopedRoutesScopeKeyBuilderFragmentBuilder(
+        header_value_extractor=ScopedRoutesScopeKeyBuilderFragmentBuilderHeaderValueExtractor(
+            name=":authority", index=0
+        )
+    )
+    return ScopedRoutes(
+        name=name,
+        scope_key_builder=ScopedRoutesScopeKeyBuilder(fragments=[host]),
+        rds_config_source=ADS,
+        scoped_rds=ScopedRds(scoped_rds_config_source=ADS),
+    )

@@ -1,0 +1,15 @@
+"""Scopes: which RouteConfiguration serves a host (SRDS)."""
+
+from envoy_data_plane.envoy.config.route.v3 import (
+    ScopedRouteConfiguration,
+    ScopedRouteConfigurationKey,
+    ScopedRouteConfigurationKeyFragment,
+)
+
+from xds.wire import encode
+
+
+def scope(name: str, host: str, route_configuration: str) -> bytes:
+    """Encode the scope of one host; Envoy compares it with the host of a request as it was sent."""
+    key = ScopedRouteConfigurationKey(fragments=[ScopedRouteConfigurationKeyFragment(string_key=host)])
+    return encode(ScopedRouteConfiguration(name=name, route_configuration_name=route_configuration, key=key))
