@@ -30,7 +30,8 @@ def test_it_holds_the_last_host_of_each_service_in_order(
     model: dict[str, tuple[str, frozenset[Ref]]] = {}
     for service, domain, requires in changes:
         before = model.get(service)
-        changed = table.set(service, domain and host(service, domain), requires if domain else frozenset())
+        body = host(service, domain) if domain else None
+        changed = table.set(service, body, requires if domain else frozenset())
         model.pop(service, None)
         if domain:
             model[service] = (domain, requires)
