@@ -1,6 +1,7 @@
 """One xDS stream of one client: requests in, responses out, in make-before-break order."""
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from types import MappingProxyType
 
 from xds.cache import Changes, Ref, Resource, View
 from xds.protocol.errors import LimitExceededError
@@ -51,6 +52,11 @@ class Stream:
         self._leaving: dict[str, float] = {}
         self._leases = Leases()
         self._deadline: float | None = None
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """What the client wants and holds, by type URL; a live view, for reading only."""
+        return MappingProxyType(self._subscriptions)
 
     def receive(self, request: Request) -> Event | None:
         """Take a request; return what it says of the response that it answers, if it answers one.
