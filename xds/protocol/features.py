@@ -12,16 +12,20 @@ _RESOURCE_ERRORS = "xds.config.supports-resource-errors"
 
 
 class Features(NamedTuple):
-    """``ttl``: resources may come with a time to live; ``wrapped``: in the state of the world, they may be
-    wrapped in ``Resource``; ``errors``: why a name is not there may come in ``resource_errors``.
+    """``ttl``: resources may come with a time to live; ``errors``: that a name is not there may come in
+    ``resource_errors``.
     """
 
     ttl: bool = False
-    wrapped: bool = False
     errors: bool = False
 
     @classmethod
-    def of(cls, client_features: Iterable[str]) -> Self:
-        """Pick out what matters here; anything else is ignored."""
+    def of(cls, client_features: Iterable[str], *, wrapped: bool) -> Self:
+        """Pick out what matters here; anything else is ignored.
+
+        A time to live has its place in the ``Resource`` that a resource is ``wrapped`` in: always in the
+        delta variant, in the other where the client can unwrap it.
+        """
         declared = frozenset(client_features)
-        return cls(_TTL in declared, bool(_RESOURCE_IN_SOTW & declared), _RESOURCE_ERRORS in declared)
+        unwraps = wrapped or not declared.isdisjoint(_RESOURCE_IN_SOTW)
+        return cls(unwraps and _TTL in declared, _RESOURCE_ERRORS in declared)

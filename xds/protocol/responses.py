@@ -79,15 +79,12 @@ def delta_response(content: Content) -> bytes:
 @_Shared
 def sotw_response(content: Content) -> bytes:
     """Encode a ``DiscoveryResponse``."""
-    wrapped = content.features.ttl and content.features.wrapped
+    ttl = content.features.ttl
     return b"".join(
         [
             delimited(1, content.version.encode()),
             delimited(4, content.type_url.encode()),
-            *(
-                delimited(2, _wrapped(each) if wrapped and each.ttl else _any(each))
-                for each in content.resources
-            ),
+            *(delimited(2, _wrapped(each) if ttl and each.ttl else _any(each)) for each in content.resources),
             *(delimited(7, _unknown(name)) for name in content.unknown),
         ]
     )

@@ -40,7 +40,7 @@ class Stream:
         self._variant = variant
         self._view = view
         self._drain = drain
-        self._features = Features.of(features)
+        self._features = Features.of(features, wrapped=variant.wrapped)
         self._max_types = max_types
         self._max_names = max_names
         self._subscriptions: dict[str, Subscription] = {}

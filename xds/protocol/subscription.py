@@ -32,7 +32,8 @@ class Refusal:
     """What the client holds of a resource of which it rejected what the view holds.
 
     Which resource of a response was at fault is not known, so each has the others as ``company``: when one
-    changes, all are tried again.
+    changes, all are tried again. Nor is whether the client took the ones that were not, as Envoy does: see
+    ``doubts``.
     """
 
     held: Resource | None
@@ -53,6 +54,7 @@ class Subscription:
     - ``asked``: names that the client awaits an answer to, even if nothing changed;
     - ``flights``: sent and not answered yet, by nonce, oldest first;
     - ``refused``: the client rejected what the view holds and still holds something else;
+    - ``doubts``: the client may hold this instead, having rejected it only in company;
     - ``lacking``: the client has not acknowledged any version of this since it began to want it, or since
       it was told to remove it: an acknowledgement counts from the flight of this number on.
     """
@@ -62,6 +64,7 @@ class Subscription:
         "_view",
         "asked",
         "behind",
+        "doubts",
         "explicit",
         "flights",
         "lacking",
@@ -81,6 +84,7 @@ class Subscription:
         self.asked: dict[str, None] = {}
         self.flights: dict[str, Flight] = {}
         self.refused: dict[str, Refusal] = {}
+        self.doubts: dict[str, Resource] = {}
         self.lacking: dict[str, int] = {}
         self._launched = 0
         self._view = view
@@ -160,7 +164,7 @@ class Subscription:
     def unsubscribe_all(self) -> None:
         """Take ``*`` back; what is wanted by name stays wanted."""
         self.wildcard = False
-        for name in {*self.behind, *self.refused, *self.lacking}:
+        for name in {*self.behind, *self.refused, *self.doubts, *self.lacking}:
             resource = self._view.get(Ref(self.type_url, name)) or self.behind.get(name)
             if not resource or not self.wants(resource):
                 self._end(name)
@@ -203,6 +207,7 @@ class Subscription:
         self.behind.pop(name, None)
         self.refused.pop(name, None)
         self.asked.pop(name, None)
+        self.doubts.pop(name, None)
         self.lacking.pop(name, None)
 
     # What the view says
@@ -222,6 +227,8 @@ class Subscription:
             self.lacking[name] = self._launched + 1
         elif held is None:
             self.lacking.pop(name, None)
+        if name in self.doubts:
+            self.asked[name] = None  # even if our note says that the client has it
         if refusal:
             self._release(refusal.company)
 
@@ -270,6 +277,7 @@ class Subscription:
         for refusal in self.refused.values():
             if refusal.held:
                 yield refusal.held
+        yield from self.doubts.values()
         for flight in self.flights.values():
             yield from (held for held, _ in flight.moves.values() if held)
 
@@ -306,6 +314,7 @@ class Subscription:
             flight = self.flights.pop(next(iter(self.flights)))
             landed |= flight.sent
             for name, (_, sent) in flight.moves.items():
+                self.doubts.pop(name, None)
                 if sent and self.lacking.get(name, flight.number + 1) <= flight.number:
                     del self.lacking[name]
         self.lacking = self.lacking or {}
@@ -323,8 +332,10 @@ class Subscription:
         if place := order.index(nonce):
             self.acknowledge(order[place - 1])
         company = frozenset(rejected.moves)
-        for name, (held, _) in rejected.moves.items():
+        for name, (held, sent) in rejected.moves.items():
             self._still_holds(name, Refusal(held, company), rejected.number)
+            if sent and len(company) > 1 and self.wants(sent):
+                self.doubts[name] = sent
         return rejected.sent
 
     def _still_holds(self, name: str, refusal: Refusal, number: int) -> None:

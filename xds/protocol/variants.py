@@ -44,6 +44,8 @@ class Variant(Protocol):
     """One variant of the protocol, without state of its own."""
 
     nonce_field: int
+    wrapped: bool
+    """Whether each resource comes in a ``Resource``, with its name and version."""
 
     def decode(self, data: bytes) -> Request:
         """Decode a request; raise ``WireError`` for malformed bytes."""
@@ -68,6 +70,7 @@ class _Delta:
     """Incremental: requests add and take away names, responses carry what changed."""
 
     nonce_field = 5
+    wrapped = True
 
     def decode(self, data: bytes) -> DeltaRequest:
         return decode_delta_request(data)
@@ -123,6 +126,7 @@ class _StateOfTheWorld:
     """Requests list all names wanted; for some types responses list all there is."""
 
     nonce_field = 5
+    wrapped = False
 
     def decode(self, data: bytes) -> SotwRequest:
         return decode_sotw_request(data)

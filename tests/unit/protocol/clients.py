@@ -1,14 +1,23 @@
 """Clients that drive a ``Stream`` as a driver would, and keep what they were sent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryResponse, DiscoveryResponse
+from envoy_data_plane.envoy.service.discovery.v3 import (
+    DeltaDiscoveryResponse,
+    DiscoveryResponse,
+    ResourceError,
+)
+from envoy_data_plane.envoy.service.discovery.v3 import Resource as ProtoResource
 
 from xds.cache import Ref, Resource, View
 from xds.protocol import DELTA, STATE_OF_THE_WORLD, Event, Stream
-from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 from xds.wire import DeltaRequest, SotwRequest, Status
+
+WRAPPER = "type.googleapis.com/envoy.service.discovery.v3.Resource"
+NOT_FOUND = 5
 
 ResponseT = TypeVar("ResponseT")
 
@@ -32,6 +41,25 @@ def route(name: str, *clusters: str, content: str = "1") -> Resource:
     return Resource.of(ROUTE, name, f"{name} {clusters} {content}".encode(), requires=requires)
 
 
+def virtual_host(
+    name: str, *aliases: str, content: str = "1", clusters: tuple[str, ...] = (), on_demand: bool = True
+) -> Resource:
+    requires = frozenset(Ref(CLUSTER, required) for required in clusters)
+    body = f"{name} {content}".encode()
+    return Resource.of(VIRTUAL_HOST, name, body, requires=requires, aliases=aliases, on_demand=on_demand)
+
+
+def ttls_of(resources: Sequence[ProtoResource]) -> tuple[tuple[str, float], ...]:
+    return tuple((each.name, each.ttl.total_seconds()) for each in resources if each.ttl)
+
+
+def not_found(errors: Sequence[ResourceError]) -> tuple[str, ...]:
+    for error in errors:
+        assert error.error_detail is not None
+        assert error.error_detail.code == NOT_FOUND
+    return tuple(error.resource_name.name for error in errors if error.resource_name)
+
+
 @dataclass(frozen=True)
 class Received:
     """One response, of either variant, as a test looks at it."""
@@ -42,6 +70,11 @@ class Received:
     removed: tuple[str, ...] = ()
     version: str = ""
     versions: tuple[tuple[str, str], ...] = ()
+    """Of resources with a body."""
+    absent: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Names and aliases of resources without a body."""
+    ttls: tuple[tuple[str, float], ...] = ()
+    not_found: tuple[str, ...] = ()
 
     @property
     def names(self) -> set[str]:
@@ -91,20 +124,24 @@ class _Client(Generic[ResponseT]):
 
 
 class DeltaClient(_Client[DeltaDiscoveryResponse]):
-    def __init__(self, view: View, *, drain: float = 0.0) -> None:
-        super().__init__(view, Stream(DELTA, view, drain=drain))
+    def __init__(self, view: View, *, drain: float = 0.0, features: tuple[str, ...] = ()) -> None:
+        super().__init__(view, Stream(DELTA, view, drain=drain, features=features))
 
     def parse(self, data: bytes) -> Received:
         response = DeltaDiscoveryResponse.parse(data)
-        names = [resource.name for resource in response.resources]
+        names = [*(resource.name for resource in response.resources), *response.removed_resources]
         assert len(names) == len(set(names)), "a name twice in one response (checklist 7)"
+        full = [resource for resource in response.resources if resource.resource]
         return Received(
             response.type_url,
             response.nonce,
-            {r.name: r.resource.value for r in response.resources if r.resource},
+            {each.name: each.resource.value for each in full if each.resource},
             tuple(response.removed_resources),
             response.system_version_info,
-            tuple((resource.name, resource.version) for resource in response.resources),
+            tuple((each.name, each.version) for each in full),
+            tuple((each.name, tuple(each.aliases)) for each in response.resources if not each.resource),
+            ttls_of(response.resources),
+            not_found(response.resource_errors),
         )
 
     def ask(
@@ -127,18 +164,28 @@ class DeltaClient(_Client[DeltaDiscoveryResponse]):
 
 
 class SotwClient(_Client[DiscoveryResponse]):
-    def __init__(self, view: View, *, drain: float = 0.0) -> None:
-        super().__init__(view, Stream(STATE_OF_THE_WORLD, view, drain=drain))
+    def __init__(self, view: View, *, drain: float = 0.0, features: tuple[str, ...] = ()) -> None:
+        super().__init__(view, Stream(STATE_OF_THE_WORLD, view, drain=drain, features=features))
         self.names: dict[str, tuple[str, ...]] = {}
         self.versions: dict[str, str] = {}
         self.nonces: dict[str, str] = {}
 
     def parse(self, data: bytes) -> Received:
         response = DiscoveryResponse.parse(data)
-        bodies = {resource.value.split()[0].decode(): resource.value for resource in response.resources}
+        wrapped = [ProtoResource.parse(each.value) for each in response.resources if each.type_url == WRAPPER]
+        values = [each.value for each in response.resources if each.type_url != WRAPPER]
+        values += [each.resource.value for each in wrapped if each.resource]
+        bodies = {value.split()[0].decode(): value for value in values}
         assert len(bodies) == len(response.resources), "a name twice in one response (checklist 7)"
         self.nonces[response.type_url] = response.nonce
-        return Received(response.type_url, response.nonce, bodies, (), response.version_info)
+        return Received(
+            response.type_url,
+            response.nonce,
+            bodies,
+            version=response.version_info,
+            ttls=ttls_of(wrapped),
+            not_found=not_found(response.resource_errors),
+        )
 
     def ask(
         self,
