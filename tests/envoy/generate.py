@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tests.envoy.semantics import Request
+from tests.envoy.static import SUBSETS, document
 from xds.rules.model import RuleDocument
 
 Made = TypeVar("Made")
-
-SUBSETS = ("base", "one", "two", "three")
 
 _NAMES = ("a", "ab", "aa", "A")
 _VALUES = (
@@ -60,10 +59,7 @@ class Generator:
             {"name": f"rule.{subset}", "match": self._some(self._match, 1, 3), "route": [{"subset": subset}]}
             for subset in SUBSETS[1 : self._random.randint(2, 4)]
         ]
-        subsets = {name: {"labels": {"version": name}} for name in SUBSETS}
-        return RuleDocument.model_validate(
-            {"service": "svc", "subsets": subsets, "baseline": "base", "http": rules}
-        )
+        return document(*rules)
 
     def request(self) -> Request:
         pick = self._random.choice

@@ -1,16 +1,13 @@
 """What a rule matches: a real Envoy's decision against the language's meaning (``tests.envoy.semantics``)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable, Sequence
+from itertools import product
 
-from tests.envoy.generate import SUBSETS, Generator
+from tests.envoy.generate import Generator
 from tests.envoy.semantics import Request, decide
-from tests.envoy.static import LISTENER, ROUTE_HEADER, bootstrap, renamed
-from tests.harness.envoy import EnvoyProcess
-from tests.harness.http import Client, Upstream
-from xds.compiler.names import cluster_name
-from xds.compiler.service import compile_routes
+from tests.envoy.static import ROUTE_HEADER, document, serving
+from tests.harness.http import Client
 from xds.rules.model import HttpRule, RuleDocument
 
 # Plain routes cannot say it, and no request meets it: with it in front, a document becomes a matcher.
@@ -28,8 +25,8 @@ async def test_envoy_decides_what_the_language_means() -> None:
     generator = Generator(seed=2026)
     documents: dict[str, RuleDocument] = {}
     for number in range(150):
-        documents[f"case-{number}.test"] = document = generator.document()
-        documents[f"long-{number}.test"] = document.model_copy(update={"http": (_LONG_LIST, *document.http)})
+        documents[f"case-{number}.test"] = one = generator.document()
+        documents[f"long-{number}.test"] = one.model_copy(update={"http": (_LONG_LIST, *one.http)})
     questions = [(host, generator.request()) for host in documents for _ in range(12)]
     async with serving(documents) as port:
         routes = await ask(port, questions)
@@ -38,27 +35,43 @@ async def test_envoy_decides_what_the_language_means() -> None:
         for (host, request), route in zip(questions, routes, strict=True)
         if route != decide(documents[host], request)
     ]
+    assert set(routes) == {"baseline", "rule.one", "rule.two", "rule.three"}
     assert not wrong, f"{len(wrong)} of {len(questions)} wrong\n" + "\n\n".join(wrong[:10])
 
 
-@asynccontextmanager
-async def serving(documents: Mapping[str, RuleDocument]) -> AsyncIterator[int]:
-    """Run an Envoy with each document under its host, all of service ``svc``; yields the port."""
-    async with AsyncExitStack() as stack:
-        ports = {}
-        for subset in SUBSETS:
-            upstream = await stack.enter_async_context(Upstream("svc", subset))
-            ports[cluster_name("svc", subset)] = upstream.port
-        hosts = [compiled(document, host) for host, document in documents.items()]
-        envoy = await stack.enter_async_context(EnvoyProcess(bootstrap(hosts, ports)))
-        yield await envoy.port(LISTENER)
+async def test_lists_of_ten_thousand_users() -> None:
+    users = [f"user-{number}" for number in range(10_000)]
+    odd, even = users[1::2], users[::2]
+    documents = {
+        "lists.test": document(
+            _rule("one", {"headers": {"x-user": {"in": odd}, "x-friend": {"in": even}}}),
+            _rule(
+                "two",
+                {"cookies": {"user": {"in": odd}}},
+                {"query": {"user": {"in": odd, "ignoreCase": True}}},
+            ),
+            _rule("three", {"headers": {"x-user": {"in": users, "not": True}}, "method": {"exact": "POST"}}),
+        )
+    }
+    some = [*users[::997], "user-10000", "User-1", "user"]
+    requests = [
+        Request(
+            method,
+            f"/?user={parameter.upper()}",
+            (("x-user", user), ("x-friend", friend), ("cookie", cookie)),
+        )
+        for user, friend, parameter in product(some, some[:4], ("user-7", "user-8", "nobody"))
+        for method, cookie in (("GET", f"user={friend}"), ("POST", "a=b"))
+    ]
+    questions = [("lists.test", request) for request in requests]
+    async with serving(documents) as port:
+        routes = await ask(port, questions)
+    assert routes == [decide(documents["lists.test"], request) for request in requests]
+    assert set(routes) == {"baseline", "rule.one", "rule.two", "rule.three"}
 
 
-def compiled(document: RuleDocument, host: str) -> bytes:
-    """Return the edge's virtual host of a document, made to serve ``host`` alone."""
-    edge = compile_routes("svc", document.model_copy(update={"hosts": (host,)})).edge
-    assert edge is not None
-    return renamed(edge, host)
+def _rule(subset: str, *match: object) -> dict[str, object]:
+    return {"name": f"rule.{subset}", "match": match, "route": [{"subset": subset}]}
 
 
 async def ask(port: int, questions: Sequence[tuple[str, Request]]) -> list[str]:

@@ -18,7 +18,7 @@ from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import Previ
 
 from xds.compiler.names import cluster_name
 from xds.compiler.splits import shares
-from xds.rules.model import Destination, HttpRule, RuleDocument, Sticky
+from xds.rules.model import Destination, HttpRule, RuleDocument
 from xds.wire import any_of
 
 # Envoy's own default of 15 s would cut off what worked without a proxy: event streams, long polls,
@@ -26,17 +26,18 @@ from xds.wire import any_of
 _NO_TIMEOUT = timedelta(0)
 
 
-def baseline_action(rule: RuleDocument | None, service: str) -> RouteAction:
+def baseline_action(service: str, baseline: str | None) -> RouteAction:
     """Send everything to the baseline, or to all instances of a service without subsets."""
-    baseline = rule.baseline if rule else None
     return RouteAction(cluster=cluster_name(service, baseline), timeout=_NO_TIMEOUT)
 
 
-def rule_action(document: RuleDocument, rule: HttpRule) -> RouteAction:
-    """Build the action of a rule: one cluster, or a split in which gray subsets come first.
+def rule_action(
+    document: RuleDocument, rule: HttpRule, identity: RouteActionHashPolicy | None = None
+) -> RouteAction:
+    """Build the action of a rule: one cluster, or a split, by the hash of an identity or by chance.
 
-    The order, names with the baseline last, and the fixed total make the split stable: raising the share
-    of a subset adds users to it and takes none away.
+    In a split come the gray subsets by name, then the baseline. With the fixed total this makes it stable:
+    raising the share of a subset adds users to it and takes none away.
     """
     timeout = _NO_TIMEOUT if rule.timeout is None else rule.timeout
     weights = shares(_weights(rule.route))
@@ -48,10 +49,19 @@ def rule_action(document: RuleDocument, rule: HttpRule) -> RouteAction:
             WeightedClusterClusterWeight(name=cluster_name(document.service, name), weight=weights[name])
             for name in names
         ],
-        use_hash_policy=True if rule.sticky else None,
+        use_hash_policy=True if identity else None,
     )
-    hash_policy = [_hash_policy(rule.sticky)] if rule.sticky else []
-    return RouteAction(weighted_clusters=split, hash_policy=hash_policy, timeout=timeout)
+    return RouteAction(weighted_clusters=split, hash_policy=[identity] if identity else [], timeout=timeout)
+
+
+def by_header(name: str) -> RouteActionHashPolicy:
+    """Identify a user by a header. Requests without it are split by chance."""
+    return RouteActionHashPolicy(header=RouteActionHashPolicyHeader(header_name=name))
+
+
+def by_cookie(name: str) -> RouteActionHashPolicy:
+    """Identify a user by a cookie. Requests without it are split by chance."""
+    return RouteActionHashPolicy(cookie=RouteActionHashPolicyCookie(name=name))
 
 
 def clusters_of(action: RouteAction) -> frozenset[str]:
@@ -83,10 +93,3 @@ def _weights(route: Sequence[Destination]) -> dict[str, int]:
     if len(route) == 1:
         return {route[0].subset: 1}
     return {destination.subset: destination.weight or 0 for destination in route}
-
-
-def _hash_policy(sticky: Sticky) -> RouteActionHashPolicy:
-    if sticky.header is not None:
-        return RouteActionHashPolicy(header=RouteActionHashPolicyHeader(header_name=sticky.header))
-    cookie = RouteActionHashPolicyCookie(name=sticky.cookie or "", ttl=sticky.ttl, path="/")
-    return RouteActionHashPolicy(cookie=cookie)

@@ -24,7 +24,9 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
+    RequestIdExtension,
 )
+from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdConfig
 
 from xds.compiler.access_log import json_access_log
 from xds.compiler.names import INBOUND
@@ -96,6 +98,11 @@ def _connection_manager(
         http_filters=[*routes.filters, router],
         access_log=[json_access_log(access_log)] if access_log else [],
         generate_request_id=True,
+        # The id stands in for a cookie that a user does not have yet (`decisions`): tracing must not
+        # write its verdict into it halfway through the request.
+        request_id_extension=RequestIdExtension(
+            typed_config=any_of(UuidRequestIdConfig(pack_trace_reason=False))
+        ),
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")],
         normalize_path=True,
         merge_slashes=True,

@@ -3,9 +3,9 @@
 Envoy then asks the matcher alone which route a request takes (``VirtualHost.matcher``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from envoy_data_plane.envoy.config.route.v3 import Route, RouteAction
+from envoy_data_plane.envoy.config.route.v3 import RouteMatch
 from envoy_data_plane.xds.core.v3 import TypedExtensionConfig
 from envoy_data_plane.xds.type.matcher.v3 import (
     Matcher,
@@ -14,25 +14,24 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherOnMatch,
 )
 
-from xds.compiler.plain_routes import catch_all
+from xds.compiler.decisions import Decision
 from xds.compiler.predicates import predicate
-from xds.rules.model import HttpRule
 from xds.wire import any_of
 
 
-def matcher(rules: Sequence[tuple[HttpRule, RouteAction]], last: Route) -> Matcher:
-    """Build the matcher: the first rule that holds decides, ``last`` if none does."""
-    entries = []
-    for rule, action in rules:
-        route = catch_all(rule.name, action)
-        holds = predicate(rule.match)
+def matcher(decisions: Iterable[Decision]) -> Matcher:
+    """Build the matcher: the first decision whose match holds, up to the one that is for all requests."""
+    entries: list[MatcherMatcherListFieldMatcher] = []
+    for decision in decisions:
+        holds = predicate(decision.matches)
         if holds is None:
-            last = route
-            break
-        entries.append(MatcherMatcherListFieldMatcher(predicate=holds, on_match=_take(route)))
-    matcher_list = MatcherMatcherList(matchers=entries) if entries else None
-    return Matcher(matcher_list=matcher_list, on_no_match=_take(last))
+            matcher_list = MatcherMatcherList(matchers=entries) if entries else None
+            return Matcher(matcher_list=matcher_list, on_no_match=_take(decision))
+        entries.append(MatcherMatcherListFieldMatcher(predicate=holds, on_match=_take(decision)))
+    raise ValueError("no decision is for all requests")
 
 
-def _take(route: Route) -> MatcherOnMatch:
+def _take(decision: Decision) -> MatcherOnMatch:
+    # The route's own match is asked as well, and if it fails nothing else is tried.
+    route = decision.route(RouteMatch(prefix="/"))
     return MatcherOnMatch(action=TypedExtensionConfig(name="route", typed_config=any_of(route)))

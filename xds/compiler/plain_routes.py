@@ -14,15 +14,15 @@ from envoy_data_plane.envoy.config.route.v3 import (
     HeaderMatcher,
     QueryParameterMatcher,
     Route,
-    RouteAction,
     RouteMatch,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher as EnvoyStringMatcher
 from envoy_data_plane.envoy.type.v3 import Int64Range
 
+from xds.compiler.decisions import Decision
 from xds.compiler.patterns import ANYTHING, with_case
-from xds.rules.model import HttpRule, Match, StringMatcher, UriMatcher
+from xds.rules.model import Match, StringMatcher, UriMatcher
 
 # An `in` becomes a route for each of its values; two in one match, a route for each pair. Longer lists are
 # cheaper as one pattern in a matcher.
@@ -43,16 +43,11 @@ def expressible(match: Match) -> bool:
     )
 
 
-def routes(rule: HttpRule, action: RouteAction) -> Iterator[Route]:
-    """Build the routes of a rule, at least one per alternative of its match, all named like the rule."""
-    for match in rule.match or (Match(),):
+def routes(decision: Decision) -> Iterator[Route]:
+    """Build the routes of a decision, at least one per alternative of its match."""
+    for match in decision.matches or (Match(),):
         for route_match in _route_matches(match):
-            yield Route(name=rule.name, match=route_match, route=action)
-
-
-def catch_all(name: str, action: RouteAction) -> Route:
-    """Build the route that takes every request."""
-    return Route(name=name, match=RouteMatch(prefix="/"), route=action)
+            yield decision.route(route_match)
 
 
 def _header_expressible(test: StringMatcher) -> bool:

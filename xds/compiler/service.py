@@ -6,15 +6,17 @@ Routes never depend on instances and endpoints never on weights, so a change of 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from envoy_data_plane.envoy.config.route.v3 import Route, RouteAction, VirtualHost
+from envoy_data_plane.envoy.config.route.v3 import VirtualHost
 
-from xds.compiler import actions, plain_routes
+from xds.compiler import plain_routes
+from xds.compiler.actions import safe_retries
 from xds.compiler.clusters import eds_cluster
+from xds.compiler.decisions import Decision, decisions
 from xds.compiler.endpoints import can_serve, load_assignment
 from xds.compiler.matcher import matcher
 from xds.compiler.names import cluster_name
 from xds.rules.instance import Instance
-from xds.rules.model import HttpRule, RuleDocument
+from xds.rules.model import RuleDocument
 from xds.wire import delimited, encode
 
 _DOMAINS = 2  # VirtualHost.domains
@@ -38,20 +40,15 @@ class ServiceRoutes:
 
 def compile_routes(service: str, rule: RuleDocument | None) -> ServiceRoutes:
     """Compile the rule document of a service, or, for a service without, one route to all its instances."""
-    baseline = actions.baseline_action(rule, service)
-    rules = (
-        [(entry, actions.rule_action(rule, entry)) for entry in rule.http] if rule and rule.enabled else []
-    )
-    host = _virtual_host(
-        service, rules, plain_routes.catch_all("baseline" if rule and rule.baseline else service, baseline)
-    )
+    decided = decisions(service, rule)
+    host = _virtual_host(service, decided)
     hosts = rule.hosts if rule else ()
     return ServiceRoutes(
         mesh=_with_domains(host, [service]),
         edge=_with_domains(host, hosts) if hosts else None,
         gateways=frozenset(rule.gateways) if rule and hosts else frozenset(),
         clusters={name: eds_cluster(name) for name in _clusters(service, rule)},
-        requires=frozenset().union(*map(actions.clusters_of, (baseline, *(action for _, action in rules)))),
+        requires=frozenset().union(*(decision.clusters() for decision in decided)),
     )
 
 
@@ -70,14 +67,13 @@ def compile_endpoints(
     }
 
 
-def _virtual_host(service: str, rules: Sequence[tuple[HttpRule, RouteAction]], last: Route) -> bytes:
+def _virtual_host(service: str, decided: Sequence[Decision]) -> bytes:
     """Encode the virtual host of a service but for its domains."""
-    host = VirtualHost(name=service, retry_policy=actions.safe_retries())
-    if all(plain_routes.expressible(match) for rule, _ in rules for match in rule.match):
-        host.routes = [route for entry in rules for route in plain_routes.routes(*entry)]
-        host.routes.append(last)
+    host = VirtualHost(name=service, retry_policy=safe_retries())
+    if all(plain_routes.expressible(match) for decision in decided for match in decision.matches):
+        host.routes = [route for decision in decided for route in plain_routes.routes(decision)]
     else:
-        host.matcher = matcher(rules, last)
+        host.matcher = matcher(decided)
     return encode(host)
 
 

@@ -1,0 +1,58 @@
+"""What an instance costs that goes away: nobody's request, and nothing done twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.envoy.static import LISTENER, bootstrap, compiled, document
+from tests.harness.envoy import EnvoyProcess
+from tests.harness.http import Client, Upstream
+from tests.harness.ports import free_port
+
+
+@asynccontextmanager
+async def edge(*ports: int) -> AsyncIterator[Client]:
+    """Run an Envoy whose baseline has instances on these ports; yields a client of it."""
+    hosts = [compiled(document(), "svc.test")]
+    async with (
+        EnvoyProcess(bootstrap(hosts, {"svc|base": ports})) as envoy,
+        Client(await envoy.port(LISTENER)) as client,
+    ):
+        yield client
+
+
+async def test_an_instance_that_refuses_connections_costs_nobody_a_request() -> None:
+    async with Upstream("svc", "base") as upstream, edge(upstream.port, free_port()) as client:
+        for _ in range(30):
+            assert (await client.request("POST", "svc.test", body=b"order")).status == 200
+
+
+async def test_an_instance_that_stops_costs_nobody_a_request() -> None:
+    async with (
+        Upstream("svc", "base") as one,
+        Upstream("svc", "base") as other,
+        edge(one.port, other.port) as client,
+    ):
+        while not (one.requests and other.requests):
+            assert (await client.get("svc.test")).status == 200
+        await other.stop()
+        for _ in range(30):
+            assert (await client.get("svc.test")).status == 200
+
+
+async def test_a_request_that_was_taken_is_never_sent_again() -> None:
+    taken = 0
+
+    async def take_and_die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await reader.readuntil(b"order")
+        taken += 1
+        writer.transport.abort()
+
+    server = await asyncio.start_server(take_and_die, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Upstream("svc", "base") as upstream, edge(port, upstream.port) as client:
+        for count in range(1, 21):
+            await client.request("POST", "svc.test", body=b"order")
+            assert taken + upstream.requests == count
+    assert taken
