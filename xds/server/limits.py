@@ -16,11 +16,13 @@ class Limits:
     metadata_bytes: int = 64 << 10
     """Of ``Node.metadata``, encoded."""
     names: int = 50_000
-    """That one stream subscribes to of one type, and that one request may carry."""
+    """That one stream subscribes to, of all types, and that one request may carry."""
     name_length: int = 2_048
     """Of a resource name, a type URL or a node's id, in characters."""
     types: int = 64
     """Of resources on one stream."""
+    status_bytes: int = 64 << 20
+    """Of one answer about the status of clients."""
     streams: int = 20_000
     """Open at once, of all nodes."""
     streams_per_node: int = 1_000
@@ -46,6 +48,9 @@ class Limits:
 
 
 DEFAULTS = Limits()
+
+HANDLING = 0.0002
+"""Seconds that a request costs us in gRPC alone, roughly."""
 
 
 class Allowance:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
-from xds.cache import Ref
+from xds.cache import Ref, View
 from xds.protocol import Rejected, Stream
 from xds.server.errors import exhausted
 from xds.server.observer import Client
@@ -15,6 +15,7 @@ class Entry(Protocol):
 
     client: Client
     stream: Stream
+    view: View
     rejections: dict[Ref, Rejected]
 
     def finish(self) -> None:

@@ -3,23 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any
 
-import grpc
 import grpc.aio
-import structlog
 
 from xds.cache import View
-from xds.server.errors import StreamError
+from xds.server import client_status, health, load_reports
+from xds.server.client_status import ClientStatusDiscovery
+from xds.server.handlers import Handlers
+from xds.server.health import Health
 from xds.server.limits import DEFAULTS, Limits
+from xds.server.load_reports import LoadReporting, LoadReports
 from xds.server.observer import Observer
+from xds.server.reflection import Reflection
 from xds.server.roster import Roster
 from xds.server.services import Method, methods
 from xds.server.session import Context, Session, Shared
 from xds.wire import Node
-
-_log = structlog.get_logger(__name__)
 
 
 class BindError(Exception):
@@ -31,7 +30,10 @@ class XdsServer:
 
     ``view_of`` says which view a node sees. Streams are taken at once, but nothing is answered before
     ``open`` was called: a client would take what is missing from a view half filled as removed.
-    ``drain`` is how long a cluster outlives the last route that named it, in seconds.
+    ``drain`` is how long a cluster outlives the last route that named it, in seconds. Load reports are
+    taken if ``load_reporting`` says who wants them.
+
+    Besides discovery it serves client status (CSDS), gRPC health and reflection.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class XdsServer:
         *,
         drain: float = 5.0,
         limits: Limits = DEFAULTS,
+        load_reporting: LoadReporting | None = None,
     ) -> None:
         self._roster = Roster(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
@@ -48,7 +51,17 @@ class XdsServer:
         self._shared = Shared(view_of, observer, drain, limits, self._roster, self._executor)
         self._opened = asyncio.Event()
         self._server = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=limits.streams)
-        self._server.add_generic_rpc_handlers(tuple(self._handlers()))
+        handlers = Handlers()
+        for method in methods():
+            handlers.add_stream(method.rpc, self._discovery(method))
+        status = ClientStatusDiscovery(self._roster, limits)
+        handlers.add_stream(client_status.STREAM, status.stream)
+        handlers.add_unary(client_status.FETCH, status.fetch)
+        if load_reporting:
+            handlers.add_stream(load_reports.METHOD, LoadReports(load_reporting, limits).stream)
+        self._health = Health(self._server, handlers.services, self._opened)
+        reflection = Reflection(handlers.methods, [health.FILE])
+        self._server.add_generic_rpc_handlers((*handlers.generic(), *reflection.handlers()))
 
     async def start(self, address: str, port: int) -> int:
         """Listen; return the port, which the system chooses if 0 is given. Raise ``BindError``."""
@@ -57,6 +70,7 @@ class XdsServer:
             bound = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
             raise BindError(f"cannot listen on {host}:{port}: is another program using the port?") from error
+        await self._health.begin()
         await self._server.start()
         return int(bound)
 
@@ -66,41 +80,18 @@ class XdsServer:
 
     async def stop(self, grace: float = 0.5) -> None:
         """Close all streams, cleanly within ``grace`` seconds. Clients keep what they have."""
+        await self._health.end()
         for session in self._roster:
             session.finish()
         await self._server.stop(grace)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _handlers(self) -> list[grpc.GenericRpcHandler]:
-        by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
-        for method in methods():
-            handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
-                self._handler(method)
-            )
-            by_service.setdefault(method.service, {})[method.name] = handler
-        return [grpc.method_handlers_generic_handler(service, named) for service, named in by_service.items()]
-
-    def _handler(self, method: Method) -> Callable[[Any, Any], Awaitable[None]]:
-        async def handle(_: Any, context: Context) -> None:
+    def _discovery(self, method: Method) -> Callable[[Context], Awaitable[None]]:
+        async def serve(context: Context) -> None:
             await self._opened.wait()
-            ending = await self._run(Session(method, context, self._shared), context)
-            if ending:
-                # Waits for a client that does not read, with nothing left of the session by then.
-                with suppress(grpc.aio.InternalError):  # the client is gone
-                    await context.abort(ending.code, ending.details)
+            await Session(method, context, self._shared).run()
 
-        return handle
-
-    async def _run(self, session: Session, context: Context) -> StreamError | None:
-        try:
-            await session.run()
-        except StreamError as error:
-            _log.warning("ended a stream", peer=context.peer(), status=error.code.name, reason=error.details)
-            return error.with_traceback(None)
-        except Exception:  # noqa: BLE001  # one stream's failure is no other's; it is logged whole
-            _log.exception("a stream failed", peer=context.peer())
-            return StreamError(grpc.StatusCode.INTERNAL, "the server failed; its log says why")
-        return None
+        return serve
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from xds import type_urls
 from xds.protocol import DELTA, STATE_OF_THE_WORLD, Variant
+from xds.wire.descriptors import RpcMethod
+
+_MESSAGES = "envoy.service.discovery.v3."
 
 
 class Method(NamedTuple):
@@ -14,6 +17,12 @@ class Method(NamedTuple):
     name: str
     variant: Variant
     type_url: str | None
+
+    @property
+    def rpc(self) -> RpcMethod:
+        """The method as gRPC knows it."""
+        prefix = _MESSAGES + ("Delta" if self.variant is DELTA else "")
+        return RpcMethod(self.service, self.name, f"{prefix}DiscoveryRequest", f"{prefix}DiscoveryResponse")
 
 
 _AGGREGATED = "envoy.service.discovery.v3.AggregatedDiscoveryService"

@@ -13,16 +13,13 @@ from xds.protocol import Acked, LimitExceededError, Rejected, Stream
 from xds.protocol.variants import Request
 from xds.server.errors import StreamError, exhausted
 from xds.server.intake import Intake
-from xds.server.limits import Allowance, Limits
+from xds.server.limits import HANDLING, Allowance, Limits
 from xds.server.observer import Client, Observer
 from xds.server.roster import Roster
 from xds.server.services import Method
 from xds.wire import Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
-
-_HANDLING = 0.0002
-"""Seconds that a request costs us in gRPC alone, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,6 @@ class Session:
         "_method",
         "_shared",
         "_stalled",
-        "_view",
         "_wake",
         "_watchdog",
         "_writer",
@@ -66,6 +62,7 @@ class Session:
         "client",
         "rejections",
         "stream",
+        "view",
     )
 
     def __init__(self, method: Method, context: Context, shared: Shared) -> None:
@@ -92,21 +89,21 @@ class Session:
         self.client = Client(node, self._context.peer(), f"{self._method.service}/{self._method.name}")
         self._shared.roster.enter(self)
         try:
-            self._view = self._shared.view_of(node)
+            self.view = self._shared.view_of(node)
             self.stream = Stream(
                 self._method.variant,
-                self._view,
+                self.view,
                 drain=self._shared.drain,
                 features=node.client_features,
                 max_types=self._shared.limits.types,
                 max_names=self._shared.limits.names,
             )
             self._shared.observer.connected(self.client)
-            self._view.watch(self)
+            self.view.watch(self)
             try:
                 await self._serve(request)
             finally:
-                self._view.unwatch(self)
+                self.view.unwatch(self)
                 self._shared.observer.disconnected(self.client)
         finally:
             self._shared.roster.leave(self)
@@ -161,7 +158,7 @@ class Session:
             began = clock()
             self._receive(request)
             now = clock()
-            await asyncio.sleep(allowance.spend(_HANDLING + now - began, now))
+            await asyncio.sleep(allowance.spend(HANDLING + now - began, now))
             request = await self._read()
 
     def _receive(self, request: Request) -> None:

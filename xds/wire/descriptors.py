@@ -22,6 +22,7 @@ import envoy_data_plane
 from envoy_data_plane.message_pool import default_message_pool
 from google.protobuf import (
     any_pb2,
+    descriptor,
     descriptor_pb2,
     descriptor_pool,
     duration_pb2,
@@ -34,20 +35,16 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
-_WELL_KNOWN_FILES = (
-    any_pb2,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    wrappers_pb2,
+# The runtime's own: it treats these messages specially, by the names of their files too.
+_WELL_KNOWN_FILES: tuple[descriptor.FileDescriptor, ...] = (
+    any_pb2.DESCRIPTOR,
+    duration_pb2.DESCRIPTOR,
+    empty_pb2.DESCRIPTOR,
+    field_mask_pb2.DESCRIPTOR,
+    struct_pb2.DESCRIPTOR,
+    timestamp_pb2.DESCRIPTOR,
+    wrappers_pb2.DESCRIPTOR,
 )
-_WELL_KNOWN = {
-    f"google.protobuf.{name}": file.DESCRIPTOR.name
-    for file in _WELL_KNOWN_FILES
-    for name in (*file.DESCRIPTOR.message_types_by_name, *file.DESCRIPTOR.enum_types_by_name)
-}
 _ROOT = envoy_data_plane.__name__ + "."
 _FIELD_TYPES: dict[str, Any] = {
     name.lower(): number for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
@@ -65,9 +62,14 @@ class RpcMethod(NamedTuple):
     server_streaming: bool = True
 
 
-def new_pool(methods: Iterable[RpcMethod] = ()) -> descriptor_pool.DescriptorPool:
-    """Return a pool that knows all messages of ``envoy_data_plane``, and the services of the methods."""
-    return descriptor_pool.DescriptorPool(_Database(methods))
+def new_pool(
+    methods: Iterable[RpcMethod] = (), files: Iterable[descriptor.FileDescriptor] = ()
+) -> descriptor_pool.DescriptorPool:
+    """Return a pool that knows all messages of ``envoy_data_plane``, the services of the methods, and files.
+
+    Not safe to be asked for something new by two threads at once.
+    """
+    return descriptor_pool.DescriptorPool(_Database(methods, files))
 
 
 def message_class(full_name: str) -> type[message.Message]:
@@ -79,28 +81,24 @@ def message_class(full_name: str) -> type[message.Message]:
 class _Database:
     """Makes files on demand (the interface that ``DescriptorPool`` asks of a database)."""
 
-    def __init__(self, methods: Iterable[RpcMethod]) -> None:
-        self._files: dict[str, descriptor_pb2.FileDescriptorProto] = {}
+    def __init__(self, methods: Iterable[RpcMethod], files: Iterable[descriptor.FileDescriptor]) -> None:
+        ready = (*_WELL_KNOWN_FILES, *files)
+        self._files = {
+            file.name: descriptor_pb2.FileDescriptorProto.FromString(file.serialized_pb) for file in ready
+        }
+        self._symbols = dict(_symbols(ready))
         self._methods: dict[str, list[RpcMethod]] = {}
         for method in methods:
             self._methods.setdefault(method.service.rpartition(".")[0], []).append(method)
 
     def FindFileContainingSymbol(self, symbol: str) -> descriptor_pb2.FileDescriptorProto:  # noqa: N802
-        if symbol in _WELL_KNOWN:
-            return self.FindFileByName(_WELL_KNOWN[symbol])
-        return self.FindFileByName(_file_name(_package_of(symbol)))
+        return self.FindFileByName(self._symbols.get(symbol) or _file_name(_package_of(symbol)))
 
     def FindFileByName(self, name: str) -> descriptor_pb2.FileDescriptorProto:  # noqa: N802
         if name not in self._files:
-            self._files[name] = self._make(name)
+            package = name.removesuffix(".proto").replace("/", ".")
+            self._files[name] = _File(package, self._methods.get(package, ())).proto
         return self._files[name]
-
-    def _make(self, name: str) -> descriptor_pb2.FileDescriptorProto:
-        for known in _WELL_KNOWN_FILES:
-            if known.DESCRIPTOR.name == name:
-                return descriptor_pb2.FileDescriptorProto.FromString(known.DESCRIPTOR.serialized_pb)
-        package = name.removesuffix(".proto").replace("/", ".")
-        return _File(package, self._methods.get(package, ())).proto
 
 
 class _File:
@@ -109,7 +107,7 @@ class _File:
     def __init__(self, package: str, methods: Iterable[RpcMethod]) -> None:
         try:
             module = importlib.import_module(_ROOT + package)
-        except ImportError:
+        except (ImportError, ValueError):
             raise KeyError(package) from None
         self._package = package
         self._dependencies: set[str] = set()
@@ -218,6 +216,14 @@ class _File:
         return described  # type: ignore[no-any-return]
 
 
+def _symbols(files: Iterable[descriptor.FileDescriptor]) -> Iterator[tuple[str, str]]:
+    """Yield what files define, by full name, and the name of the file."""
+    for file in files:
+        for named in (file.message_types_by_name, file.enum_types_by_name, file.services_by_name):
+            for one in named.values():
+                yield one.full_name, file.name
+
+
 def _file_name(package: str) -> str:
     return package.replace(".", "/") + ".proto"
 
@@ -277,4 +283,5 @@ def _class_in(hint: Any) -> type:
     return hint
 
 
+_WELL_KNOWN = dict(_symbols(_WELL_KNOWN_FILES))
 POOL = new_pool()

@@ -1,0 +1,127 @@
+"""Load reporting (LRS, ``load_stats/v3/lrs.proto``): what clients say of the requests that they sent.
+
+The client speaks first, to say who it is. The server answers which clusters it wants to hear of and how
+often, and from then on the client reports.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from envoy_data_plane.envoy.service.load_stats.v3 import LoadStatsResponse
+
+from xds.server.errors import StreamError
+from xds.server.limits import Limits
+from xds.server.requests import node_of, requests
+from xds.server.session import Context
+from xds.wire import Locality, Node, encode
+from xds.wire.descriptors import RpcMethod, message_class
+
+SERVICE = "envoy.service.load_stats.v3.LoadReportingService"
+METHOD = RpcMethod(
+    SERVICE,
+    "StreamLoadStats",
+    "envoy.service.load_stats.v3.LoadStatsRequest",
+    "envoy.service.load_stats.v3.LoadStatsResponse",
+)
+_SENDS_ALL = "envoy.lrs.supports_send_all_clusters"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalityLoad:
+    """The requests to the endpoints of one locality and priority in an interval."""
+
+    locality: Locality
+    priority: int
+    issued: int
+    succeeded: int
+    failed: int
+    in_progress: int
+    """At the end of the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLoad:
+    """The requests to one cluster in an interval; ``localities`` is empty if there were none.
+
+    ``service`` is the cluster's name in EDS where that is another. ``interval`` is in seconds, as the client
+    measured it.
+    """
+
+    cluster: str
+    service: str
+    interval: float
+    dropped: int
+    localities: tuple[LocalityLoad, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReporting:
+    """What is asked of clients, and who is told.
+
+    ``observer`` is called in the event loop with every report and must not block. ``interval`` is in
+    seconds. ``clusters`` names those that a node is to report, anew with each report; None stands for all.
+    """
+
+    observer: Callable[[Node, tuple[ClusterLoad, ...]], None]
+    interval: float = 10.0
+    clusters: Callable[[Node], Collection[str]] | None = None
+
+
+class LoadReports:
+    """Serves one stream of load reports after the other."""
+
+    def __init__(self, reporting: LoadReporting, limits: Limits) -> None:
+        self._reporting = reporting
+        self._limits = limits
+        self._request = message_class(METHOD.request)
+
+    async def stream(self, context: Context) -> None:
+        """Serve a stream to its end. Raise ``StreamError`` where the client is at fault."""
+        node: Node | None = None
+        asked: bytes | None = None
+        async for request in requests(context, self._request, self._limits):
+            node = node or node_of(request.node, self._limits)
+            wanted = self._wanted(node)
+            if wanted != asked:
+                await context.write(wanted)
+                asked = wanted
+            if request.cluster_stats:
+                self._reporting.observer(node, tuple(_clusters(request)))
+
+    def _wanted(self, node: Node) -> bytes:
+        interval = timedelta(seconds=self._reporting.interval)
+        if self._reporting.clusters is not None:
+            names = sorted(self._reporting.clusters(node))
+            return encode(LoadStatsResponse(clusters=names, load_reporting_interval=interval))
+        if _SENDS_ALL not in node.client_features:
+            raise StreamError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"the load of all clusters is wanted, and node.client_features lacks {_SENDS_ALL}",
+            )
+        return encode(LoadStatsResponse(send_all_clusters=True, load_reporting_interval=interval))
+
+
+def _clusters(request: Any) -> Iterator[ClusterLoad]:
+    for cluster in request.cluster_stats:
+        yield ClusterLoad(
+            cluster=cluster.cluster_name,
+            service=cluster.cluster_service_name,
+            interval=cluster.load_report_interval.ToNanoseconds() / 1e9,
+            dropped=cluster.total_dropped_requests,
+            localities=tuple(map(_locality, cluster.upstream_locality_stats)),
+        )
+
+
+def _locality(stats: Any) -> LocalityLoad:
+    where = stats.locality
+    return LocalityLoad(
+        locality=Locality(where.region, where.zone, where.sub_zone),
+        priority=stats.priority,
+        issued=stats.total_issued_requests,
+        succeeded=stats.total_successful_requests,
+        failed=stats.total_error_requests,
+        in_progress=stats.total_requests_in_progress,
+    )
