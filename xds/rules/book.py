@@ -28,8 +28,9 @@ Claim = tuple[str, str]
 class BookChange:
     """What a change of documents led to.
 
-    ``services`` are those whose rule in force is another one now, or none. ``documents`` are those that were
-    looked at: the ones applied and those that waited for them; ``problems`` is all that is wrong with these.
+    ``services`` are those whose rule in force is another one now, or none. ``documents`` are those whose
+    standing may have changed: the ones applied and those that wait beside them. ``problems`` is all that is
+    wrong with these now.
     """
 
     services: frozenset[str] = frozenset()
@@ -148,26 +149,24 @@ class RuleBook:
 
     def _replace(self, rules: Mapping[str, RuleDocument | None], turn: _Turn) -> None:
         """Put new versions (None: no version) of some documents in force, all together."""
-        moved: dict[Claim, str] = {}
+        before: dict[Claim, str | None] = {}
         for document in rules:
             entry = self._entries.get(document)
             if entry and entry.in_force:
                 turn.services.setdefault(entry.in_force.service, entry.in_force)
                 del self._services[entry.in_force.service]
-                moved |= {claim: self._owners.pop(claim) for claim in _claims(entry.in_force)}
+                before |= {claim: self._owners.pop(claim) for claim in _claims(entry.in_force)}
         for document, rule in rules.items():
             if rule:
                 self._entries[document].in_force = rule
                 turn.services.setdefault(rule.service, None)
                 self._services[rule.service] = document
-                self._owners |= dict.fromkeys(_claims(rule), document)
-        again = {
-            document
-            for claim, owner in moved.items()
-            if self._owners.get(claim) != owner
-            for document in self._waiting.get(claim, ())
-        }
-        turn.again = sorted({*turn.again, *again}, reverse=True)
+                for claim in _claims(rule):
+                    before.setdefault(claim, None)
+                    self._owners[claim] = document
+        changed = (claim for claim, owner in before.items() if self._owners.get(claim) != owner)
+        again = {document for claim in changed for document in self._waiting.get(claim, ())}
+        turn.again = sorted(again.union(turn.again), reverse=True)
 
     def _hold(self, document: str, rule: RuleDocument) -> None:
         self._entries[document].held = True

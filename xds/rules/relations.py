@@ -35,17 +35,20 @@ def _hosts(document: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _baseline(document: dict[str, Any]) -> Iterator[Fault]:
-    subsets, baseline = _mapping(document.get("subsets")), document.get("baseline")
-    if isinstance(baseline, str) and baseline not in subsets:
-        yield _unknown_subset(("baseline",), baseline, subsets)
-    elif baseline is None and subsets:
+    subsets = _mapping(document.get("subsets"))
+    if "baseline" in document:
+        yield from _reference(("baseline",), document["baseline"], document)
+    elif subsets:
         few = ", ".join(printable(name) for name in list(subsets)[:10])
         yield Fault(("baseline",), "is missing", f"name the subset that takes all other requests: {few}")
 
 
-def _unknown_subset(path: Path, name: str, subsets: dict[str, Any]) -> Fault:
-    hint = did_you_mean(name, subsets) if subsets else "define it under `subsets`"
-    return Fault(path, f"there is no subset {quoted(name)}", hint)
+def _reference(path: Path, name: object, document: dict[str, Any]) -> Iterator[Fault]:
+    """Tell of a subset that is named at ``path`` and defined nowhere."""
+    subsets = document.get("subsets", {})
+    if isinstance(name, str) and isinstance(subsets, dict) and name not in subsets:
+        hint = did_you_mean(name, subsets) if subsets else "define it under `subsets`"
+        yield Fault(path, f"there is no subset {quoted(name)}", hint)
 
 
 def _alternatives(path: Path, match: object) -> Iterator[Fault]:
@@ -86,12 +89,9 @@ def _values(path: Path, matcher: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _split(path: Path, route: list[tuple[int, Any]], document: dict[str, Any]) -> Iterator[Fault]:
-    subsets = _mapping(document.get("subsets"))
     destinations = [(index, destination) for index, destination in route if isinstance(destination, dict)]
     for index, destination in destinations:
-        subset = destination.get("subset")
-        if isinstance(subset, str) and subset not in subsets:
-            yield _unknown_subset((*path, index, "subset"), subset, subsets)
+        yield from _reference((*path, index, "subset"), destination.get("subset"), document)
         if len(route) > 1 and "weight" not in destination:
             yield Fault((*path, index, "weight"), "is missing", "every destination of a split needs one")
     yield from _twice(path, [(i, destination.get("subset")) for i, destination in destinations], at="subset")

@@ -17,12 +17,21 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's, but as strict as the parser: no null, no other keys, exactly one operator."""
+    """Pydantic's, but as strict as the parser: exactly one operator, no null, no other keys."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         described = super().model_schema(schema)
         if issubclass(schema["cls"], Matcher):
             described["oneOf"] = [{"required": [word]} for word in operators(schema["cls"]).values()]
+        return described
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        described = super().default_schema(schema)
+        if described.get("default", 0) in (None, [], {}):
+            del described["default"]  # what a field that is left out amounts to
         return described
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
@@ -38,7 +47,7 @@ class _Generator(GenerateJsonSchema):
 def rule_schema() -> str:
     """The schema as the file ``config/rule.schema.json`` holds it."""
     schema = RuleDocument.model_json_schema(schema_generator=_Generator)
-    schema["required"].remove("service")  # the document's name stands in for it
+    del schema["required"]  # only the service: the document's name stands in for it
     return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -52,12 +52,12 @@ def _faults(root: Node, detail: ErrorDetails) -> Iterator[Fault]:
     path: Path = detail["loc"][:-1] if at_key else detail["loc"]
     node, context = find(root, path), detail.get("ctx", {})
     match detail["type"]:
+        case "extra_forbidden":
+            yield _unknown(path)
         case _ if isinstance(node, Refused) and not at_key:
             yield Fault(path, node.message, node.hint)
         case "rule":
             yield Fault(path, context["message"], context["hint"], at_key)
-        case "extra_forbidden":
-            yield _unknown(path)
         case "missing":
             yield Fault(path, "is missing", _MISSING.get(str(path[-1]), ""))
         case "too_short" if node is not None and _size(node):

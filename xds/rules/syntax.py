@@ -2,7 +2,7 @@
 
 import yaml
 
-from xds.rules.text import Mark, UnreadableError
+from xds.rules.text import Mark, UnreadableError, mark_after
 
 _INDENT = "are all keys of a mapping at the same indentation, and texts with ':' or '#' in quotes?"
 _FLOW = "is a bracket or comma missing?"
@@ -59,4 +59,5 @@ def explain(error: yaml.YAMLError, text: str) -> UnreadableError:
         message, hint = _STRAY.get(text[at.index : at.index + 1], (message, hint))
     if begun := error.context_mark:
         message += f" (begun at line {begun.line + 1}, column {begun.column + 1})"
-    return UnreadableError(Mark(at.line + 1, at.column + 1), message, hint)
+    end = at.index >= len(text)  # where libyaml counts a line that is not there
+    return UnreadableError(mark_after(text) if end else Mark(at.line + 1, at.column + 1), message, hint)

@@ -52,20 +52,21 @@ def decode(content: bytes) -> str:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise UnreadableError(
-            _mark_after(content[: error.start].decode()),
+            mark_after(content[: error.start].decode()),
             f"byte 0x{content[error.start]:02x} is not UTF-8",
             "save the document as UTF-8, not as GBK or Latin-1",
         ) from None
     if found := _FORBIDDEN.search(text):
         raise UnreadableError(
-            _mark_after(text[: found.start()]),
+            mark_after(text[: found.start()]),
             f"the character U+{ord(found[0]):04X} may not stand in a document",
             "remove it; in double quotes it can be written as an escape",
         )
     return text
 
 
-def _mark_after(text: str) -> Mark:
+def mark_after(text: str) -> Mark:
+    """The position behind ``text``."""
     line, begin = 1, 0
     for found in _BREAK.finditer(text):
         line, begin = line + 1, found.end()

@@ -15,7 +15,7 @@ import yaml
 from yaml import events
 
 from xds.rules import syntax
-from xds.rules.fault import Fault, Path, quoted
+from xds.rules.fault import Fault, Path, printable, quoted
 from xds.rules.text import Mark, UnreadableError
 
 MAX_DEPTH = 32
@@ -24,6 +24,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 50_000
 """How many keys and values a document may hold."""
 
+_NO_VALUE = "has no value"
 _NULL = re.compile(r"|~|null|Null|NULL")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
@@ -194,7 +195,7 @@ class _Composer:
         assert isinstance(event, events.ScalarEvent)
         plain = not event.style
         if plain and _NULL.fullmatch(event.value):
-            return Refused(mark, "has no value", "write one, or remove it")
+            return Refused(mark, _NO_VALUE, "write one, or remove it")
         return Scalar(mark, event.value, plain)
 
     def _collection(self, event: events.CollectionStartEvent, mark: Mark, path: Path) -> Node:
@@ -243,10 +244,10 @@ class _Composer:
             case Scalar(text=text) if isinstance(key.value, str):
                 return text
             case Scalar(text=text):
-                self._fault(
-                    key.mark, path, f"the key {text} is not text", f"write it in quotes: {quoted(text)}"
-                )
-            case Refused(message="has no value"):
+                hint = f"write it in quotes: {quoted(text)}"
+                self._fault(key.mark, (*path, text), f"the key {printable(text)} is not text", hint)
+                return text
+            case Refused(message=message) if message == _NO_VALUE:
                 self._fault(key.mark, path, "a key is missing before ':'")
             case Refused(message=message, hint=hint):
                 self._fault(key.mark, path, message, hint)
