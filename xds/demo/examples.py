@@ -7,6 +7,7 @@ from xds.demo.plan import Plan
 from xds.share import shared
 
 _RULES = "config/rules"
+_SCHEMA = "config/rule.schema.json"
 
 
 async def provide_rules(plan: Plan) -> str:
@@ -17,6 +18,9 @@ async def provide_rules(plan: Plan) -> str:
     if plan.settings.source == "nacos":
         return await _publish(plan)
     rules = plan.directory.rules
+    rules.parent.mkdir(parents=True, exist_ok=True)
+    # Where the rules' first line tells editors to look for it.
+    shutil.copy(shared(_SCHEMA), rules.parent)
     if rules.exists():
         return f"Rules are in {rules}, as they were."
     shutil.copytree(shared(_RULES), rules)
