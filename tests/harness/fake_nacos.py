@@ -127,9 +127,18 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         return "ServiceListResponse", {"count": len(names), "serviceNames": page}
 
     def _SubscribeServiceRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
-        service = body["serviceName"]
-        info = {"name": service, "groupName": "DEFAULT_GROUP", "hosts": self.services.get(service, [])}
-        return "SubscribeServiceResponse", {"serviceInfo": info}
+        # Some servers push what they answer too.
+        self.push("NotifySubscriberRequest", self._service(body))
+        return "SubscribeServiceResponse", self._service(body)
+
+    def _ServiceQueryRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        return "QueryServiceResponse", {"message": None, "requestId": None} | self._service(body)
+
+    def _service(self, body: Json) -> Json:
+        name = body["serviceName"]
+        return {
+            "serviceInfo": {"name": name, "groupName": "DEFAULT_GROUP", "hosts": self.services.get(name, [])}
+        }
 
     def _may(self, headers: Mapping[str, str]) -> bool:
         return self.password is None or headers.get("accessToken") == self.token

@@ -209,3 +209,15 @@ async def test_what_nacos_says_of_instances(nacos: FakeNacos) -> None:
             "service reviews: not routed to: port 0 is not between 1 and 65535; "
             "weight 20000 is not between 0 and 10000"
         )
+
+
+async def test_an_answer_that_is_pushed_too_starts_no_circle(nacos: FakeNacos) -> None:
+    nacos.services["reviews"] = [host(1)]
+    async with recording(NacosSource(settings(nacos))) as recorder:
+        await started(recorder)
+        nacos.services["reviews"] = [host(2)]
+        nacos.push(
+            "NotifySubscriberRequest", {"serviceInfo": {"name": "reviews", "groupName": "DEFAULT_GROUP"}}
+        )
+        await recorder.until(lambda r: r.endpoints("reviews") == ["127.0.0.1:2"])
+        assert [kind for kind, _, _ in nacos.requests].count("SubscribeServiceRequest") == 1

@@ -1,7 +1,8 @@
 """Service instances in Nacos, kept up with.
 
-A subscription is also a read: its answer holds all instances, and asking again does no harm. So a push,
-a reconnect and the audit that trusts neither all do the same: subscribe to the service (again).
+A subscription is also a read: its answer holds all instances. After that a push, and the audit that
+trusts no push, make the service be read again; a lost connection makes it be subscribed to again. What a
+push itself holds is not used: it could be older than an answer that overtook it.
 
 A server that was restarted has forgotten the instances that registered themselves, until they register
 again. For a while after a reconnect, what is missing is therefore kept (``Absence``).
@@ -15,6 +16,7 @@ from typing import Any
 from v2.nacos.naming.model.naming_request import (
     NotifySubscriberRequest,
     ServiceListRequest,
+    ServiceQueryRequest,
     SubscribeServiceRequest,
 )
 from v2.nacos.naming.model.naming_response import NotifySubscriberResponse
@@ -73,15 +75,15 @@ class Instances:
     async def run(self) -> None:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            self._reads = Reads(self._read, tasks)
             tasks.create_task(self._connection.run())
-            async for _ in self._pace:
-                try:
-                    await self._reconcile()
-                except NacosError as error:
-                    self._troubles.report("list of services", str(error))
-                else:
-                    self._troubles.report("list of services", None)
+            with Reads(self._read, tasks) as self._reads:
+                async for _ in self._pace:
+                    try:
+                        await self._reconcile()
+                    except NacosError as error:
+                        self._troubles.report("list of services", str(error))
+                    else:
+                        self._troubles.report("list of services", None)
 
     def _pushed(self, request: Request) -> Response | None:
         if not isinstance(request, NotifySubscriberRequest):
@@ -130,13 +132,7 @@ class Instances:
         number = 1
         while True:
             response = await self._connection.naming(
-                ServiceListRequest(
-                    namespace=self._settings.naming_namespace,
-                    groupName=self._settings.naming_group,
-                    serviceName="",
-                    pageNo=number,
-                    pageSize=_PAGE,
-                )
+                ServiceListRequest(**self._about(""), pageNo=number, pageSize=_PAGE)
             )
             page = response.serviceNames or ()
             names.update(map(_bare, page))
@@ -146,9 +142,8 @@ class Instances:
 
     async def _read(self, service: str) -> None:
         try:
-            response = await self._subscribe(service, subscribe=True)
-            self._subscribed.add(service)
-            reported, problems = _instances(response.serviceInfo.hosts if response.serviceInfo else ())
+            hosts = await (self._query(service) if service in self._subscribed else self._subscribe(service))
+            reported, problems = _instances(hosts)
             await self._take(service, reported)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(service)
@@ -164,16 +159,29 @@ class Instances:
                 {f"service {service}": wrong} | ({} if self._unread else {"reading services": None})
             )
 
-    async def _subscribe(self, service: str, *, subscribe: bool) -> Any:
-        request = SubscribeServiceRequest(
-            namespace=self._settings.naming_namespace,
-            groupName=self._settings.naming_group,
-            serviceName=service,
-            clusters="",
-            subscribe=subscribe,
-        )
+    async def _query(self, service: str) -> Iterable[Any]:
+        # Not by subscribing again: a server may answer that with a push, and so on for ever.
+        request = ServiceQueryRequest(**self._about(service), cluster="", healthOnly=False)
+        return _hosts(await self._connection.naming(request, service))
+
+    async def _subscribe(self, service: str) -> Iterable[Any]:
+        request = SubscribeServiceRequest(**self._about(service), clusters="", subscribe=True)
         request.put_header("app", "grayplane")
-        return await self._connection.naming(request, service)
+        response = await self._connection.naming(request, service)
+        self._subscribed.add(service)
+        return _hosts(response)
+
+    async def _unsubscribe(self, service: str) -> None:
+        self._subscribed.discard(service)
+        request = SubscribeServiceRequest(**self._about(service), clusters="", subscribe=False)
+        await self._connection.naming(request, service)
+
+    def _about(self, service: str) -> dict[str, str]:
+        return {
+            "namespace": self._settings.naming_namespace,
+            "groupName": self._settings.naming_group,
+            "serviceName": service,
+        }
 
     async def _take(self, service: str, reported: tuple[Instance, ...]) -> None:
         known = self._known.get(service)
@@ -183,8 +191,7 @@ class Instances:
                 del self._known[service]
                 self._withheld.discard(service)
                 self._emit(InstancesChanged(service, None))
-            self._subscribed.discard(service)
-            await self._subscribe(service, subscribe=False)
+            await self._unsubscribe(service)
             return
         instances = reported if believed else _with_missing(reported, known or ())
         if instances == reported:
@@ -199,6 +206,10 @@ class Instances:
 def _bare(service: str) -> str:
     """The name without its group, which some answers put before it."""
     return service.rpartition("@@")[2]
+
+
+def _hosts(response: Any) -> Iterable[Any]:
+    return response.serviceInfo.hosts if response.serviceInfo else ()
 
 
 def _instances(hosts: Iterable[Any]) -> tuple[tuple[Instance, ...], list[str]]:

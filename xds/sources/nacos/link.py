@@ -7,6 +7,7 @@ when the server ends their stream, wait for ever on a login, and keep snapshots 
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -118,9 +119,8 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
             self.lost.set()
 
     async def _handle(self, payload: Any, connection: GrpcConnection) -> None:
-        try:
-            request = GrpcUtils.parse(payload)
-        except (NacosException, ValueError):
+        request = _parsed(payload)
+        if request is None:
             return  # Of a kind that was not asked for.
         if isinstance(request, SetupAckRequest):
             await self.setup_ack_request_handler.request_reply(request)
@@ -135,11 +135,18 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
             await connection.send_bi_request(GrpcUtils.convert_response_to_payload(reply))
 
     async def call(self, request: Request) -> Response:
-        """The answer to a request, be it an error. Raises ``UnreachableError``."""
+        """The answer to a request, be it an error. Raises ``UnreachableError``, and ``NacosError`` for an
+        answer that cannot be understood.
+        """
+        payload = GrpcUtils.convert_request_to_payload(request)
         try:
-            return await self.current_connection.request(request, self._timeout * 1000)
+            answer = await self.current_connection.client.request(payload, timeout=self._timeout)
         except Exception as error:
             raise _call_error(self.server, error) from error
+        response = _parsed(answer)
+        if response is None:
+            raise NacosError(f"{self.server} answers {payload.metadata.type} with what no Nacos does")
+        return response
 
     async def until_lost(self) -> None:
         """Return when the connection is of no use any more."""
@@ -153,7 +160,7 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
     async def _check(self) -> None:
         try:
             response = await self.call(HealthCheckRequest())
-        except UnreachableError:
+        except NacosError:
             self.lost.set()
             return
         if response.get_error_code() == UN_REGISTER:
@@ -165,11 +172,26 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
             await self._channel.close()
 
 
+def _parsed(payload: Any) -> Any:
+    """The SDK's model of a payload; None of one it does not know.
+
+    Without the nulls, which some servers send for what is not there and the models refuse.
+    """
+    model = GrpcUtils.remote_type.get(payload.metadata.type)
+    try:
+        body = json.loads(payload.body.value)
+        return model and model.model_validate(
+            {name: value for name, value in body.items() if value is not None}
+        )
+    except (ValueError, AttributeError):
+        return None
+
+
 def _call_error(server: Server, error: Exception) -> NacosError:
-    """What an error of the SDK or of gRPC means; the latter has a code and details."""
+    """What an error of gRPC means, which has a code and details."""
     code = getattr(error, "code", None)
     details = getattr(error, "details", None)
-    reason = details() if callable(details) else str(error)
+    reason = (details() if callable(details) else str(error)) or type(error).__name__
     if callable(code) and code().name == "RESOURCE_EXHAUSTED":
         return NacosError(f"the answer of {server} is too large ({reason})")
     return UnreachableError(f"Nacos {server} does not answer: {reason}")

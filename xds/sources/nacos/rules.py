@@ -88,16 +88,16 @@ class Rules:
     async def run(self) -> None:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            self._reads = Reads(self._read, tasks)
             tasks.create_task(self._connection.run())
-            async for _ in self._pace:
-                try:
-                    await self._reconcile()
-                except NacosError as error:
-                    self._away()
-                    self._troubles.report("list of rules", str(error))
-                else:
-                    self._troubles.report("list of rules", None)
+            with Reads(self._read, tasks) as self._reads:
+                async for _ in self._pace:
+                    try:
+                        await self._reconcile()
+                    except NacosError as error:
+                        self._away()
+                        self._troubles.report("list of rules", str(error))
+                    else:
+                        self._troubles.report("list of rules", None)
 
     def _pushed(self, request: Request) -> Response | None:
         if not isinstance(request, ConfigChangeNotifyRequest):
