@@ -29,6 +29,8 @@ class Limits:
     """Open at once, of nodes with the same id."""
     first_request: float = 30.0
     """From the start of a stream to its first request."""
+    poll: float = 60.0
+    """Since a REST client last polled; then it counts as gone."""
     stall: float = 60.0
     """That a client may leave a response unread."""
     loop_share: float = 0.2

@@ -78,6 +78,11 @@ class XdsServer:
         """Begin to answer."""
         self._opened.set()
 
+    @property
+    def serving(self) -> bool:
+        """Whether it answers yet."""
+        return self._opened.is_set()
+
     async def stop(self, grace: float = 0.5) -> None:
         """Close all streams, cleanly within ``grace`` seconds. Clients keep what they have."""
         await self._health.end()

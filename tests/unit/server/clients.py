@@ -19,6 +19,7 @@ from envoy_data_plane.google.rpc import Status
 
 from xds.cache import Resource, View
 from xds.protocol import Event
+from xds.protocol.variants import Request
 from xds.server import Client, XdsServer
 from xds.server.limits import DEFAULTS, Limits
 from xds.wire import encode
@@ -47,6 +48,9 @@ class Journal:
     def disconnected(self, client: Client) -> None:
         self.gone.append(client)
         self._news.set()
+
+    def asked(self, client: Client, request: Request) -> None:
+        pass
 
     def answered(self, client: Client, event: Event) -> None:
         self.events.append(event)
