@@ -14,7 +14,9 @@ from xds.lastgood import Keeper, Store
 from xds.pipeline import EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners, audience_of
 from xds.pipeline.audience import Stranger
 from xds.pipeline.compiled import CompiledService
+from xds.pipeline.demand import concerns_routes
 from xds.protocol import Event
+from xds.protocol.variants import Request
 from xds.server import Client, Clients, XdsServer
 from xds.settings import Nacos, Settings
 from xds.sources.base import Source
@@ -58,6 +60,11 @@ class _ControlPlane:
         """Note a client (``Observer``)."""
         self._clients.connected(client)
 
+    def asked(self, client: Client, request: Request) -> None:
+        """Have ready what a client still needs of an earlier setting (``Observer``)."""
+        if concerns_routes(request):
+            self._plane.asked(audience_of(client.node), client, request)
+
     def answered(self, client: Client, event: Event) -> None:
         """Note what a client said (``Observer``)."""
         self._clients.answered(client, event)
@@ -65,7 +72,7 @@ class _ControlPlane:
     def disconnected(self, client: Client) -> None:
         """Forget a client, and what only it was looking at (``Observer``)."""
         self._clients.disconnected(client)
-        self._plane.leave(audience_of(client.node))
+        self._plane.leave(audience_of(client.node), client)
 
     def _exact_only(self, gateway: str) -> bool:
         return self._settings.edge_of(gateway).routes != "shared"

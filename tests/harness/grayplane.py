@@ -59,6 +59,10 @@ class Grayplane:
         ]
         self._write(self.services / f"{service}.yaml", listed)
 
+    def set(self, path: str, value: str) -> None:
+        """Change a setting, from the next start on."""
+        self._flags = (*self._flags, "--set", f"{path}={value}")
+
     async def start(self) -> None:
         """Start the process and wait until it serves."""
         seen = len(self.log())

@@ -70,7 +70,7 @@ class View:
     def apply(self, put: Iterable[Resource] = (), drop: Iterable[Ref] = ()) -> None:
         """Set and remove resources, then tell the watchers once what was there before.
 
-        A resource whose version is the current one is no change; nor is dropping one that is not there.
+        A resource with the version of the current one is no change, unless it comes to be on demand; nor is dropping one that is not there.
         """
         changes: dict[str, dict[str, Resource | None]] = {}
         for ref in drop:
@@ -98,7 +98,7 @@ class View:
     ) -> None:
         of_type = self._resources.setdefault(ref.type_url, {})
         before = of_type.get(ref.name)
-        if (before.version if before else None) == (now.version if now else None):
+        if _identity(before) == _identity(now):
             return
         if now:
             of_type[ref.name] = now
@@ -135,6 +135,10 @@ class View:
     def _tell(self, changes: Changes) -> None:
         for watcher in tuple(self._watchers):
             watcher.changed(changes)
+
+
+def _identity(resource: Resource | None) -> tuple[str, bool] | None:
+    return (resource.version, resource.on_demand) if resource else None
 
 
 def _fingerprint(resource: Resource | None) -> int:

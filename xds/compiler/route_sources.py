@@ -49,10 +49,16 @@ class RouteSource:
     filters: tuple[HttpFilter, ...] = field(default=())
 
 
-def route_source(delivery: RouteDelivery, name: str) -> RouteSource:
-    """Return how a connection manager fetches its routes; ``name`` is that of its RouteConfiguration, or of
-    its set of scopes.
+def routes_name(delivery: RouteDelivery, name: str) -> str:
+    """Name what a listener fetches its routes by. Shared and lazy ones have different names: a proxy that is
+    switched keeps the old kind until the last connection that uses it has ended.
     """
+    return f"{name}-on-demand" if delivery is RouteDelivery.LAZY else name
+
+
+def route_source(delivery: RouteDelivery, name: str) -> RouteSource:
+    """Return how a connection manager fetches its routes; ``name`` is what they are for: ``edge``."""
+    name = routes_name(delivery, name)
     match delivery:
         case RouteDelivery.SHARED:
             return RouteSource({"rds": Rds(config_source=ADS, route_config_name=name)})

@@ -12,7 +12,7 @@ from xds.compiler.route_configuration import (
     renamed,
     route_configuration,
 )
-from xds.compiler.route_sources import RouteDelivery
+from xds.compiler.route_sources import RouteDelivery, routes_name
 from xds.compiler.scopes import scope
 from xds.pipeline.route_table import RouteTable
 from xds.type_urls import ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
@@ -47,7 +47,8 @@ class Delivery(Protocol):
 
 
 def delivery_of(kind: RouteDelivery, name: str) -> Delivery:
-    """Return the delivery of a kind; ``name`` is what the listener calls its routes."""
+    """Return the delivery of a kind; ``name`` is what the routes are for, as in ``route_sources``."""
+    name = routes_name(kind, name)
     match kind:
         case RouteDelivery.SHARED:
             return Shared(name)
@@ -64,7 +65,7 @@ class Shared:
         self._table = RouteTable(name)
 
     def opening(self) -> Iterable[Resource]:
-        """Yield the RouteConfiguration without any virtual host."""
+        """Yield the RouteConfiguration as it is; at first it has no virtual host."""
         yield self._table.resource(())
 
     def own(self, service: str, host: Host) -> Iterable[Resource]:

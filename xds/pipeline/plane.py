@@ -1,12 +1,13 @@
 """All services, compiled, and the views that audiences see of them. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from xds.cache import Cache, View
 from xds.pipeline.audience import Audience, Edge, Sidecar
 from xds.pipeline.compiled import CompiledService
 from xds.pipeline.proxies import Proxies
 from xds.pipeline.stage import EdgeCast, SidecarCast, Stage
+from xds.protocol.variants import Request
 
 
 class Plane:
@@ -49,8 +50,15 @@ class Plane:
                     self._stages[audience] = Stage(SidecarCast(audience, self._proxies), view, self._services)
         return view
 
-    def leave(self, audience: Audience) -> None:
-        """Let go of the view of an audience unless a node still watches it."""
+    def asked(self, audience: Audience, client: Hashable, request: Request) -> None:
+        """Have the routes in the view of an audience that a client of it asks for (``demand``)."""
+        if stage := self._stages.get(audience):
+            stage.asked(client, request)
+
+    def leave(self, audience: Audience, client: Hashable) -> None:
+        """Note that a client is gone; let go of the view unless a node still watches it."""
         self._cache.forget(audience)
         if audience not in self._cache.views:
             self._stages.pop(audience, None)
+        elif stage := self._stages.get(audience):
+            stage.left(client)

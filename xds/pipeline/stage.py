@@ -1,6 +1,6 @@
 """What one audience sees: which services, in which listeners and routes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Set
 from typing import Protocol
 
 from xds.cache import Ref, Resource, View
@@ -10,8 +10,10 @@ from xds.compiler.names import INBOUND
 from xds.compiler.route_sources import RouteDelivery, route_source
 from xds.pipeline.audience import Edge, Sidecar
 from xds.pipeline.compiled import CompiledService
-from xds.pipeline.delivery import Host, delivery_of
+from xds.pipeline.delivery import Delivery, Host, delivery_of
+from xds.pipeline.demand import Demand
 from xds.pipeline.proxies import Proxies
+from xds.protocol.variants import Request
 from xds.type_urls import CLUSTER, LISTENER
 
 Move = tuple[CompiledService | None, CompiledService | None]
@@ -95,9 +97,11 @@ class Stage:
     def __init__(self, cast: Cast, view: View, services: Mapping[str, CompiledService]) -> None:
         self._cast = cast
         self._view = view
-        self._delivery = delivery_of(cast.routes, cast.routes_name)
-        view.apply([*cast.fixtures(), *self._delivery.opening()])
-        self.apply({name: (None, service) for name, service in services.items()})
+        self._services = services
+        self._demand = Demand(cast.routes_name, cast.routes)
+        self._deliveries: dict[RouteDelivery, Delivery] = {}
+        view.apply(cast.fixtures())
+        self._deliver(self._demand.kinds)
 
     def apply(self, moves: Mapping[str, Move]) -> None:
         """Bring the view up to date with services that changed."""
@@ -111,10 +115,52 @@ class Stage:
                 hosts[name] = now
                 origins.update(host.origin for host in (was, now) if host)
             if was:
-                drop.update(resource.ref for resource in self._delivery.own(name, was))
-        put = [
-            resource for name, host in hosts.items() if host for resource in self._delivery.own(name, host)
-        ]
-        put += self._delivery.common(hosts, origins)
+                drop |= self._own(name, was).keys()
+        put = list(self._owned(hosts))
+        for delivery in self._deliveries.values():
+            put += delivery.common(hosts, origins)
         drop.difference_update(resource.ref for resource in put)
         self._view.apply(put, drop)
+
+    def asked(self, client: Hashable, request: Request) -> None:
+        """Note what kind of routes a client asks for, and have them ready."""
+        self._demand.note(client, request)
+        self._deliver(self._demand.kinds)
+
+    def left(self, client: Hashable) -> None:
+        """Note that a client is gone."""
+        self._demand.leave(client)
+        self._deliver(self._demand.kinds)
+
+    def _deliver(self, kinds: Set[RouteDelivery]) -> None:
+        """Have these kinds of routes in the view, and no others."""
+        if kinds == self._deliveries.keys():
+            return
+        hosts = {name: self._cast.host(service) for name, service in self._services.items()}
+        before = {resource.ref for resource in self._everything(hosts)}
+        # Lazy first: a cluster that another kind has for everybody is not on demand.
+        order = sorted(kinds, key=lambda kind: (kind is not RouteDelivery.LAZY, kind))
+        name = self._cast.routes_name
+        self._deliveries = {kind: self._deliveries.get(kind) or delivery_of(kind, name) for kind in order}
+        put = {resource.ref: resource for resource in self._everything(hosts)}
+        self._view.apply(put.values(), before - put.keys())
+
+    def _everything(self, hosts: Mapping[str, Host | None]) -> Iterator[Resource]:
+        for delivery in self._deliveries.values():
+            yield from delivery.opening()
+        yield from self._owned(hosts)
+        origins = {host.origin for host in hosts.values() if host}
+        for delivery in self._deliveries.values():
+            yield from delivery.common(hosts, origins)
+
+    def _owned(self, hosts: Mapping[str, Host | None]) -> Iterator[Resource]:
+        for name, host in hosts.items():
+            if host:
+                yield from self._own(name, host).values()
+
+    def _own(self, service: str, host: Host) -> dict[Ref, Resource]:
+        return {
+            resource.ref: resource
+            for delivery in self._deliveries.values()
+            for resource in delivery.own(service, host)
+        }

@@ -162,6 +162,7 @@ class Session:
             request = await self._read()
 
     def _receive(self, request: Request) -> None:
+        self._shared.observer.asked(self.client, request)
         try:
             event = self.stream.receive(request)
         except LimitExceededError as error:
