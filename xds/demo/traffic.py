@@ -58,7 +58,7 @@ class Traffic:
         self._recent[-1][1][path] += 1
 
     def rows(self, now: float) -> list[Row]:
-        """Return the counts by path, in order."""
+        """Return the counts by path, in order; requests that no route took come last."""
         while self._recent and self._recent[0][0] <= now - WINDOW:
             self._recent.popleft()
         recent = _sum(counter for _, counter in self._recent)
@@ -73,7 +73,7 @@ class Traffic:
                 self._total[path],
                 self._failures[path],
             )
-            for path in sorted(self._total)
+            for path in sorted(self._total, key=lambda path: (not path.service, path))
         ]
 
     def _path(self, record: dict[str, object]) -> Path:
