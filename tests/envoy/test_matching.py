@@ -70,6 +70,32 @@ async def test_lists_of_ten_thousand_users() -> None:
     assert set(routes) == {"baseline", "rule.one", "rule.two", "rule.three"}
 
 
+async def test_envoy_accepts_the_largest_that_the_language_does() -> None:
+    name, value = "n" * 200, "v" * 500_000
+    wide: dict[str, object] = {"range": {"start": -(2**63), "end": 2**63 - 1}}
+    tests: list[dict[str, object]] = [
+        {"exact": value},
+        {"contains": value, "ignoreCase": True},
+        {"in": [value, *(f"value-{n}" for n in range(1000))]},
+        {"regex": "a" * 90, "ignoreCase": True},
+        {"regex": "(a?){20}"},
+        wide,
+        wide | {"not": True},
+    ]
+    rules = [
+        _rule("one", {key: {name: test}}, *([{"method": {"exact": "NONE"}}] * 900))
+        for key in ("headers", "cookies", "query")
+        for test in tests
+    ]
+    named = [rule | {"name": f"rule-{number}.one"} for number, rule in enumerate(rules)]
+    patterns = _rule("one", *({key: {name: tests[3]}} for key in ("headers", "cookies", "query")))
+    documents = {"matcher.test": document(*named), "plain.test": document(patterns)}
+    request = Request("GET", f"/?{name}=7", ((name, "7"), ("cookie", f"{name}=7")))
+    async with serving(documents) as port:
+        routes = await ask(port, [(host, request) for host in documents])
+    assert routes == ["rule-5.one", "baseline"]
+
+
 def _rule(subset: str, *match: object) -> dict[str, object]:
     return {"name": f"rule.{subset}", "match": match, "route": [{"subset": subset}]}
 

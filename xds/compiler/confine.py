@@ -10,10 +10,7 @@ from collections.abc import Iterator
 
 import re2
 
-from xds.compiler.patterns import literal
-
-NOTHING = r"[^\x00-\xff]"
-"""Matches no text at all: Envoy reads patterns and values as bytes (RE2's Latin-1 mode)."""
+from xds.compiler.patterns import NOTHING, literal
 
 _EMPTY = "(?:)"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import re2
 
-from xds.compiler.confine import NOTHING, confined
-from xds.compiler.patterns import alternations, integer_range, literal, with_case
+from xds.compiler.confine import confined
+from xds.compiler.patterns import NOTHING, alternations, integer_range, literal, with_case
 from xds.rules.model import StringMatcher
 
 

@@ -8,9 +8,15 @@ from xds.rules.model import Range
 ANYTHING = r"\C*"
 """Matches every value, also one that is not UTF-8."""
 
-# Envoy rejects a pattern whose compiled form passes RE2's memory budget, 8 MiB. This many characters need
-# at most a tenth of it, and one large alternation is no faster than ten smaller ones.
-_MOST_CHARACTERS = 16 * 1024
+NOTHING = r"[^\x00-\xff]"
+"""Matches no value: Envoy reads patterns and values as bytes (RE2's Latin-1 mode)."""
+
+# All headers of a request together, unless a listener says otherwise (``max_request_headers_kb``).
+_LONGEST_VALUE = 60 * 1024
+
+# Envoy rejects a pattern whose compiled form passes RE2's memory budget, 8 MiB; these stay far below. One
+# large alternation is no faster than several.
+_LONGEST_ALTERNATION = 16 * 1024
 
 _ESCAPED = {ord(char): f"\\{char}" for char in string.punctuation if char != "_"}
 _BOTH_CASES = _ESCAPED | {ord(char): f"[{char}{char.swapcase()}]" for char in string.ascii_letters}
@@ -18,6 +24,8 @@ _BOTH_CASES = _ESCAPED | {ord(char): f"[{char}{char.swapcase()}]" for char in st
 
 def literal(text: str, *, ignore_case: bool = False) -> str:
     """Match a text; ``ignore_case`` folds ASCII letters only, as Envoy's string operators do."""
+    if len(text) > _LONGEST_VALUE:
+        return NOTHING
     return text.translate(_BOTH_CASES if ignore_case else _ESCAPED)
 
 
@@ -28,7 +36,7 @@ def alternations(values: Iterable[str], *, ignore_case: bool) -> Iterator[str]:
     # In order, so that values with a common beginning meet and RE2 factors it out.
     for value in sorted(values):
         pattern = literal(value, ignore_case=ignore_case)
-        if chunk and size + len(pattern) > _MOST_CHARACTERS:
+        if chunk and size + len(pattern) > _LONGEST_ALTERNATION:
             yield "|".join(chunk)
             chunk, size = [], 0
         chunk.append(pattern)
