@@ -23,7 +23,7 @@ class Fault(NamedTuple):
 
 
 def invalid(message: str, hint: str = "") -> PydanticCustomError:
-    """The error that a validator of the model raises; `xds.rules.check_shape` reads it back."""
+    """The error that a validator of the model raises; `xds.rules.shape` reads it back."""
     return PydanticCustomError("rule", "{message}", {"message": message, "hint": hint})
 
 

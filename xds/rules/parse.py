@@ -25,7 +25,7 @@ class ParsedRule:
     """One text of one document.
 
     ``rule`` is None if any of ``problems``, which are sorted by position, is an error. ``positions`` tells
-    where the service, the hosts and the gateways stand, for what is wrong only beside other documents.
+    where the service and each host stand, for what is wrong only beside other documents.
     """
 
     rule: RuleDocument | None
@@ -44,7 +44,7 @@ def parse(document: str, content: bytes) -> ParsedRule:
         rule, found = _read(root, default_service(document))
     except UnreadableError as error:
         return ParsedRule(None, _problems(document, [(error.mark, Fault((), error.message, error.hint))]))
-    faults += [(tree.mark(root, fault.path, at_key=fault.at_key), fault) for fault in found]
+    faults += [(tree.locate(root, fault.path, at_key=fault.at_key), fault) for fault in found]
     if any(fault.severity is Severity.ERROR for _, fault in faults):
         return ParsedRule(None, _problems(document, faults))
     return ParsedRule(rule, _problems(document, faults), _positions(root))
@@ -106,9 +106,7 @@ def _problems(document: str, faults: list[tuple[Mark, Fault]]) -> tuple[Problem,
 
 
 def _positions(root: tree.Node) -> dict[Path, Mark]:
-    paths: list[Path] = [("service",)]
-    for name in ("hosts", "gateways"):
-        node = tree.find(root, (name,))
-        if isinstance(node, tree.Sequence):
-            paths += [(name, index) for index in range(len(node.items))]
-    return {path: tree.mark(root, path) for path in paths}
+    hosts = tree.find(root, ("hosts",))
+    count = len(hosts.items) if isinstance(hosts, tree.Sequence) else 0
+    paths: list[Path] = [("service",), *(("hosts", index) for index in range(count))]
+    return {path: tree.locate(root, path) for path in paths}

@@ -29,9 +29,8 @@ def _hosts(document: dict[str, Any]) -> Iterator[Fault]:
     yield from _twice(("hosts",), hosts, fold=str.lower)
     yield from _twice(("gateways",), _items(document.get("gateways")))
     if hosts and document.get("gateways") == []:
-        yield Fault(
-            ("gateways",), "is empty: nothing serves the hosts", "remove `gateways` for the default, [edge]"
-        )
+        hint = "remove `gateways` for the default, [edge]"
+        yield Fault(("gateways",), "is empty: nothing serves the hosts", hint)
 
 
 def _baseline(document: dict[str, Any]) -> Iterator[Fault]:
@@ -75,12 +74,8 @@ def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Fault]:
     for name in headers:
         known = first.setdefault(name.lower(), name)
         if known != name:
-            yield Fault(
-                (*path, name),
-                f"is the same header as {printable(known)}",
-                "keep one; case does not count",
-                at_key=True,
-            )
+            message = f"is the same header as {printable(known)}"
+            yield Fault((*path, name), message, "keep one; case does not count", at_key=True)
 
 
 def _values(path: Path, matcher: dict[str, Any]) -> Iterator[Fault]:

@@ -86,11 +86,10 @@ def _limit(kind: str, context: dict[str, Any], otherwise: str) -> tuple[str, str
             return "too big a number", f"at most {context['le']}"
         case "too_long":
             return "too many entries", f"at most {context['max_length']}"
-        case "too_short" | "string_too_short":
-            return (
-                "is empty",
-                "write at least one entry" if kind == "too_short" else "write at least one character",
-            )
+        case "too_short":
+            return "is empty", "write at least one entry"
+        case "string_too_short":
+            return "is empty", "write at least one character"
         case _:
             return otherwise, ""
 

@@ -94,9 +94,8 @@ def check_method(text: str) -> str:
     """An HTTP method; case counts and all registered ones are in upper case (RFC 9110, 9.1)."""
     if re.fullmatch(_METHOD, text):
         return text
-    hint = (
-        f"methods are in upper case: {text.upper()}" if re.fullmatch(_METHOD, text.upper()) else "such as GET"
-    )
+    upper = text.upper()
+    hint = f"methods are in upper case: {upper}" if re.fullmatch(_METHOD, upper) else "such as GET"
     raise invalid(f"{quoted(text)} is not a method", hint)
 
 
@@ -105,7 +104,7 @@ def check_host(text: str) -> str:
     host = text.lower()
     problem, hint = f"{quoted(text)} is not a host", "such as reviews.example.com, *.example.com or *"
     if not text.isascii():
-        raise invalid(problem, f"write it as its clients send it: {_to_ascii(host)}")
+        raise invalid(problem, f"write it as clients send it: {_in_ascii(host)}")
     if host.endswith(".") and re.fullmatch(_HOST, host[:-1]):
         raise invalid(problem, f"without the dot at the end: {host[:-1]}")
     name, colon, port = host.rpartition(":")
@@ -123,11 +122,13 @@ def check_host(text: str) -> str:
     return host
 
 
-def _to_ascii(host: str) -> str:
+def _in_ascii(host: str) -> str:
+    """The form of an internationalized name that is sent (RFC 5890), if it has one."""
     try:
-        return host.encode("idna").decode()
+        sent = host.encode("idna").decode()
     except UnicodeError:
-        return "ASCII only"
+        sent = ""
+    return sent if re.fullmatch(_HOST, sent) else "in ASCII"
 
 
 def check_duration(value: object) -> timedelta:

@@ -130,14 +130,14 @@ def find(root: Node, path: Path) -> Node | None:
     return node
 
 
-def mark(root: Node, path: Path, *, at_key: bool = False) -> Mark:
+def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
     """Where ``path`` stands, or the nearest thing around it that exists."""
     node = find(root, path)
     if path and (at_key or node is None):
         around = find(root, path[:-1])
         if isinstance(around, Mapping) and path[-1] in around.entries:
             return around.entries[str(path[-1])].mark
-    return node.mark if node else mark(root, path[:-1])
+    return node.mark if node else locate(root, path[:-1])
 
 
 def compose(text: str) -> tuple[Node, list[tuple[Mark, Fault]]]:
@@ -225,13 +225,8 @@ class _Composer:
             if name is None:
                 continue
             if first := mapping.entries.get(name):
-                line, column = first.mark
-                self._fault(
-                    key.mark,
-                    (*path, name),
-                    f"is given twice, first at line {line}, column {column}",
-                    "keep one",
-                )
+                message = f"is given twice, first at line {first.mark.line}, column {first.mark.column}"
+                self._fault(key.mark, (*path, name), message, "keep one")
             else:
                 mapping.entries[name] = Entry(key.mark, value)
         self._next()
@@ -273,10 +268,10 @@ def _mark(event: events.Event) -> Mark:
 
 def _refusal(event: events.Event, mark: Mark) -> Refused | None:
     if isinstance(event, events.AliasEvent) or (isinstance(event, events.NodeEvent) and event.anchor):
-        return Refused(
-            mark, f"anchors and aliases (&, *) are not supported: {event.anchor}", "write the value out"
-        )
+        message = f"anchors and aliases (&, *) are not supported: {printable(str(event.anchor))}"
+        return Refused(mark, message, "write the value out")
     tag = getattr(event, "tag", None)
     if tag is not None:
-        return Refused(mark, f"tags (!) are not supported: {tag}", "write text in quotes instead")
+        message = f"tags (!) are not supported: {printable(tag)}"
+        return Refused(mark, message, "write text in quotes instead")
     return None

@@ -1,13 +1,15 @@
 """What parsing makes of good documents, and that no document whatsoever makes it raise."""
 
 import json
+import re
+import textwrap
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.rules.documents import documents
@@ -16,7 +18,9 @@ from xds.rules.model import RuleDocument
 from xds.rules.parse import MAX_PROBLEMS, default_service, parse
 from xds.rules.problem import Severity
 
-EXAMPLES = Path(__file__).parents[3] / "config" / "rules"
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "config" / "rules"
+REFERENCE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -66,6 +70,7 @@ _MISTAKES = st.recursive(
 )
 
 
+@settings(max_examples=500)
 @given(
     st.one_of(
         st.binary(),
@@ -74,6 +79,7 @@ _MISTAKES = st.recursive(
     ),
     st.sampled_from([DOCUMENT, "", "lanes.yaml", "a b.json", "\x00.yml"]),
 )
+@example(b'hosts: ["\\_\\r"]', DOCUMENT)
 @example(b"%", DOCUMENT)
 def test_no_document_raises(content: bytes, document: str) -> None:
     parsed = parse(document, content)
@@ -181,3 +187,24 @@ def test_examples(path: Path) -> None:
     assert parsed.rule, told(parsed.problems)
     assert not parsed.problems
     assert parsed.rule.service == path.stem
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL))
+def test_examples_of_the_reference(block: str) -> None:
+    subsets = "subsets: {stable: {labels: {v: a}}, gray: {labels: {v: b}}}\nbaseline: stable\n"
+    if block.startswith("match:"):
+        block = f"- name: r\n  route: [{{subset: gray}}]\n{textwrap.indent(block, '  ')}"
+    if block.startswith("- name:"):
+        block = f"{subsets}http:\n{block}"
+    if block.startswith("# yaml-language-server"):
+        block += subsets
+    parsed = parse(DOCUMENT, block.encode())
+    assert parsed.rule, told(parsed.problems)
+    assert not parsed.problems
+
+
+def test_the_error_of_the_reference() -> None:
+    first = re.search(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
+    assert first
+    text = first[1].replace("{exact: canary}", "{exact: 1}")
+    assert told(parse(DOCUMENT, text.encode()).problems) in REFERENCE
