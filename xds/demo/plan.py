@@ -93,6 +93,7 @@ class Plan:
         """Every port of 127.0.0.1 that the demo listens on, with what for."""
         return {
             self.settings.xds.port: "xDS",
+            self.settings.http.port: "HTTP",
             self.settings.edge.port: "edge",
             self.admin_port: "Envoy admin",
             **{sample.port: sample.name for sample in self.samples},

@@ -58,8 +58,10 @@ async def _run(plan: Plan, envoy: Path, console: Console) -> None:
             await until_ready(plan, console)
             console.print(invitation(plan), soft_wrap=True, markup=False)
             await show(console, _traffic(plan), plan.directory.access_log)
-    except* DemoError as group:
-        raise _first(group) from None
+    except BaseExceptionGroup as group:  # not except*: Python before 3.11.4 wraps what is raised in it
+        if (ours := group.subgroup(DemoError)) is None:
+            raise
+        raise _first(ours) from None
     finally:
         await _stop(children)
 
