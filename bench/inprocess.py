@@ -1,0 +1,42 @@
+"""An xDS client without a connection: it drives the protocol in this process."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from xds.cache import Changes, View
+from xds.protocol import DELTA, Stream
+from xds.wire import DeltaRequest
+from xds.wire.reader import Fields, Schema
+from xds.wire.splice import DELIMITED
+
+_RESPONSE = Schema({4: ("type_url", DELIMITED), 5: ("nonce", DELIMITED)})  # DeltaDiscoveryResponse
+
+
+class InProcessClient:
+    """Asks for everything of some types and takes and acknowledges whatever comes (``Watcher``)."""
+
+    def __init__(self, view: View, wishes: Iterable[DeltaRequest]) -> None:
+        self.news = asyncio.Event()
+        self._stream = Stream(DELTA, view)
+        for wish in wishes:
+            self._stream.receive(wish)
+        view.watch(self)
+        self.take()
+
+    def changed(self, changes: Changes) -> None:
+        """Take note of a change."""
+        self._stream.on_change(changes)
+        self.news.set()
+
+    def take(self) -> float:
+        """Take all responses; return when the bytes of the last were there (``time.perf_counter``)."""
+        there: float | None = None
+        while response := self._stream.poll(0.0):
+            there = time.perf_counter()
+            fields = Fields(response, "response", _RESPONSE)
+            nonce = fields.string("nonce")
+            self._stream.receive(DeltaRequest(type_url=fields.string("type_url"), response_nonce=nonce))
+        self.news.clear()
+        assert there is not None, "a change led to no response"
+        return there

@@ -1,0 +1,33 @@
+// Command peer is the Go half of Grayplane's benchmarks.
+//
+//	peer serve   an xDS server on go-control-plane, to stand beside Grayplane's
+//	peer load    the xDS clients that drive either server
+//
+// Both are started by the Python half, which says what to do in lines and reads what comes back in lines.
+package main
+
+import (
+	"fmt"
+	"log"
+	"os"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("peer: ")
+	if len(os.Args) < 2 {
+		log.Fatal("usage: peer serve|load ...")
+	}
+	var err error
+	switch command, arguments := os.Args[1], os.Args[2:]; command {
+	case "serve":
+		err = serve(arguments)
+	case "load":
+		err = load(arguments)
+	default:
+		err = fmt.Errorf("unknown command %q: it is serve or load", command)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,110 @@
+"""All of Grayplane but its sources: ``python -m bench.pipeline_server`` (``--help`` says more).
+
+Instead of files or Nacos, a source of as many services as wanted, or one that says nothing at all, as Nacos
+does when it is down.
+"""
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bench import workload
+from bench.control import serve
+from bench.delivery import DELIVERIES
+from xds import logs
+from xds.cache import Cache
+from xds.lastgood import Keeper, Store
+from xds.pipeline import Inbox, Pipeline, Plane, audience_of
+from xds.pipeline.compiled import CompiledService
+from xds.pipeline.demand import concerns_routes
+from xds.protocol.variants import Request
+from xds.server import Client, Clients, XdsServer
+from xds.sources.base import DocumentChanged, InstancesChanged, Synced
+
+
+def report(inbox: Inbox, services: int, upstreams: list[int] | None = None) -> None:
+    """Put into an inbox what a source says when it starts.
+
+    ``upstreams`` are ports on this machine of the edited service's instances, one of v1 and one of v2.
+    """
+    for number in range(services):
+        inbox.put(DocumentChanged(workload.document(number), workload.text(number)))
+        inbox.put(InstancesChanged(workload.service(number), workload.instances(number)))
+    if upstreams:
+        local = workload.local_instances(upstreams)
+        inbox.put(InstancesChanged(workload.service(workload.EDITED), local))
+    inbox.put(Synced())
+
+
+def edit(inbox: Inbox, number: int) -> None:
+    """Put into an inbox what a source says of an edit."""
+    text = workload.text(workload.EDITED, number)
+    inbox.put(DocumentChanged(workload.document(workload.EDITED), text))
+
+
+@asynccontextmanager
+async def pipeline(
+    plane: Plane, inbox: Inbox, state: Path, opened: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Run a pipeline for the length of a block; ``opened`` is called when there is something to serve."""
+    keeper = Keeper(Store(state, CompiledService))
+    tasks = [
+        asyncio.ensure_future(keeper.run()),
+        asyncio.ensure_future(Pipeline(inbox, plane, keeper, opened, _exact_only).run()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+class _Observer(Clients):
+    """Does what ``xds.app`` does when a client comes, asks and goes."""
+
+    def __init__(self, plane: Plane) -> None:
+        super().__init__()
+        self._plane = plane
+
+    def asked(self, client: Client, request: Request) -> None:
+        if concerns_routes(request):
+            self._plane.asked(audience_of(client.node), client, request)
+
+    def disconnected(self, client: Client) -> None:
+        super().disconnected(client)
+        self._plane.leave(audience_of(client.node), client)
+
+
+def _exact_only(_: str) -> bool:
+    return False  # there are no wildcard hosts to be warned of
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    plane = Plane(Cache(), DELIVERIES[arguments.routes].proxies(arguments.listener))
+    server = XdsServer(lambda node: plane.view_of(audience_of(node)), _Observer(plane))
+    inbox = Inbox()
+    if arguments.services:
+        report(inbox, arguments.services, arguments.upstreams)
+    with tempfile.TemporaryDirectory() as directory:
+        state = arguments.state or Path(directory, "state.sqlite")
+        async with pipeline(plane, inbox, state, server.open):
+            await serve(server, lambda number: edit(inbox, number))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--services", type=int, help="how many the source has; none: it says nothing")
+    parser.add_argument("--upstreams", type=int, nargs=2, help="ports of the edited service's v1 and v2")
+    parser.add_argument("--routes", choices=DELIVERIES, default="shared")
+    parser.add_argument("--listener", type=int, default=10000, help="port that proxies listen on")
+    parser.add_argument("--state", type=Path, help="file of the last known good")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    logs.configure("info", "json")  # as in production: a log line is part of what an edit costs
+    asyncio.run(_main(_arguments()))

@@ -1,0 +1,33 @@
+"""How much a benchmark does."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Services, streams and repetitions of a run.
+
+    ``sizes`` are numbers of services, ``streams`` of xDS streams, each on a connection of its own.
+    ``warm_up`` runs come before the ``runs`` that count. ``storm_seconds`` is how long edits pour in, and
+    ``weight_changes`` how many there are under load.
+    """
+
+    sizes: tuple[int, ...]
+    streams: tuple[int, ...]
+    runs: int
+    warm_up: int
+    storm_seconds: int
+    weight_changes: int
+
+
+FULL = Scale(
+    sizes=(100, 1_000, 10_000),
+    streams=(100, 1_000),
+    runs=20,
+    warm_up=5,
+    storm_seconds=10,
+    weight_changes=1_000,
+)
+
+QUICK = Scale(sizes=(20, 200), streams=(10, 40), runs=3, warm_up=1, storm_seconds=1, weight_changes=50)
+"""To see that everything works; its numbers mean little."""
