@@ -8,8 +8,8 @@ from xds.rules.model import Range
 ANYTHING = r"\C*"
 """Matches every value, also one that is not UTF-8."""
 
-NOTHING = r"[^\x00-\xff]"
-"""Matches no value: Envoy reads patterns and values as bytes (RE2's Latin-1 mode)."""
+NOTHING = r"(?:\b\B)"
+"""Matches no value, not even an empty one."""
 
 # All headers of a request together, unless a listener says otherwise (``max_request_headers_kb``).
 _LONGEST_VALUE = 60 * 1024

@@ -1,6 +1,7 @@
 """Rules' matches as predicates of Envoy's generic matcher (xDS ``xds.type.matcher.v3.Matcher``).
 
-Everything the rule language has can be said here, and turned round; patterns may be of any size.
+Everything the rule language has can be said here, and turned round; patterns may be of any size. Envoy shows
+a header that was sent on several lines joined by commas, where plain routes are shown each line.
 """
 
 from collections.abc import Iterable, Sequence
