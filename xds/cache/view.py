@@ -31,7 +31,7 @@ class View:
     def __init__(self) -> None:
         self._resources: dict[str, dict[str, Resource]] = {}
         self._version_sums: dict[str, int] = {}
-        # By type URL and alias: the names that go by it, the latest last.
+        # By type URL and alias: the names that go by it.
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
         self._requirers: dict[Ref, int] = {}
         self._watchers: dict[Watcher, None] = {}
@@ -40,12 +40,15 @@ class View:
         """Return the current version of a resource, None if there is none."""
         return self._resources.get(ref.type_url, _NOTHING).get(ref.name)
 
+    def named(self, ref: Ref) -> list[Resource]:
+        """Return the current versions of what goes by a name, its own or an alias."""
+        of_type = self._resources.get(ref.type_url, _NOTHING)
+        names = (ref.name, *self._aliases.get(ref.type_url, {}).get(ref.name, ()))
+        return [of_type[name] for name in names if name in of_type]
+
     def find(self, ref: Ref) -> Resource | None:
-        """Return the current version of the resource that goes by a name, its own or else an alias."""
-        if resource := self.get(ref):
-            return resource
-        names = self._aliases.get(ref.type_url, {}).get(ref.name)
-        return self._resources[ref.type_url][names[-1]] if names else None
+        """Return the first of what goes by a name, the resource of that very name if there is one."""
+        return next(iter(self.named(ref)), None)
 
     def requires(self, ref: Ref) -> bool:
         """Whether any current resource requires this one, be it there or not."""

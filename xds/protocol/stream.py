@@ -100,8 +100,8 @@ class Stream:
         expiring = self._leases.due(now)
         for subscription in ready if expiring else ():
             if held := self._expiring(subscription, expiring, now):
-                body = self._variant.renew(held, subscription, self._view, self._features)
-                return self._send(Response(body, {}), subscription, now)
+                response = self._variant.renew(held, subscription, self._view, self._features)
+                return self._send(response, subscription, now)
         # What is due by now waits for the client to answer, not for the time.
         times = (*self._leaving.values(), self._leases.next)
         self._deadline = min((when for when in times if when and when > now), default=None)

@@ -1,6 +1,6 @@
 """One type on one stream: what the client wants, and where it differs from the view."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from xds.cache import Ref, Resource, View
@@ -31,7 +31,7 @@ class Flight:
 class Refusal:
     """What the client holds of a resource of which it rejected what the view holds.
 
-    Which resource of a response was at fault is not known, so each has the others as ``company``: when one
+    Which resource of a response was at fault is not known: when one of the ``company`` that it came in
     changes, all are tried again. Nor is whether the client took the ones that were not, as Envoy does: see
     ``doubts``.
     """
@@ -101,8 +101,7 @@ class Subscription:
 
     def find(self, name: str) -> Resource | None:
         """Return what the view holds of what the client calls by this name, if the client wants it."""
-        resource = self._view.find(Ref(self.type_url, name))
-        return resource if resource and self.wants(resource) else None
+        return next(iter(self._wanted(name)), None)
 
     def target(self, name: str) -> Resource | None:
         """Return what the client is to hold of the resource with this name."""
@@ -127,7 +126,7 @@ class Subscription:
         self.names.add(next((each.name for each in matches if each.name == name), name))
         for resource in fresh:
             self._begin(resource)
-        self._expect(name, matches)
+        self.asked |= dict.fromkeys((name, *(resource.name for resource in matches)))
 
     def unsubscribe(self, name: str) -> None:
         """Want one name less; under the wildcard the client must be told what it is to hold then."""
@@ -140,7 +139,7 @@ class Subscription:
             if not self.wants(resource):
                 self._end(resource.name)
         if self.wildcard:
-            self._expect(name, matches)
+            self.asked |= dict.fromkeys(resource.name for resource in matches) or {name: None}
         elif not matches:
             self._end(name)
 
@@ -168,7 +167,7 @@ class Subscription:
             resource = self._view.get(Ref(self.type_url, name)) or self.behind.get(name)
             if not resource or not self.wants(resource):
                 self._end(name)
-        self.asked = {name: None for name in self.asked if name in self.names or self.find(name)}
+        self.asked = {name: None for name in self.asked if name in self.names or self._wanted(name)}
 
     def resume(self, versions: Mapping[str, str]) -> None:
         """Take note of what the client brought along from an earlier stream, name by name.
@@ -189,15 +188,14 @@ class Subscription:
         """Take note that the client brought along exactly what the view holds."""
         self.behind, self.asked, self.lacking = {}, {}, {}
 
+    def _wanted(self, name: str) -> list[Resource]:
+        return [resource for resource in self._matches(name) if self.wants(resource)]
+
     def _matches(self, name: str) -> list[Resource]:
         if is_glob(name):
             everything = self._view.resources(self.type_url).values()
             return [resource for resource in everything if glob_of(resource.name) == name]
-        resource = self._view.find(Ref(self.type_url, name))
-        return [resource] if resource else []
-
-    def _expect(self, name: str, matches: Iterable[Resource]) -> None:
-        self.asked |= dict.fromkeys(resource.name for resource in matches) or {name: None}
+        return self._view.named(Ref(self.type_url, name))
 
     def _begin(self, resource: Resource) -> None:
         self.behind[resource.name] = None
@@ -228,13 +226,14 @@ class Subscription:
         elif held is None:
             self.lacking.pop(name, None)
         if name in self.doubts:
-            self.asked[name] = None  # even if our note says that the client has it
-        if refusal:
-            self._release(refusal.company)
+            self._doubt(name, self.doubts[name], changed=True)
+        if self.refused:
+            self._release({name})
 
-    def _release(self, company: frozenset[str]) -> None:
-        for name in company:
-            if (refusal := self.refused.get(name)) and refusal.company is company:
+    def _release(self, changed: Set[str]) -> None:
+        """Try again what was rejected together with something that changed."""
+        for name, refusal in list(self.refused.items()):
+            if not refusal.company.isdisjoint(changed):
                 del self.refused[name]
                 self._note(name, refusal.held)
 
@@ -252,22 +251,25 @@ class Subscription:
             if target := self.target(name):
                 yield target
         for name in self.asked:
-            if (found := self.find(name)) and found.name not in self.behind:
-                yield found
+            for resource in self._wanted(name):
+                if resource.name not in self.behind:
+                    yield resource
 
     def missing(self) -> list[str]:
         """Return the names that the client awaits an answer to, has nothing of, and is to have nothing of."""
         return [
             name
             for name in self.asked
-            if name != WILDCARD
-            and name not in self.behind
-            and not any(self.wants(resource) for resource in self._matches(name))
+            if name != WILDCARD and name not in self.behind and not self._wanted(name)
         ]
 
     def gone(self) -> list[str]:
         """Return what the client holds and is to hold no more."""
         return [name for name in self.behind if not self.target(name)]
+
+    def unanswered(self) -> set[str]:
+        """Return the names that are in a response that the client has not answered."""
+        return {name for flight in self.flights.values() for name in flight.moves}
 
     def outdated(self) -> Iterator[Resource]:
         """Yield the versions that the client may still hold though the view has others, or none."""
@@ -331,12 +333,23 @@ class Subscription:
         rejected = self.flights.pop(nonce)
         if place := order.index(nonce):
             self.acknowledge(order[place - 1])
-        company = frozenset(rejected.moves)
+        company = frozenset(name for name, sent in rejected.sent.items() if sent)
+        changed = {
+            name
+            for name in company
+            if _version(rejected.sent[name]) != _version(self._view.get(Ref(self.type_url, name)))
+        }
         for name, (held, sent) in rejected.moves.items():
             self._still_holds(name, Refusal(held, company), rejected.number)
             if sent and len(company) > 1 and self.wants(sent):
-                self.doubts[name] = sent
+                self._doubt(name, sent, changed=name in changed)
+        self._release(changed)
         return rejected.sent
+
+    def _doubt(self, name: str, sent: Resource, *, changed: bool) -> None:
+        self.doubts[name] = sent
+        if changed and not any(name in flight.moves for flight in self.flights.values()):
+            self.asked[name] = None  # even if our note says that the client has it
 
     def _still_holds(self, name: str, refusal: Refusal, number: int) -> None:
         # A name that was unsubscribed and subscribed again, or removed and created again, since that flight
@@ -349,8 +362,13 @@ class Subscription:
             return
         elif name in self.behind:
             self._note(name, refusal.held)
-        elif (target := self.target(name)) and _version(target) != _version(refusal.held):
+        elif self._differs(name, refusal.held):
             self.refused[name] = refusal
+
+    def _differs(self, name: str, held: Resource | None) -> bool:
+        target = self.target(name)
+        wanted = target or (held and self.wants(held))
+        return bool(wanted) and _version(held) != _version(target)
 
     def _answered(self, name: str, resource: Resource | None) -> None:
         self.asked.pop(name, None)

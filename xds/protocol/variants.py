@@ -61,7 +61,7 @@ class Variant(Protocol):
 
     def renew(
         self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
-    ) -> bytes:
+    ) -> Response:
         """Write a response that renews the time to live of what the client holds ("TTL")."""
         ...
 
@@ -117,9 +117,10 @@ class _Delta:
 
     def renew(
         self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
-    ) -> bytes:
+    ) -> Response:
         type_url = subscription.type_url
-        return delta_response(Content(type_url, view.version(type_url), features, renewed=tuple(held)))
+        content = Content(type_url, view.version(type_url), features, renewed=tuple(held))
+        return Response(delta_response(content), {})
 
 
 class _StateOfTheWorld:
@@ -158,7 +159,9 @@ class _StateOfTheWorld:
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if absence_removes(subscription.type_url):
-            return self._write_all(due, subscription, view, features)
+            if due.put or due.missing or due.drop or due.bare:
+                return self._all(due, subscription, view, features)
+            return None
         unknown = tuple(due.missing) if features.errors else ()
         if not due.put and not unknown:
             subscription.dismiss((*due.missing, *due.drop, WILDCARD))
@@ -171,33 +174,32 @@ class _StateOfTheWorld:
 
     def renew(
         self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
-    ) -> bytes:
+    ) -> Response:
         # With the bodies: Envoy takes a response of bodiless resources alone for one without resources,
         # which here removes everything, and it renews nothing of them.
         if absence_removes(subscription.type_url):
             return self._all(Due({}), subscription, view, features)
         type_url = subscription.type_url
-        return sotw_response(Content(type_url, view.version(type_url), features, tuple(held)))
+        content = Content(type_url, view.version(type_url), features, tuple(held))
+        return Response(sotw_response(content), {})
 
-    def _write_all(
-        self, due: Due, subscription: Subscription, view: View, features: Features
-    ) -> Response | None:
-        if not (due.put or due.missing or due.drop or due.bare):
-            return None
-        moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        return Response(self._all(due, subscription, view, features), moves)
-
-    def _all(self, due: Due, subscription: Subscription, view: View, features: Features) -> bytes:
+    def _all(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response:
+        type_url = subscription.type_url
         after = self._after(due, subscription, view)
-        version = view.version(subscription.type_url)
-        settled = {*due.put, *due.drop}
-        if late := (subscription.behind.keys() | subscription.refused.keys()) - settled:
-            # Not what the view holds: a client that brings this version back must not pass as up to date.
-            held = (f"{name}\0{after[name].version if name in after else ''}" for name in sorted(late))
-            version += "~" + hashlib.blake2b("\0".join(held).encode(), digest_size=8).hexdigest()
+        version = view.version(type_url)
+        if after != view.resources(type_url):
+            # Not all that the view holds: who brings this version back must not pass as up to date with it.
+            digest = hashlib.blake2b(digest_size=8)
+            for name in sorted(after):
+                digest.update(f"{name}\0{after[name].version}\0".encode())
+            version += f"~{digest.hexdigest()}"
         unknown = tuple(due.missing) if features.errors else ()
-        resources = tuple(after.values())
-        return sotw_response(Content(subscription.type_url, version, features, resources, unknown=unknown))
+        content = Content(type_url, version, features, tuple(after.values()), unknown=unknown)
+        # What was sent and not answered yet is in here again: it may be what the client rejects this for.
+        moves = {name: after.get(name) for name in subscription.unanswered()}
+        return Response(
+            sotw_response(content), moves | {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
+        )
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         """Return all that the client is to have: what is due, and what it holds of everything else."""

@@ -1,0 +1,298 @@
+"""What a server may conclude of one stream, from what it sent and heard: the judge of its responses."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tests.unit.protocol.model import (
+    COLLECTIONS,
+    COMPLETE,
+    STAR,
+    Request,
+    Response,
+    Thing,
+    Wish,
+)
+from xds.type_urls import CLUSTER, ENDPOINT
+
+Truth = Mapping[str, Mapping[str, Thing]]
+
+
+@dataclass
+class Sent:
+    """A response that was not answered yet: what it makes of each name."""
+
+    response: Response
+    moves: dict[str, Thing | None]
+
+
+@dataclass
+class TypeLedger:
+    """One type of one stream."""
+
+    wish: Wish = field(default_factory=Wish)
+    explicit: bool = False
+    settled: dict[str, Thing] = field(default_factory=dict)
+    """What the client certainly holds."""
+    doubted: dict[str, Thing] = field(default_factory=dict)
+    """What it may hold instead, from a response that it rejected."""
+    rejected: dict[str, tuple[Thing, frozenset[str]]] = field(default_factory=dict)
+    """What it rejected, and with what else, since when nothing of that changed."""
+    sent: list[Sent] = field(default_factory=list)
+    owed: set[str] = field(default_factory=set)
+    """Names that may be sent although nothing changed."""
+    last_nonce: str = ""
+
+    def held(self) -> dict[str, Thing]:
+        """What the client holds once it has taken all that was sent."""
+        held = dict(self.settled)
+        for sent in self.sent:
+            for name, thing in sent.moves.items():
+                if thing:
+                    held[name] = thing
+                else:
+                    held.pop(name, None)
+        return held
+
+    def may_hold(self) -> Iterable[Thing]:
+        """All that the client may hold now or while it takes what was sent."""
+        yield from self.settled.values()
+        yield from self.doubted.values()
+        for sent in self.sent:
+            yield from (thing for thing in sent.moves.values() if thing)
+
+    def take(self, moves: Mapping[str, Thing | None]) -> None:
+        """Take note that the client took a response."""
+        for name, thing in moves.items():
+            self.doubted.pop(name, None)
+            self.rejected.pop(name, None)
+            if thing:
+                self.settled[name] = thing
+            else:
+                self.settled.pop(name, None)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """What was sent before says nothing any more of what the client holds of these."""
+        for name in names:
+            for kept in (self.settled, self.doubted, self.rejected):
+                kept.pop(name, None)
+            for sent in self.sent:
+                sent.moves.pop(name, None)
+
+    def ask(self, names: Iterable[str], things: Mapping[str, Thing]) -> None:
+        for name in names:
+            self.owed.add(name)
+            self.owed |= {thing.name for thing in things.values() if name in thing.names}
+
+
+class Ledger:
+    """One stream. ``emitted`` asserts what must be so of each response."""
+
+    def __init__(self, *, delta: bool, drain: int) -> None:
+        self._delta = delta
+        self._drain = drain
+        self._types: dict[str, TypeLedger] = {}
+        self._revived: set[str] = set()
+
+    # What the server is told
+
+    def heard(self, request: Request, truth: Truth) -> None:
+        type_url = request.type_url
+        first = type_url not in self._types
+        kept = self._types.setdefault(type_url, TypeLedger())
+        things = truth[type_url]
+        self._settle(kept, request, things)
+        if self._delta:
+            self._wishes_changed(kept, request, first, things)
+        elif first or request.nonce in {"", kept.last_nonce}:
+            self._wishes_stated(kept, request, first, things)
+        if first and type_url == ENDPOINT:
+            kept.owed |= self._revived
+
+    def changed(self, type_url: str, names: Iterable[str]) -> None:
+        """Take note that the truth changed."""
+        if kept := self._types.get(type_url):
+            names = set(names)
+            kept.rejected = {
+                name: (thing, company)
+                for name, (thing, company) in kept.rejected.items()
+                if company.isdisjoint(names)
+            }
+
+    def polled(self, truth: Truth) -> None:
+        """Take note that the server was asked for a response."""
+        if self._delta:
+            return
+        for type_url, kept in self._types.items():
+            # There is no word for these removals: the client drops them with what refers to them.
+            if type_url not in COMPLETE:
+                kept.forget([name for name in kept.held() if name not in truth[type_url]])
+
+    def _settle(self, kept: TypeLedger, request: Request, current: Mapping[str, Thing]) -> None:
+        if all(sent.response.nonce != request.nonce for sent in kept.sent):
+            return
+        while True:
+            sent = kept.sent.pop(0)
+            answered = sent.response.nonce == request.nonce
+            if answered and request.error:
+                things = {name: thing for name, thing in sent.moves.items() if thing}
+                if all(current.get(name) == thing for name, thing in things.items()):
+                    kept.rejected |= {name: (thing, frozenset(things)) for name, thing in things.items()}
+                if len(things) > 1:
+                    kept.doubted |= things
+            else:
+                kept.take(sent.moves)
+            if answered:
+                return
+
+    def _wishes_changed(
+        self, kept: TypeLedger, request: Request, first: bool, things: Mapping[str, Thing]
+    ) -> None:
+        wish = kept.wish
+        before = wish.wanted(things.values())
+        if (first and not request.subscribe and request.type_url in COLLECTIONS) or STAR in request.subscribe:
+            kept.owed |= {STAR, *(before if wish.everything else ())}
+            wish.everything = True
+        wish.names |= {*request.subscribe} - {STAR}
+        kept.ask({*request.subscribe} - {STAR}, things)
+        dropped = wish.names & {*request.unsubscribe}
+        wish.names -= dropped
+        if STAR in request.unsubscribe:
+            wish.everything = False
+        if wish.everything:
+            kept.ask(dropped, things)
+        self._begin(kept, before, things)
+        if first:
+            kept.settled = dict(request.have)
+            if request.have:
+                kept.owed.discard(STAR)
+            for name, thing in request.have.items():
+                kept.owed -= thing.names if things.get(name) == thing else set()
+
+    def _wishes_stated(
+        self, kept: TypeLedger, request: Request, first: bool, things: Mapping[str, Thing]
+    ) -> None:
+        wish = kept.wish
+        kept.explicit = kept.explicit or bool(request.names)
+        before = wish.wanted(things.values())
+        everything = STAR in request.names or (not kept.explicit and request.type_url in COLLECTIONS)
+        if everything and not wish.everything:
+            kept.owed.add(STAR)
+        names = {*request.names} - {STAR}
+        kept.ask(names - wish.names, things)
+        if not everything:
+            kept.owed |= wish.names - names if wish.everything else set()
+        elif wish.names - names:
+            kept.ask(wish.names - names, things)
+        wish.everything, wish.names = everything, names
+        self._begin(kept, before, things)
+        if first and everything and not names and request.have == wish.wanted(things.values()):
+            # Its version may say so; then nothing need be sent.
+            kept.settled = dict(request.have)
+
+    def _begin(self, kept: TypeLedger, before: Mapping[str, Thing], things: Mapping[str, Thing]) -> None:
+        """Forget what is not wanted any more, and what was not wanted until now."""
+        dropped = [name for name, thing in kept.held().items() if not kept.wish.wants(thing)]
+        kept.owed |= {name for name in dropped if name not in things}
+        kept.forget(dropped)
+        kept.forget(kept.wish.wanted(things.values()).keys() - before.keys())
+
+    # What the server says
+
+    def emitted(self, response: Response, truth: Truth, gone_since: Mapping[str, int], now: int) -> None:
+        """Take note of a response, having judged it; ``gone_since`` is when clusters left the truth."""
+        type_url = response.type_url
+        kept = self._types[type_url]
+        held = kept.held()
+        complete = not self._delta and type_url in COMPLETE
+        omitted = [name for name in held if name not in response.things] if complete else []
+        changed = {name: thing for name, thing in response.things.items() if held.get(name) != thing}
+        for name, thing in response.things.items():
+            self._judge_thing(kept, thing, held, truth, complete=complete)
+            if name in changed:
+                self._judge_order(thing, truth)
+        for name in (*response.gone, *omitted):
+            self._judge_removal(type_url, name, truth)
+            if type_url == CLUSTER and name in held:
+                assert now - gone_since[name] >= self._drain, "a cluster left before it was drained"
+        reasons = (
+            {*response.things, *response.gone, *response.absent} if not complete else {*changed, *omitted}
+        )
+        assert reasons or kept.owed, "a response that says nothing, to a client that awaits nothing"
+        moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
+        moves |= {
+            name: thing for name, thing in response.things.items() if name in changed or name in kept.owed
+        }
+        if complete:
+            # It says again what was not answered yet, and may be rejected for that.
+            again = {name for sent in kept.sent for name in sent.moves} - moves.keys()
+            moves |= {name: response.things.get(name) for name in again}
+        kept.sent.append(Sent(response, moves))
+        kept.last_nonce = response.nonce
+        for name in (*changed, *(kept.owed & moves.keys())) if type_url == CLUSTER else ():
+            self._revived.add(name)
+            if endpoints := self._types.get(ENDPOINT):
+                endpoints.owed.add(name)
+        kept.owed -= {STAR, *response.gone, *response.absent}
+        for thing in response.things.values():
+            kept.owed -= thing.names
+
+    def _judge_thing(
+        self, kept: TypeLedger, thing: Thing, held: Mapping[str, Thing], truth: Truth, *, complete: bool
+    ) -> None:
+        name = thing.name
+        assert kept.wish.wants(thing), f"{name} is not wanted"
+        if complete and held.get(name) == thing:
+            return
+        assert truth[thing.type_url].get(name) == thing, f"{name} is not what there is"
+        asked = not kept.owed.isdisjoint(thing.names)
+        assert asked or name in kept.doubted or held.get(name) != thing, f"{name} is sent again"
+        rejected, _ = kept.rejected.get(name, (None, None))
+        assert asked or rejected != thing, f"{name} was rejected and is sent again"
+
+    def _judge_order(self, thing: Thing, truth: Truth) -> None:
+        missing = self._unacknowledged(thing, truth)
+        assert not missing, f"{thing.name} needs {missing}, which the client has not acknowledged"
+
+    def _unacknowledged(self, thing: Thing, truth: Truth) -> set[str]:
+        clusters = self._types.get(CLUSTER)
+        if clusters is None:
+            return set()
+        wanted = thing.requires & clusters.wish.wanted(truth[CLUSTER].values()).keys()
+        leaving = {name for sent in clusters.sent for name, move in sent.moves.items() if move is None}
+        return {name for name in wanted if name not in clusters.settled or name in leaving}
+
+    def _judge_removal(self, type_url: str, name: str, truth: Truth) -> None:
+        kept = self._types[type_url]
+        there = truth[type_url].get(name)
+        assert there is None or not kept.wish.wants(there), f"{name} is there and is removed"
+        if name not in kept.held():
+            known = name in kept.owed or name in kept.doubted
+            assert known, f"{name} is removed, which the client neither has nor asked for"
+            return
+        pending = self._pending(truth)
+        assert not pending, f"{name} is removed before {pending} are sent"
+        if type_url == CLUSTER:
+            users = {
+                thing.name for things in truth.values() for thing in things.values() if name in thing.requires
+            }
+            users |= {
+                thing.name
+                for other in self._types.values()
+                for thing in other.may_hold()
+                if name in thing.requires
+            }
+            assert not users, f"{name} is removed and {users} need it"
+        if type_url == ENDPOINT and CLUSTER in self._types and name not in truth[CLUSTER]:
+            clusters = {thing.name for thing in self._types[CLUSTER].may_hold()}
+            assert name not in clusters, f"{name} is removed before its cluster"
+
+    def _pending(self, truth: Truth) -> set[str]:
+        """What could be sent now and adds to what the client has."""
+        return {
+            thing.name
+            for type_url, kept in self._types.items()
+            for thing in kept.wish.wanted(truth[type_url].values()).values()
+            if kept.held().get(thing.name) != thing
+            and kept.rejected.get(thing.name, (None, None))[0] != thing
+            and not self._unacknowledged(thing, truth)
+        }
