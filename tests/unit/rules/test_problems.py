@@ -91,6 +91,7 @@ IN_DOCUMENT = [
     (RULE + "  timeout: §0.5ms", "http[0].timeout", "whole number of milliseconds", "1500ms"),
     (RULE + "  timeout: §8761h", "http[0].timeout", "a year at most", "8760h"),
     (RULE + "  timeout: §" + "999999999h" * 4, "http[0].timeout", "a year at most", "8760h"),
+    (RULE + "  timeout: §" + "999999999h" * 30, "http[0].timeout", "not a duration", ""),
     (RULE + "  timeout: §.nan", "http[0].timeout", "not a duration", "3s"),
     # routes
     (SUBSETS + "http: [{name: r, route: §[]}]", "http[0].route", "is empty", "at least one"),
@@ -238,6 +239,7 @@ IN_MATCHER = [
     ("{regex: §" + "a" * 513 + "}", ".regex", "513 characters", "at most 512"),
     ("{regex: §评.*}", ".regex", "visible ASCII", "bytes"),
     (r"{regex: §'\pL+'}", ".regex", "Unicode classes", "[A-Za-z]"),
+    ("§{regex: '[^a]{48}', ignoreCase: true}", "", "too complex", "148 instead of at most 100"),
     ("{regex: §'" + "[a-y]" * 99 + "'}", ".regex", "too complex", "103 instead"),
 ]
 # fmt: on

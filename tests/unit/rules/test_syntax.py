@@ -132,7 +132,7 @@ def test_aliases_cost_nothing() -> None:
 
 def test_anchors_aliases_and_tags_are_refused() -> None:
     assert_problems(
-        "service: §&name a\nhosts: [§*name, §&more [x, 1], a.b, §*more]\nenabled: §!!bool true",
+        "service: §&name a\nhosts: [§*name, §&more [{x: 1, x: 2}], a.b, §*more]\nenabled: §!!bool true",
         Expected("service", "anchors and aliases (&, *) are not supported: name", "write the value out"),
         Expected("hosts[0]", "aliases"),
         Expected("hosts[1]", "aliases"),
