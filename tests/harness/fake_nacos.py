@@ -45,6 +45,7 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         self.instead: dict[str, Json] = {}
         """Answers to give instead, by request type."""
         self.requests: list[tuple[str, Json, dict[str, str]]] = []
+        self.registrations: list[str] = []
         self.logins: list[dict[str, str]] = []
         self.password: str | None = None
         self.token = "token-1"
@@ -78,7 +79,10 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
 
     async def _drain(self, requests: AsyncIterator[Payload]) -> None:
         async for payload in requests:
-            self.requests.append((payload.metadata.type, json.loads(payload.body.value), {}))
+            kind, body = payload.metadata.type, json.loads(payload.body.value)
+            self.requests.append((kind, body, {}))
+            if kind in self.before:
+                self.before[kind](body)
 
     async def request(self, payload: Payload, context: Any) -> Payload:
         kind, body = payload.metadata.type, json.loads(payload.body.value)
@@ -133,6 +137,10 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
 
     def _ServiceQueryRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
         return "QueryServiceResponse", {"message": None, "requestId": None} | self._service(body)
+
+    def _InstanceRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        self.registrations.append(body["type"])
+        return "InstanceResponse", {}
 
     def _service(self, body: Json) -> Json:
         name = body["serviceName"]

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from tests.harness.fake_nacos import UNREGISTERED, FakeNacos, Json, fake_nacos
-from tests.harness.recorder import Recorder, recording
+from tests.harness.recorder import PATIENCE, Recorder, recording
 from xds.rules.instance import Instance
-from xds.sources.nacos import NacosError, NacosSettings, NacosSource, publish_missing
+from xds.sources.base import InstancesChanged
+from xds.sources.nacos import NacosError, NacosSettings, NacosSource, publish_missing, registered
 
 
 @pytest.fixture
@@ -101,11 +102,13 @@ async def test_the_server_is_answered(nacos: FakeNacos) -> None:
     async with recording(NacosSource(settings(nacos))) as recorder:
         await started(recorder)
         nacos.push("ClientDetectionRequest", {"requestId": "7"})
-        while [kind for kind, body, _ in nacos.requests if body.get("requestId") == "7"] != [
-            "ClientDetectionResponse",
-            "ClientDetectionResponse",
-        ]:
-            await asyncio.sleep(0.01)
+        # By both connections, that for rules and that for instances.
+        await reached(
+            lambda: (
+                [kind for kind, body, _ in nacos.requests if body.get("requestId") == "7"]
+                == ["ClientDetectionResponse"] * 2
+            )
+        )
 
 
 async def test_a_document_that_cannot_be_read_holds_up_no_other(nacos: FakeNacos) -> None:
@@ -192,7 +195,7 @@ async def test_publishing_to_nobody(nacos: FakeNacos) -> None:
 async def test_what_nacos_says_of_instances(nacos: FakeNacos) -> None:
     nacos.services["reviews"] = [
         host(3, healthy=False),
-        host(2, enabled=False, weight=2.5, metadata={"version": "v1", "empty": None}),
+        host(2, enabled=False, weight=2.5, metadata={"version": "v1", "nothing": None}),
         host(1, clusterName="a", healthy=False),
         host(1, clusterName="b", healthy=True),
         host(0),
@@ -202,7 +205,7 @@ async def test_what_nacos_says_of_instances(nacos: FakeNacos) -> None:
         await started(recorder)
         assert recorder.instances["reviews"] == (
             Instance("127.0.0.1", 1),
-            Instance("127.0.0.1", 2, 2.5, healthy=False, metadata={"version": "v1", "empty": ""}),
+            Instance("127.0.0.1", 2, 2.5, healthy=False, metadata={"version": "v1"}),
             Instance("127.0.0.1", 3, healthy=False),
         )
         assert recorder.trouble == (
@@ -221,3 +224,78 @@ async def test_an_answer_that_is_pushed_too_starts_no_circle(nacos: FakeNacos) -
         )
         await recorder.until(lambda r: r.endpoints("reviews") == ["127.0.0.1:2"])
         assert [kind for kind, _, _ in nacos.requests].count("SubscribeServiceRequest") == 1
+
+
+def restart_with(nacos: FakeNacos, services: dict[str, list[Json]]) -> None:
+    """Discard all connections; the next ones find these services."""
+
+    def forget(body: Json) -> None:
+        if body["labels"]["module"] == "naming":
+            nacos.services = services
+
+    nacos.before["ConnectionSetupRequest"] = forget
+    nacos.end_streams()
+
+
+async def test_a_registry_that_forgot_its_instances_is_not_believed(nacos: FakeNacos) -> None:
+    nacos.services = {"reviews": [host(1), host(2)], "ratings": [host(3)]}
+    async with recording(NacosSource(settings(nacos, poll=0.05, audit=0.05, settle=1000.0))) as recorder:
+        await started(recorder)
+        restart_with(nacos, {})
+        await recorder.until(
+            lambda r: r.trouble and "without any service in group DEFAULT_GROUP" in r.trouble
+        )
+        nacos.services["reviews"] = [host(2, weight=5)]
+        await recorder.until(lambda r: r.trouble is None)
+        nacos.services["later"] = [host(4)]
+        await recorder.until(lambda r: "later" in r.instances)
+        await recorder.until(lambda r: r.instances["reviews"][1].weight == 5)
+        assert recorder.endpoints("reviews") == ["127.0.0.1:1", "127.0.0.1:2"]
+        assert recorder.endpoints("ratings") == ["127.0.0.1:3"]
+        changes = [event for event in recorder.events if isinstance(event, InstancesChanged)]
+        assert all(event.instances for event in changes)
+
+
+async def test_what_did_not_register_again_is_gone_in_the_end(nacos: FakeNacos) -> None:
+    nacos.services = {"reviews": [host(1), host(2)], "ratings": [host(3)]}
+    async with recording(NacosSource(settings(nacos, poll=0.05, settle=0.3))) as recorder:
+        await started(recorder)
+        restart_with(nacos, {"reviews": [host(2)]})
+        await recorder.until(
+            lambda r: r.endpoints("reviews") == ["127.0.0.1:2"] and "ratings" not in r.instances
+        )
+
+
+async def test_a_connection_lost_in_the_middle_of_everything(nacos: FakeNacos) -> None:
+    """Requests under way when the connection is closed must fail, not end what asked them."""
+    nacos.documents = {f"d{number}.yaml": "n: 0" for number in range(20)}
+    nacos.services = {f"s{number}": [host(1)] for number in range(20)}
+    async with recording(NacosSource(settings(nacos, poll=0.001, audit=0.001))) as recorder:
+        await started(recorder)
+        for round_ in range(1, 11):
+            nacos.end_streams()
+            nacos.documents = dict.fromkeys(nacos.documents, f"n: {round_}")
+            nacos.services = {service: [host(round_)] for service in nacos.services}
+            expected = f"n: {round_}".encode()
+            await recorder.until(lambda r, e=expected: set(r.documents.values()) == {e})  # type: ignore[misc]
+        await recorder.until(
+            lambda r: all(f"127.0.0.1:{10}" in r.endpoints(service) for service in nacos.services)
+        )
+
+
+async def test_a_registration_is_kept_through_refusals_and_reconnects(nacos: FakeNacos) -> None:
+    told: list[str | None] = []
+    nacos.instead["InstanceRequest"] = {"resultCode": 500, "errorCode": 500, "message": "not now"}
+    async with registered(settings(nacos), "reviews", Instance("127.0.0.1", 1), told.append):
+        await reached(lambda: f"{nacos.address} answers 500: not now" in told)
+        nacos.instead.clear()
+        await reached(lambda: nacos.registrations == ["registerInstance"])
+        nacos.end_streams()
+        await reached(lambda: nacos.registrations == ["registerInstance"] * 2)
+    assert nacos.registrations[2:] == ["deregisterInstance"]
+
+
+async def reached(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.01)

@@ -1,10 +1,20 @@
 """The parts of the Nacos source that need no server."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from xds.sources.base import Event, Trouble
+from xds.sources.nacos.errors import NacosError, UnreachableError
+from xds.sources.nacos.http import Http
+from xds.sources.nacos.identity import Identity
+from xds.sources.nacos.listing import Listing
 from xds.sources.nacos.reads import Reads
 from xds.sources.nacos.settings import NacosSettings, Server
 from xds.sources.troubles import Troubles
@@ -97,3 +107,87 @@ async def test_a_key_marked_during_its_read_is_read_once_more() -> None:
         assert seen == ["a", "a"]
         await reads.read(["b", "a"])
         assert sorted(seen) == ["a", "a", "a", "b"]
+
+
+GOOD_V1 = {"pageItems": [{"dataId": "a.yaml", "group": "GRAY_GROUP", "md5": "1"}], "pagesAvailable": 1}
+GOOD_V3 = {
+    "code": 0,
+    "data": {
+        "pageItems": [
+            {"dataId": "a.yaml", "groupName": "GRAY_GROUP", "md5": "3"},
+            {"dataId": "b.yaml", "groupName": "GRAYXGROUP", "md5": "3"},
+        ],
+        "pagesAvailable": 1,
+    },
+}
+
+
+Reply = tuple[int, object]
+"""Status, and a body as text or for JSON."""
+
+
+@asynccontextmanager
+async def listing(**replies: Reply) -> AsyncIterator[Listing]:
+    """A listing from a server that has these replies for the two versions of the API."""
+    app = web.Application()
+    paths = {"v3": "/nacos/v3/admin/cs/config/list", "v1": "/nacos/v1/cs/configs"}
+    for version, reply in replies.items():
+        app.router.add_get(paths[version], partial(replying, reply))
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        # The first server is down: the second is asked.
+        settings = NacosSettings(server_addresses=f"127.0.0.1:1,127.0.0.1:{server.port}")
+        http = Http(settings, session)
+        yield Listing(settings, http, Identity(settings, http))
+
+
+async def replying(reply: Reply, request: web.Request) -> web.Response:
+    status, body = reply
+    if isinstance(body, str):
+        return web.Response(status=status, text=body, headers={"Location": "/elsewhere"})
+    return web.json_response(body, status=status)
+
+
+async def test_the_listing_of_nacos_3() -> None:
+    async with listing(v3=(200, GOOD_V3)) as documents:
+        assert await documents.documents() == {"a.yaml": "3"}
+
+
+@pytest.mark.parametrize("status", [404, 410, 501])
+async def test_the_listing_of_nacos_2(status: int) -> None:
+    async with listing(v3=(status, "gone"), v1=(200, GOOD_V1)) as documents:
+        assert await documents.documents() == {"a.yaml": "1"}
+
+
+@pytest.mark.parametrize(
+    ("replies", "told"),
+    [
+        (
+            {},
+            "has no list of configurations (HTTP 404: 404: Not Found); is it the main port of a Nacos server",
+        ),
+        (
+            {"v3": (200, "<html>hello\n</html>")},
+            "does not answer as Nacos does (HTTP 200: <html>hello </html>)",
+        ),
+        ({"v3": (200, {"data": {"pageItems": [1], "pagesAvailable": 1}})}, "does not answer as Nacos does"),
+        ({"v3": (200, {"data": None})}, "does not answer as Nacos does"),
+        ({"v3": (500, {"code": 500, "message": "database down"})}, "as Nacos does (HTTP 500: database down)"),
+        ({"v3": (302, "moved")}, "does not answer as Nacos does (HTTP 302: moved)"),
+    ],
+)
+async def test_an_answer_that_is_no_listing(replies: dict[str, Reply], told: str) -> None:
+    async with listing(**replies) as documents:
+        with pytest.raises(NacosError) as refused:
+            await documents.documents()
+        assert told in str(refused.value)
+
+
+async def test_no_server_answers() -> None:
+    settings = NacosSettings(server_addresses="127.0.0.1:1,no-such-host.invalid:8848")
+    async with aiohttp.ClientSession() as session:
+        http = Http(settings, session)
+        with pytest.raises(UnreachableError) as refused:
+            await Listing(settings, http, Identity(settings, http)).documents()
+    told = str(refused.value)
+    assert told.startswith("Nacos cannot be reached: 127.0.0.1:1: ")
+    assert "no-such-host.invalid:8848" in told

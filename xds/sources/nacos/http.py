@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import TypeVar
 
 import aiohttp
+from pydantic import BaseModel, ValidationError
 
 from xds.sources.nacos.errors import NacosError, UnreachableError
 from xds.sources.nacos.settings import NacosSettings, Server
@@ -16,6 +18,8 @@ CONTEXT_PATH = "/nacos"
 
 _EXCERPT = 2000
 """Bytes of an unexpected answer that are looked at."""
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,15 @@ class Answer:
     status: int
     body: bytes
 
-    async def json(self) -> Any:
-        """The body as JSON, parsed off the event loop: a page of documents can be long."""
-        try:
-            return await asyncio.to_thread(json.loads, self.body)
-        except ValueError:
-            raise NacosError(f"{self.server} does not answer as Nacos does: {self.excerpt}") from None
+    async def parsed(self, model: type[ModelT]) -> ModelT:
+        """The body of a good answer, parsed off the event loop: a page of documents can be long.
+
+        Raises ``NacosError`` for what no Nacos answers.
+        """
+        if self.status == HTTPStatus.OK:
+            with suppress(ValidationError):
+                return await asyncio.to_thread(model.model_validate_json, self.body)
+        raise NacosError(f"{self.server} does not answer as Nacos does (HTTP {self.status}: {self.excerpt})")
 
     @property
     def excerpt(self) -> str:

@@ -7,6 +7,8 @@ import hmac
 import time
 from collections.abc import Callable
 
+from pydantic import BaseModel, Field
+
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.settings import NacosSettings
@@ -18,6 +20,11 @@ _REFRESH_AT = 0.8
 _RETRY = 5.0
 _LONGEST_RETRY = 60.0
 """Seconds between logins that fail: servers lock out whom they see too often."""
+
+
+class _Login(BaseModel):
+    access_token: str = Field(alias="accessToken")
+    token_ttl: float = Field(alias="tokenTtl")
 
 
 class Identity:
@@ -97,8 +104,8 @@ class Identity:
                     f"{answer.server} refuses to log in {form['username']!r} (HTTP {answer.status}: "
                     f"{answer.excerpt}); check nacos.username and nacos.password"
                 )
-            login = await answer.json()
-            return str(login["accessToken"]), float(login["tokenTtl"])
+            login = await answer.parsed(_Login)
+            return login.access_token, login.token_ttl
         raise NacosError(
             f"{answer.server} has no login; leave nacos.username out, or check that it is a Nacos server"
         )

@@ -226,7 +226,7 @@ def _instances(hosts: Iterable[Any]) -> tuple[tuple[Instance, ...], list[str]]:
             host.port,
             host.weight,
             host.healthy and host.enabled,
-            {str(name): "" if value is None else str(value) for name, value in host.metadata.items()},
+            {str(name): str(value) for name, value in host.metadata.items()},
         )
         other = found.get((host.ip, host.port))
         # Registered in two of Nacos's clusters, a process is there once; it serves if either says so.

@@ -141,6 +141,14 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         payload = GrpcUtils.convert_request_to_payload(request)
         try:
             answer = await self.current_connection.client.request(payload, timeout=self._timeout)
+        except asyncio.CancelledError:
+            # Closing a channel cancels its calls, which looks to who awaits them as if they were cancelled.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise UnreachableError(
+                f"Nacos {self.server} did not answer before the connection was lost"
+            ) from None
         except Exception as error:
             raise _call_error(self.server, error) from error
         response = _parsed(answer)
@@ -179,12 +187,13 @@ def _parsed(payload: Any) -> Any:
     """
     model = GrpcUtils.remote_type.get(payload.metadata.type)
     try:
-        body = json.loads(payload.body.value)
-        return model and model.model_validate(
-            {name: value for name, value in body.items() if value is not None}
-        )
-    except (ValueError, AttributeError):
+        return model and model.model_validate(json.loads(payload.body.value, object_hook=_without_nulls))
+    except ValueError:
         return None
+
+
+def _without_nulls(json_object: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in json_object.items() if value is not None}
 
 
 def _call_error(server: Server, error: Exception) -> NacosError:

@@ -4,7 +4,7 @@ Nacos 3 has `GET /v3/admin/cs/config/list`; Nacos 2, and servers that speak its 
 `GET /v1/cs/configs?search=accurate`, which 3.2 removed.
 """
 
-from typing import Any
+from pydantic import AliasChoices, BaseModel, Field
 
 from xds.sources.nacos.errors import NacosError, RefusedError
 from xds.sources.nacos.http import Answer, Http
@@ -14,6 +14,21 @@ from xds.sources.nacos.settings import NacosSettings
 _PAGE = 100
 _V3 = "/v3/admin/cs/config/list"
 _V1 = "/v1/cs/configs"
+
+
+class _Item(BaseModel):
+    data_id: str = Field(alias="dataId")
+    group: str = Field(validation_alias=AliasChoices("groupName", "group"))
+    md5: str | None = None
+
+
+class _Page(BaseModel):
+    items: list[_Item] | None = Field(alias="pageItems")
+    pages: int = Field(alias="pagesAvailable")
+
+
+class _Result(BaseModel):
+    data: _Page
 
 
 class Listing:
@@ -31,39 +46,31 @@ class Listing:
         number = 1
         while True:
             page = await self._page(number)
-            for item in page["pageItems"] or ():
+            for item in page.items or ():
                 # Nacos 3 searches with LIKE, to which the underscore in GRAY_GROUP is any character.
-                if item.get("groupName", item.get("group")) == self._settings.rules_group:
-                    listed[item["dataId"]] = item["md5"]
-            if number >= page["pagesAvailable"]:
+                if item.group == self._settings.rules_group:
+                    listed[item.data_id] = item.md5 or ""
+            if number >= page.pages:
                 return listed
             number += 1
 
-    async def _page(self, number: int) -> Any:
+    async def _page(self, number: int) -> _Page:
         for path in (self._path,) if self._path else (_V3, _V1):
             headers = await self._identity.for_config()
             answer = await self._http.request("GET", path, query=self._query(path, number), headers=headers)
-            if answer.status in (401, 403):
+            if answer.status in {401, 403}:
                 self._identity.refused()
                 raise RefusedError(self._refusal(answer))
-            if answer.status in (404, 410, 501):
+            if answer.status in {404, 410, 501}:
                 continue
-            return await self._items(answer, path)
+            page = await answer.parsed(_Page) if path == _V1 else (await answer.parsed(_Result)).data
+            self._path = path
+            return page
         self._path = None
         raise NacosError(
             f"{answer.server} has no list of configurations (HTTP {answer.status}: {answer.excerpt}); "
             "is it the main port of a Nacos server of version 2 or 3, and not that of its console?"
         )
-
-    async def _items(self, answer: Answer, path: str) -> Any:
-        body = await answer.json() if answer.status == 200 else None
-        page = body.get("data") if path == _V3 and isinstance(body, dict) else body
-        if not isinstance(page, dict) or "pageItems" not in page or "pagesAvailable" not in page:
-            raise NacosError(
-                f"{answer.server} cannot list its configurations (HTTP {answer.status}: {answer.excerpt})"
-            )
-        self._path = path
-        return page
 
     def _query(self, path: str, number: int) -> dict[str, str]:
         page = {"pageNo": str(number), "pageSize": str(_PAGE)}
