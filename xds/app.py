@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import assert_never
 
 import structlog
-from pydantic import SecretStr
 
+from xds.admin import HttpServer, Readiness, Standing, admin_app
 from xds.cache import Cache, View
 from xds.compiler.route_sources import RouteDelivery
 from xds.lastgood import Keeper, Store
@@ -17,7 +17,9 @@ from xds.pipeline.compiled import CompiledService
 from xds.pipeline.demand import concerns_routes
 from xds.protocol import Event
 from xds.protocol.variants import Request
-from xds.server import Client, Clients, XdsServer
+from xds.server import BindError, Client, Clients, XdsServer
+from xds.server.limits import Limits
+from xds.server.rest import discovery_app
 from xds.settings import Nacos, Settings
 from xds.sources.base import Source
 from xds.sources.files import FilesSource
@@ -38,23 +40,52 @@ class _ControlPlane:
         self._settings = settings
         self._plane = Plane(Cache(), _proxies(settings))
         self._clients = Clients()
-        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds)
+        limits = Limits(**settings.limits.model_dump())
+        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
+        discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
+        self._http = HttpServer(admin_app(self._readiness, discovery))
         self._inbox = Inbox()
         self._keeper = Keeper(Store(_last_good_path(settings), CompiledService))
         self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)
 
     async def run(self) -> None:
         """Listen, then run the source and the pipeline until one of them fails or we are cancelled."""
-        port = await self._server.start(self._settings.xds.address, self._settings.xds.port)
-        _log.info("listening", address=self._settings.xds.address, port=port)
+        at = self._settings
+        http_port = self._bind_http()
         try:
+            xds_port = await self._start_xds()
+            _log.info("listening", xds=f"{at.xds.address}:{xds_port}", http=f"{at.http.address}:{http_port}")
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._http.run())
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._pipeline.run())
                 tasks.create_task(_source(self._settings).run(self._inbox.put))
         finally:
+            self._http.close()
             await self._server.stop()
             await self._keeper.flush()
+
+    async def _start_xds(self) -> int:
+        at = self._settings.xds
+        try:
+            return await self._server.start(at.address, at.port)
+        except BindError as error:
+            raise BindError(f"xds.port: {error}") from error
+
+    def _bind_http(self) -> int:
+        at = self._settings.http
+        try:
+            return self._http.bind(at.address, at.port)
+        except OSError as error:
+            raise BindError(
+                f"cannot listen on {at.address}:{at.port} (http.port): {error.strerror}"
+            ) from error
+
+    def _readiness(self) -> Readiness:
+        standing = Standing.NOTHING
+        if self._server.serving:
+            standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
+        return Readiness(standing, self._inbox.trouble)
 
     def connected(self, client: Client) -> None:
         """Note a client (``Observer``)."""
@@ -110,24 +141,9 @@ def _source(settings: Settings) -> Source:
 
 def _nacos(nacos: Nacos) -> Source:
     # Takes seconds to import, with all that the SDK brings along; who reads files need not wait for it.
-    from xds.sources.nacos import NacosSettings, NacosSource  # noqa: PLC0415
+    from xds.sources.nacos import NacosSource  # noqa: PLC0415
 
-    return NacosSource(
-        NacosSettings(
-            server_addresses=nacos.server or "",
-            namespace=nacos.namespace,
-            rules_group=nacos.rules_group,
-            naming_group=nacos.naming_group,
-            username=nacos.username,
-            password=_revealed(nacos.password),
-            access_key=nacos.access_key,
-            secret_key=_revealed(nacos.secret_key),
-        )
-    )
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
+    return NacosSource(nacos.client_settings())
 
 
 def _last_good_path(settings: Settings) -> Path:

@@ -95,6 +95,33 @@ class Xds(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 18000
 
 
+class Http(_Section):
+    """Where Grayplane says how it stands, and serves REST-JSON discovery. Port 0 takes a free one."""
+
+    address: IpAddress = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 18080
+
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Limits(_Section):
+    """What one client may take before it loses its stream (``xds.server.limits``). Times in seconds."""
+
+    message_bytes: Count = 8 << 20
+    names: Count = 50_000
+    types: Count = 64
+    streams: Count = 20_000
+    streams_per_node: Count = 1_000
+    stall: Seconds = 60.0
+    keepalive: Seconds = 30.0
+    keepalive_timeout: Seconds = 20.0
+    client_ping_interval: Seconds = 5.0
+    connection_idle: Seconds | None = 300.0
+    connection_age: Seconds | None = None
+
+
 class Edge(_Section):
     """The listener of edge proxies, and how routes reach it (``xds.compiler.route_sources``).
 
@@ -157,6 +184,8 @@ class Settings(BaseSettings):
     files: Files = Files()
     nacos: Nacos = Nacos()
     xds: Xds = Xds()
+    limits: Limits = Limits()
+    http: Http = Http()
     edge: Edge = Edge()
     sidecar: Sidecar = Sidecar()
     groups: dict[str, Group] = {}

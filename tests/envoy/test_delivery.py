@@ -76,45 +76,51 @@ async def updates(envoy: EnvoyProcess, pattern: str) -> int:
 async def test_scoped_routes_of_an_edge(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
     grayplane = Grayplane(tmp_path, "--set", "edge.routes=scoped")
     fill(grayplane, *upstreams)
-    async with grayplane, EnvoyProcess(grayplane.bootstrap("edge")) as envoy:
-        async with Client(grayplane.edge_port) as client:
-            ask = Asker(client)
-            await ask.until("s999.example.com", "v1")
-            assert {await ask(f"s{number}.example.com") for number in range(SERVICES)} == {"v1"}
-            assert await ask("unknown.example.com") == 404
-            assert await ask("s7.example.com:8443") == "v1", "a port says nothing"
+    async with (
+        grayplane,
+        EnvoyProcess(grayplane.bootstrap("edge")) as envoy,
+        Client(grayplane.edge_port) as client,
+    ):
+        ask = Asker(client)
+        await ask.until("s999.example.com", "v1")
+        assert {await ask(f"s{number}.example.com") for number in range(SERVICES)} == {"v1"}
+        assert await ask("unknown.example.com") == 404
+        assert await ask("s7.example.com:8443") == "v1", "a port says nothing"
 
-            before = await updates(envoy, "http[.]edge[.]rds[.].*")
-            grayplane.rule("s7.yaml", {"hosts": ["s7.example.com"], **subsets(100)})
-            await ask.until("s7.example.com", "v2")
-            assert await updates(envoy, "http[.]edge[.]rds[.].*") == before + 1, "one service's routes"
-            assert await ask("s8.example.com") == "v1"
+        before = await updates(envoy, "http[.]edge[.]rds[.].*")
+        grayplane.rule("s7.yaml", {"hosts": ["s7.example.com"], **subsets(100)})
+        await ask.until("s7.example.com", "v2")
+        assert await updates(envoy, "http[.]edge[.]rds[.].*") == before + 1, "one service's routes"
+        assert await ask("s8.example.com") == "v1"
 
-            grayplane.rule("s7.yaml", {"hosts": ["seven.example.com"], **subsets(100)})
-            await ask.until("seven.example.com", "v2")
-            await ask.until("s7.example.com", 404)
-            (grayplane.rules / "s8.yaml").unlink()
-            await ask.until("s8.example.com", 404)
+        grayplane.rule("s7.yaml", {"hosts": ["seven.example.com"], **subsets(100)})
+        await ask.until("seven.example.com", "v2")
+        await ask.until("s7.example.com", 404)
+        (grayplane.rules / "s8.yaml").unlink()
+        await ask.until("s8.example.com", 404)
 
-            seen = len(grayplane.log())
-            grayplane.rule("s9.yaml", {"hosts": ["*.example.com"], **subsets(100)})
-            said = await grayplane.until_logged(lambda entry: entry.get("field") == "hosts[0]", seen)
-            assert said["document"] == "s9.yaml"
-            assert await ask("s9.example.com") == "v1", "the last good version stays"
+        seen = len(grayplane.log())
+        grayplane.rule("s9.yaml", {"hosts": ["*.example.com"], **subsets(100)})
+        said = await grayplane.until_logged(lambda entry: entry.get("field") == "hosts[0]", seen)
+        assert said["document"] == "s9.yaml"
+        assert await ask("s9.example.com") == "v1", "the last good version stays"
 
 
 async def test_scoped_routes_of_a_sidecar(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
     grayplane = Grayplane(tmp_path, "--set", "sidecar.routes=scoped")
     fill(grayplane, *upstreams)
-    async with grayplane, EnvoyProcess(grayplane.bootstrap("sidecar", upstreams=["s1", "s2"])) as envoy:
-        async with Client(grayplane.outbound_port) as client:
-            ask = Asker(client)
-            await ask.until("s1", "v1")
-            assert await ask("s2") == "v1"
-            assert await ask("s3") == 404
-            grayplane.rule("s1.yaml", subsets(100))
-            await ask.until("s1", "v2")
-            assert await loaded(envoy) == {"s1", "s2"}
+    async with (
+        grayplane,
+        EnvoyProcess(grayplane.bootstrap("sidecar", upstreams=["s1", "s2"])) as envoy,
+        Client(grayplane.outbound_port) as client,
+    ):
+        ask = Asker(client)
+        await ask.until("s1", "v1")
+        assert await ask("s2") == "v1"
+        assert await ask("s3") == 404
+        grayplane.rule("s1.yaml", subsets(100))
+        await ask.until("s1", "v2")
+        assert await loaded(envoy) == {"s1", "s2"}
 
 
 async def loaded(envoy: EnvoyProcess) -> set[str]:
@@ -128,30 +134,31 @@ async def test_a_lazy_sidecar_holds_what_it_calls(
 ) -> None:
     grayplane = Grayplane(tmp_path, "--set", "sidecar.routes=lazy")
     fill(grayplane, *upstreams)
-    async with grayplane, EnvoyProcess(grayplane.bootstrap("sidecar", service="app")) as envoy:
-        async with Client(grayplane.outbound_port) as client:
-            ask = Asker(client)
-            assert await loaded(envoy) == set()
-            called = {"s1", "s20", "s300", "s999", "s5"}
-            assert {await ask(service) for service in called} == {"v1"}, "the first request is served"
-            assert await loaded(envoy) == called
-            assert await ask("s20:8080") == "v1", "a port says nothing"
+    async with (
+        grayplane,
+        EnvoyProcess(grayplane.bootstrap("sidecar", service="app")) as envoy,
+        Client(grayplane.outbound_port) as client,
+    ):
+        ask = Asker(client)
+        assert await loaded(envoy) == set()
+        called = {"s1", "s20", "s300", "s999", "s5"}
+        assert {await ask(service) for service in called} == {"v1"}, "the first request is served"
+        assert await loaded(envoy) == called
+        assert await ask("s20:8080") == "v1", "a port says nothing"
 
-            assert await ask("late") == 404
-            assert await ask("late") == 404
+        assert await ask("late") == 404
+        assert await ask("late") == 404
 
-            seen = await updates(envoy, "cluster_manager.cds")
-            grayplane.rule("s2.yaml", subsets(100))
-            await grayplane.until_logged(
-                lambda entry: entry.get("document") == "s2.yaml" and entry["services"]
-            )
-            grayplane.rule("s1.yaml", subsets(100))
-            await ask.until("s1", "v2")
-            assert await updates(envoy, "cluster_manager.cds") == seen + 1, "s1|gray; of s2, nothing"
-            assert await ask("s2") == "v2", "it has the last rule when it is loaded"
+        seen = await updates(envoy, "cluster_manager.cds")
+        grayplane.rule("s2.yaml", subsets(100))
+        await grayplane.until_logged(lambda entry: entry.get("document") == "s2.yaml" and entry["services"])
+        grayplane.rule("s1.yaml", subsets(100))
+        await ask.until("s1", "v2")
+        assert await updates(envoy, "cluster_manager.cds") == seen + 1, "s1|gray; of s2, nothing"
+        assert await ask("s2") == "v2", "it has the last rule when it is loaded"
 
-            grayplane.instances("late", *upstreams)
-            await ask.until("late", 200)
+        grayplane.instances("late", *upstreams)
+        await ask.until("late", 200)
 
 
 async def test_what_a_lazy_sidecar_loaded_stays_current(
@@ -159,21 +166,24 @@ async def test_what_a_lazy_sidecar_loaded_stays_current(
 ) -> None:
     grayplane = Grayplane(tmp_path, "--set", "sidecar.routes=lazy")
     fill(grayplane, *upstreams)
-    async with grayplane, EnvoyProcess(grayplane.bootstrap("sidecar", service="app")) as envoy:
-        async with Client(grayplane.outbound_port) as client:
-            ask = Asker(client)
-            assert await ask("s1") == "v1"
-            assert await ask("s2") == "v1"
-            await grayplane.kill()
-            grayplane.rule("s1.yaml", subsets(100))
-            (grayplane.rules / "s2.yaml").unlink()
-            (grayplane.services / "s2.yaml").unlink()
-            assert await ask("s1") == "v1", "Envoy keeps serving"
-            await grayplane.start()
-            await ask.until("s1", "v2")
-            await ask.until("s2", 404)
-            assert await ask("s3") == "v1"
-            assert await loaded(envoy) >= {"s1", "s3"}
+    async with (
+        grayplane,
+        EnvoyProcess(grayplane.bootstrap("sidecar", service="app")) as envoy,
+        Client(grayplane.outbound_port) as client,
+    ):
+        ask = Asker(client)
+        assert await ask("s1") == "v1"
+        assert await ask("s2") == "v1"
+        await grayplane.kill()
+        grayplane.rule("s1.yaml", subsets(100))
+        (grayplane.rules / "s2.yaml").unlink()
+        (grayplane.services / "s2.yaml").unlink()
+        assert await ask("s1") == "v1", "Envoy keeps serving"
+        await grayplane.start()
+        await ask.until("s1", "v2")
+        await ask.until("s2", 404)
+        assert await ask("s3") == "v1"
+        assert await loaded(envoy) >= {"s1", "s3"}
 
 
 @pytest.mark.parametrize(("role", "before", "after"), SWITCHES)

@@ -32,7 +32,7 @@ class Demo:
     ) -> None:
         self.directory = directory
         self.output_file = directory / "output"
-        self.edge_port, self.xds_port, self.admin_port, *self.sample_ports = free_ports(6)
+        self.edge_port, self.xds_port, self.http_port, self.admin_port, *self.sample_ports = free_ports(7)
         self._flags = flags
         self._environment = environment or {}
         self._terminal = terminal
@@ -41,6 +41,7 @@ class Demo:
         command = [
             *(sys.executable, "-m", "xds.cli", "demo", "--directory", str(self.directory / "demo")),
             *("--edge-port", str(self.edge_port), "--xds-port", str(self.xds_port)),
+            *("--http-port", str(self.http_port)),
             *("--admin-port", str(self.admin_port), "--sample-ports", ",".join(map(str, self.sample_ports))),
             *self._flags,
         ]

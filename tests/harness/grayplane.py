@@ -28,10 +28,11 @@ class Grayplane:
         self._log_path = home / "grayplane.log"
         for directory in (self.rules, self.services):
             directory.mkdir()
-        self.xds_port, self.edge_port, self.outbound_port, self.inbound_port = free_ports(4)
+        self.xds_port, self.http_port, self.edge_port, self.outbound_port, self.inbound_port = free_ports(5)
         self._flags = (
             *("--rules", str(self.rules), "--services", str(self.services)),
-            *("--xds-port", str(self.xds_port), "--set", f"edge.port={self.edge_port}"),
+            *("--xds-port", str(self.xds_port), "--set", f"http.port={self.http_port}"),
+            *("--set", f"edge.port={self.edge_port}"),
             *("--set", f"sidecar.outbound_port={self.outbound_port}"),
             *("--set", f"sidecar.inbound_port={self.inbound_port}"),
             *("--set", f"state_dir={home / 'state'}", "--set", "log.format=json", "--set", "drain.seconds=1"),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xds.settings import Nacos, Settings
+from xds.server.limits import Limits as ServerLimits
+from xds.settings import Limits, Nacos, Settings
 from xds.settings_sources import InvalidSettingsError, flag, load
 
 SHIPPED = Path(__file__).parents[2] / "config" / "grayplane.yaml"
@@ -83,7 +84,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
             "1:21: unknown setting groups.b.edge.prot (did you mean groups.<group>.edge.port?)",
         ),
         ("xds:\n  port: 70000", "2:3: xds.port: should be less than or equal to 65535"),
-        ("edge: 5", "1:1: edge is a section: it holds address, port, access_log"),
+        ("edge: 5", "1:1: edge is a section: it holds address, port, access_log, routes"),
         ("edge: {address: localhost}", "1:8: edge.address: 'localhost' is not an IP address"),
         (
             "nacos: {server: nacos}",
@@ -171,3 +172,7 @@ def test_secrets_are_never_printed(tmp_path: Path) -> None:
     refusals += errors_of(tmp_path, "nacos: {password: hunter2}")
     refusals += errors_of(tmp_path, "nacos: {username: u, password: [hunter2]}")
     assert "hunter2" not in printed + "".join(refusals)
+
+
+def test_the_default_limits_are_those_of_the_server() -> None:
+    assert ServerLimits(**Limits().model_dump()) == ServerLimits()

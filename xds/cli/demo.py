@@ -20,6 +20,7 @@ def demo(
     directory: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".demo"),
     edge_port: Annotated[int, Port] = 10000,
     xds_port: Annotated[int, Port] = 18000,
+    http_port: Annotated[int, Port] = 18080,
     admin_port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Envoy's admin port.")
     ] = 9901,
@@ -39,7 +40,8 @@ def demo(
     except ImportError as error:
         fail([f"{error.name} is not installed; the demo needs: pip install 'grayplane[demo]'"])
     files = Directory(directory)
-    flags = {**files.settings(), "xds.port": str(xds_port), "edge.port": str(edge_port), "source": "files"}
+    ports = {"xds.port": str(xds_port), "http.port": str(http_port), "edge.port": str(edge_port)}
+    flags = {**files.settings(), **ports, "source": "files"}
     if nacos is not None:
         flags |= {"source": "nacos", "nacos.server": nacos}
     with settings_errors():
@@ -53,7 +55,12 @@ def demo(
         fail(error.lines, FAILED)
 
 
-_FLAGS = {"xds.port": "xds-port", "edge.port": "edge-port", "nacos.server": "nacos"}
+_FLAGS = {
+    "xds.port": "xds-port",
+    "http.port": "http-port",
+    "edge.port": "edge-port",
+    "nacos.server": "nacos",
+}
 
 
 def _three_ports(text: str) -> list[int]:

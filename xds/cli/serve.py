@@ -79,7 +79,7 @@ def _run(settings: Settings) -> None:
     try:
         asyncio.run(_until_signal(settings))
     except BindError as error:
-        fail([f"xds.port: {error}"])
+        fail([str(error)])
 
 
 async def _until_signal(settings: Settings) -> None:

@@ -49,11 +49,14 @@ class Pipeline:
         self._instances: dict[str, tuple[Instance, ...]] = {}
         self._kept: LastGood[CompiledService] = LastGood()
         self._reports = Reports()
+        self.in_step = False
+        """Whether what is served is what the source says, not only the last known good."""
 
     async def run(self) -> None:
         """Work until cancelled."""
         self._kept = await self._keeper.load()
         await self._load(await self._first())
+        self.in_step = True
         self._opened()
         while True:
             await self._apply(await self._take())

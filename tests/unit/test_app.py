@@ -1,0 +1,99 @@
+"""The whole program in one process: what it says of itself over HTTP."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.harness.grayplane import until
+from tests.harness.ports import free_port
+from xds import app
+from xds.server import BindError
+from xds.settings import Files, Http, Settings, Xds
+
+
+def settings(home: Path) -> Settings:
+    for name in ("rules", "services"):
+        (home / name).mkdir(exist_ok=True)
+    return Settings(
+        files=Files(rules=home / "rules", services=home / "services"),
+        xds=Xds(port=0),
+        http=Http(port=free_port()),
+        state_dir=home / "state",
+    )
+
+
+@asynccontextmanager
+async def serving(chosen: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    task = asyncio.create_task(app.serve(chosen))
+    base = f"http://127.0.0.1:{chosen.http.port}"
+    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+        try:
+            yield client
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def standing(client: httpx.AsyncClient) -> str | None:
+    try:
+        answer = await client.get("/ready")
+    except httpx.TransportError:
+        return None
+    says = answer.json()
+    assert (answer.status_code == 200) == says["ready"]
+    return str(says["serving_from"])
+
+
+async def test_it_is_ready_when_the_source_has_answered(tmp_path: Path) -> None:
+    async with serving(settings(tmp_path)) as client:
+
+        async def ready() -> bool:
+            return await standing(client) == "source"
+
+        await until(ready)
+        assert (await client.get("/live")).text == "alive\n"
+
+
+async def test_without_its_source_it_serves_the_last_known_good_and_says_so(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    (tmp_path / "rules" / "reviews.yaml").write_text("hosts: [reviews.example.com]")
+    async with serving(chosen) as client:
+
+        async def in_step() -> bool:
+            return await standing(client) == "source"
+
+        await until(in_step)
+    (tmp_path / "rules").rename(tmp_path / "away")
+    async with serving(chosen) as client:
+
+        async def from_disk() -> bool:
+            return await standing(client) == "last known good"
+
+        await until(from_disk)
+        assert (await client.get("/ready")).json()["trouble"]
+        answer = await client.post(
+            "/v3/discovery:routes", json={"node": {"id": "e", "cluster": "edge"}, "resource_names": ["edge"]}
+        )
+        assert "reviews.example.com" in answer.text
+        (tmp_path / "away").rename(tmp_path / "rules")
+
+        async def in_step_again() -> bool:
+            return await standing(client) == "source"
+
+        await until(in_step_again)
+
+
+@pytest.mark.parametrize("taken", ["xds", "http"])
+async def test_a_taken_port_is_an_error_that_names_the_setting(tmp_path: Path, taken: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        chosen = settings(tmp_path).model_copy(
+            update={"xds": Xds(port=port)} if taken == "xds" else {"http": Http(port=port)}
+        )
+        with pytest.raises(BindError, match=rf"{taken}\.port.*{port}"):
+            await app.serve(chosen)

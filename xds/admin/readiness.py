@@ -1,0 +1,48 @@
+"""Whether this server answers proxies, and from what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+
+class Standing(StrEnum):
+    """What the proxies are served from."""
+
+    NOTHING = "nothing yet"
+    LAST_KNOWN_GOOD = "last known good"
+    SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """How this server stands now; ``trouble`` is why the source cannot be read, None if it can."""
+
+    standing: Standing
+    trouble: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether proxies are answered."""
+        return self.standing is not Standing.NOTHING
+
+
+class ReadinessEndpoint:
+    """Answers 200 when proxies are answered, 503 before, and says how the server stands.
+
+    Trouble with the source does not make it unready: it serves what it last knew, and a replica without
+    trouble would not serve anything else.
+    """
+
+    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+        self._readiness = readiness
+
+    async def __call__(self, _: Request) -> JSONResponse:
+        """Answer a request."""
+        now = self._readiness()
+        return JSONResponse(
+            {"ready": now.ready, "serving_from": now.standing, "trouble": now.trouble},
+            status_code=200 if now.ready else 503,
+        )

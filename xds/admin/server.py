@@ -1,0 +1,49 @@
+"""Serves an ASGI application within the event loop of the whole program."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program that it is part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """An HTTP server on one address. Port 0 takes a free one."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._server = _Server(_config(app))
+
+    def bind(self, address: str, port: int) -> int:
+        """Take the address; return the port. Raise ``OSError`` if it cannot be had."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.create_server((address, port), family=family)
+        return int(self._socket.getsockname()[1])
+
+    async def run(self) -> None:
+        """Serve until cancelled; then answer what was asked before."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            self._server.should_exit = True
+            await serving
+
+    def close(self) -> None:
+        """Give the address back."""
+        self._socket.close()
