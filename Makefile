@@ -38,8 +38,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# BENCH passes arguments on: make bench BENCH='edit_to_bytes --quick'.
 bench: $(STAMP)
-	@set -e; for bench in bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+	@$(BIN)/python -m bench $(BENCH)
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile $(RESOLVE) --group build -o requirements-build.lock

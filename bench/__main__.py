@@ -25,6 +25,9 @@ NAMES = (
     "storm",
     "envoy_edit",
     "weight_changes",
+    "cold_start",
+    "push_profile",
+    "encode",
 )
 
 

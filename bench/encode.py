@@ -1,11 +1,10 @@
 """What encoding and decoding cost: stock betterproto2, ``xds.wire``, and upb, Google's runtime in C."""
 
 import asyncio
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from time import perf_counter
 
 from envoy_data_plane.envoy.config.route.v3 import (
     HeaderMatcher,
@@ -21,14 +20,20 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
-from rich.console import Console
-from rich.table import Table
 
+from bench.scale import Scale
+from bench.table import Spread, Table, number, time
 from tests.unit.wire.capture import first_request
 from xds.wire import decode_delta_request, encode
 from xds.wire.descriptors import message_class
 
 HOSTS = 1000
+
+
+def measure(_: Scale) -> list[Table]:
+    """Measure both; the sizes are the same at every scale."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        return [encoding(), decoding()]
 
 
 def virtual_host(number: int) -> VirtualHost:
@@ -62,27 +67,22 @@ def virtual_host(number: int) -> VirtualHost:
     )
 
 
-def milliseconds(action: Callable[[], object], runs: int) -> list[float]:
+def seconds(action: Callable[[], object], runs: int) -> list[float]:
     """Time an action, after one run that does not count: plans and schemas are compiled on first use."""
     action()
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = perf_counter()
         action()
-        times.append((time.perf_counter() - start) * 1000)
+        times.append(perf_counter() - start)
     return times
 
 
-def measured(title: str, actions: list[tuple[str, Callable[[], object], int]]) -> Table:
+def measured(title: str, aim: str, actions: list[tuple[str, Callable[[], object], int]]) -> Table:
     """Time each of the named actions, as often as it says."""
-    table = Table("", "median", "fastest", "slowest", "runs", title=title, title_justify="left")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(title, aim, ("", "time", "runs"))
     for name, action, runs in actions:
-        times = milliseconds(action, runs)
-        figures = (statistics.median(times), min(times), max(times))
-        table.add_row(name, *(f"{figure:.3f} ms" for figure in figures), str(runs))
+        table.rows.append([name, time(Spread.of(seconds(action, runs))), number(runs)])
     return table
 
 
@@ -100,6 +100,7 @@ def encoding() -> Table:
     assert bytes(hosts) == encoded
     return measured(
         f"Encode {HOSTS} virtual hosts with {2 * HOSTS} routes: {len(encoded):,} bytes",
+        "near upb, which encodes in C",
         [
             ("(constructing them)", build, 5),
             ("betterproto2", lambda: bytes(hosts), 3),
@@ -116,16 +117,10 @@ def decoding() -> Table:
     upb = message_class("envoy.service.discovery.v3.DeltaDiscoveryRequest")
     return measured(
         f"Decode Envoy's first delta request: {len(request):,} bytes",
+        "far below what decoding all of it takes",
         [
             ("betterproto2, all of it", lambda: DeltaDiscoveryRequest.parse(request), 10),
             ("xds.wire, what is used", lambda: decode_delta_request(request), 200),
             ("upb, all of it", lambda: upb.FromString(request), 200),
         ],
     )
-
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore", DeprecationWarning)
-    console = Console()
-    console.print(encoding())
-    console.print(decoding())
