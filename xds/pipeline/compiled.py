@@ -28,6 +28,7 @@ class CompiledService:
 
     name: str
     origin: str
+    ruled: bool
     mesh: bytes
     edge: bytes | None
     hosts: tuple[str, ...]
@@ -47,6 +48,7 @@ class CompiledService:
         return cls(
             name=name,
             origin=origin,
+            ruled=rule is not None,
             mesh=routes.mesh,
             edge=routes.edge,
             hosts=rule.hosts if rule else (),

@@ -159,6 +159,10 @@ class Pipeline:
         if compiled:
             self._plane.apply({name: kept.service if kept else None for name, kept in compiled.items()})
             self._keeper.keep(LastGood(services=compiled))
+            self._reports.unseen(
+                {name for name, kept in compiled.items() if kept and not self._plane.is_seen(name)},
+                among=compiled.keys(),
+            )
 
     def _compile_one(self, service: str, known: CompiledService | None) -> Kept[CompiledService] | None:
         """Compile a service anew, or, if it is ``known`` that only its instances changed, those.

@@ -1,12 +1,13 @@
 """All services, compiled, and the views that audiences see of them. No I/O."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 from xds.cache import Cache, View
 from xds.pipeline.audience import Audience, Edge, Sidecar
 from xds.pipeline.compiled import CompiledService
+from xds.pipeline.mesh_names import MeshNames
 from xds.pipeline.proxies import Proxies
-from xds.pipeline.stage import EdgeCast, SidecarCast, Stage
+from xds.pipeline.stage import EdgeCast, Move, SidecarCast, Stage
 from xds.protocol.variants import Request
 
 
@@ -22,22 +23,44 @@ class Plane:
         self._cache = cache
         self._proxies = proxies
         self._services: dict[str, CompiledService] = {}
+        self._names = MeshNames()
+        self._seen: dict[str, CompiledService] = {}
         self._stages: dict[Audience, Stage] = {}
 
     def service(self, name: str) -> CompiledService | None:
-        """Return a service as it is served now."""
+        """Return a service as it is known now."""
         return self._services.get(name)
+
+    def is_seen(self, name: str) -> bool:
+        """Whether proxies see a service, or its name keeps them from it (``mesh_names``)."""
+        return name in self._seen
 
     def apply(self, services: Mapping[str, CompiledService | None]) -> None:
         """Serve these services from now on as given; None: no more."""
-        moves = {name: (self._services.get(name), after) for name, after in services.items()}
         for name, after in services.items():
             if after:
                 self._services[name] = after
+                self._names.set(name, ruled=after.ruled)
             else:
                 self._services.pop(name, None)
+                self._names.remove(name)
+        moves = dict(self._moves(services))
+        for name, (_, now) in moves.items():
+            if now:
+                self._seen[name] = now
+            else:
+                self._seen.pop(name, None)
         for stage in self._stages.values():
             stage.apply(moves)
+
+    def _moves(self, names: Iterable[str]) -> Iterator[tuple[str, Move]]:
+        """Yield what changes in sight: the services themselves, and others called like them."""
+        affected = {alike for name in names for alike in (name, *self._names.alike(name))}
+        for name in sorted(affected):
+            before = self._seen.get(name)
+            after = self._services.get(name) if self._names.seen(name) == name else None
+            if before is not after:
+                yield name, (before, after)
 
     def view_of(self, audience: Audience) -> View:
         """Return the view of an audience."""
@@ -45,9 +68,9 @@ class Plane:
         if audience not in self._stages:
             match audience:
                 case Edge():
-                    self._stages[audience] = Stage(EdgeCast(audience, self._proxies), view, self._services)
+                    self._stages[audience] = Stage(EdgeCast(audience, self._proxies), view, self._seen)
                 case Sidecar():
-                    self._stages[audience] = Stage(SidecarCast(audience, self._proxies), view, self._services)
+                    self._stages[audience] = Stage(SidecarCast(audience, self._proxies), view, self._seen)
         return view
 
     def asked(self, audience: Audience, client: Hashable, request: Request) -> None:

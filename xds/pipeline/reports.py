@@ -1,6 +1,6 @@
 """Tells the people who write rules what became of their documents, in the log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import structlog
 
@@ -17,6 +17,7 @@ class Reports:
     def __init__(self) -> None:
         self._said: dict[str, frozenset[Problem]] = {}
         self._said_of_instances: dict[str, frozenset[Problem]] = {}
+        self._unseen: Set[str] = frozenset()
         self._trouble: str | None = None
 
     def loaded(self, change: BookChange) -> None:
@@ -50,6 +51,15 @@ class Reports:
             _tell(problem)
         if found:
             self._said_of_instances[document] = found
+
+    def unseen(self, services: Set[str], *, among: Set[str]) -> None:
+        """Some ``among`` these services are kept from proxies by their names."""
+        for service in sorted(services - self._unseen):
+            _log.warning(
+                "service left out: its name is no domain, or differs from another one's in case only",
+                service=service,
+            )
+        self._unseen = (self._unseen - among) | services
 
     def rejected(self, document: str) -> bool:
         """Whether the text of a document as it is now is not in force."""
