@@ -73,15 +73,16 @@ class View:
     def apply(self, put: Iterable[Resource] = (), drop: Iterable[Ref] = ()) -> None:
         """Set and remove resources, then tell the watchers once what was there before.
 
-        A resource with the version of the current one is no change, unless it comes to be on demand; nor is dropping one that is not there.
+        A resource with the version of the current one is no change, unless it comes to be on demand; nor is
+        dropping one that is not there, nor dropping and setting the same.
         """
         changes: dict[str, dict[str, Resource | None]] = {}
         for ref in drop:
             self._replace(ref, None, changes)
         for resource in put:
             self._replace(resource.ref, resource, changes)
-        if changes:
-            self._tell(changes)
+        if remaining := self._without_returns(changes):
+            self._tell(remaining)
 
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` of every change from now on."""
@@ -112,6 +113,20 @@ class View:
         self._version_sums[ref.type_url] = total % (1 << _VERSION_BITS)
         # A name changed twice in one call is one change, from the first state to the last.
         changes.setdefault(ref.type_url, {}).setdefault(ref.name, before)
+
+    def _without_returns(self, changes: Changes) -> Changes:
+        """Leave out what is again as it was."""
+        return {
+            type_url: remaining
+            for type_url, before in changes.items()
+            if (
+                remaining := {
+                    name: was
+                    for name, was in before.items()
+                    if _identity(was) != _identity(self.get(Ref(type_url, name)))
+                }
+            )
+        }
 
     def _index(self, before: Resource | None, now: Resource | None) -> None:
         required = now.requires if now else frozenset()

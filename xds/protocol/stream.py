@@ -237,7 +237,7 @@ class Stream:
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         self._last_nonce[subscription.type_url] = nonce
-        subscription.launch(nonce, response.moves)
+        subscription.launch(nonce, response.moves, response.again)
         return response.body + delimited(self._variant.nonce_field, nonce.encode())
 
     def _revive(self, ref: Ref, *, known: bool) -> None:

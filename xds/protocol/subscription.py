@@ -216,6 +216,8 @@ class Subscription:
             known = was if was and self.wants(was) else None
             if known or self.target(name):
                 self._changed(name, known)
+        if self.refused:
+            self._release(before.keys())
 
     def _changed(self, name: str, was: Resource | None) -> None:
         refusal = self.refused.pop(name, None)
@@ -227,8 +229,6 @@ class Subscription:
             self.lacking.pop(name, None)
         if name in self.doubts:
             self._doubt(name, self.doubts[name], changed=True)
-        if self.refused:
-            self._release({name})
 
     def _release(self, changed: Set[str]) -> None:
         """Try again what was rejected together with something that changed."""
@@ -285,10 +285,11 @@ class Subscription:
 
     # What was sent, and what the client said of it
 
-    def launch(self, nonce: str, sent: Mapping[str, Resource | None]) -> None:
-        """Take note that a response went out."""
+    def launch(self, nonce: str, sent: Mapping[str, Resource | None], again: Set[str]) -> None:
+        """Take note that a response went out; it repeats what was sent of the names in ``again``."""
         self._launched += 1
         moves = {name: (self.held(name), resource) for name, resource in sent.items()}
+        moves |= {name: (held := self.held(name), held) for name in again}
         self.flights[nonce] = Flight(self._launched, moves)
         self.asked.pop(WILDCARD, None)
         self.dismiss(sent)

@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from xds.cache import Resource, View
@@ -38,6 +38,8 @@ class Response(NamedTuple):
 
     body: bytes
     moves: Mapping[str, Resource | None]
+    again: Set[str] = frozenset()
+    """What else it says that was said before and not answered yet: it may be rejected for that."""
 
 
 class Variant(Protocol):
@@ -195,11 +197,8 @@ class _StateOfTheWorld:
             version += f"~{digest.hexdigest()}"
         unknown = tuple(due.missing) if features.errors else ()
         content = Content(type_url, version, features, tuple(after.values()), unknown=unknown)
-        # What was sent and not answered yet is in here again: it may be what the client rejects this for.
-        moves = {name: after.get(name) for name in subscription.unanswered()}
-        return Response(
-            sotw_response(content), moves | {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        )
+        moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
+        return Response(sotw_response(content), moves, subscription.unanswered() - moves.keys())
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         """Return all that the client is to have: what is due, and what it holds of everything else."""

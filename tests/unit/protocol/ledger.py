@@ -19,10 +19,11 @@ Truth = Mapping[str, Mapping[str, Thing]]
 
 @dataclass
 class Sent:
-    """A response that was not answered yet: what it makes of each name."""
+    """A response that was not answered yet: what it makes of each name, and what it may be rejected for."""
 
-    response: Response
+    nonce: str
     moves: dict[str, Thing | None]
+    company: Mapping[str, Thing]
 
 
 @dataclass
@@ -128,16 +129,17 @@ class Ledger:
                 kept.forget([name for name in kept.held() if name not in truth[type_url]])
 
     def _settle(self, kept: TypeLedger, request: Request, current: Mapping[str, Thing]) -> None:
-        if all(sent.response.nonce != request.nonce for sent in kept.sent):
+        if all(sent.nonce != request.nonce for sent in kept.sent):
             return
         while True:
             sent = kept.sent.pop(0)
-            answered = sent.response.nonce == request.nonce
+            answered = sent.nonce == request.nonce
             if answered and request.error:
                 things = {name: thing for name, thing in sent.moves.items() if thing}
-                if all(current.get(name) == thing for name, thing in things.items()):
-                    kept.rejected |= {name: (thing, frozenset(things)) for name, thing in things.items()}
-                if len(things) > 1:
+                if all(current.get(name) == thing for name, thing in sent.company.items()):
+                    company = frozenset(sent.company)
+                    kept.rejected |= {name: (thing, company) for name, thing in things.items()}
+                if len(sent.company) > 1:
                     kept.doubted |= things
             else:
                 kept.take(sent.moves)
@@ -217,7 +219,7 @@ class Ledger:
         reasons = (
             {*response.things, *response.gone, *response.absent} if not complete else {*changed, *omitted}
         )
-        assert reasons or kept.owed, "a response that says nothing, to a client that awaits nothing"
+        assert reasons or kept.owed or kept.doubted, "a response that says nothing, to a client that awaits nothing"
         moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
         moves |= {
             name: thing for name, thing in response.things.items() if name in changed or name in kept.owed
@@ -226,7 +228,8 @@ class Ledger:
             # It says again what was not answered yet, and may be rejected for that.
             again = {name for sent in kept.sent for name in sent.moves} - moves.keys()
             moves |= {name: response.things.get(name) for name in again}
-        kept.sent.append(Sent(response, moves))
+        company = {name: thing for name, thing in moves.items() if thing}
+        kept.sent.append(Sent(response.nonce, moves, company))
         kept.last_nonce = response.nonce
         for name in (*changed, *(kept.owed & moves.keys())) if type_url == CLUSTER else ():
             self._revived.add(name)
