@@ -132,6 +132,7 @@ class Session:
             ) from None
 
     async def _serve(self, first: Request) -> None:
+        fault: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._writer = tasks.create_task(self._write_on())
@@ -140,7 +141,9 @@ class Session:
         except* _FinishedError:
             pass
         except* StreamError as group:
-            raise group.exceptions[0] from None
+            fault = group.exceptions[0]  # raised here, Python before 3.11.4 would wrap it in a group again
+        if fault:
+            raise fault
 
     # Requests
 
