@@ -7,20 +7,18 @@ are served.
 import asyncio
 from typing import Any
 
-from google.protobuf.message import Message
-
 from xds.cache import Ref
 from xds.protocol.subscription import Subscription
 from xds.server.errors import exhausted
 from xds.server.limits import Limits
 from xds.server.node_matcher import NodeFilter, node_filter
-from xds.server.requests import decoded, requests
+from xds.server.requests import decoded, loaded, requests
 from xds.server.resource_status import ResourceStatus, Standing, statuses
 from xds.server.roster import Entry, Roster
 from xds.server.session import Context
 from xds.type_urls import SECRET
 from xds.wire import Node
-from xds.wire.descriptors import RpcMethod, message_class
+from xds.wire.descriptors import RpcMethod
 
 SERVICE = "envoy.service.status.v3.ClientStatusDiscoveryService"
 _REQUEST = "envoy.service.status.v3.ClientStatusRequest"
@@ -49,21 +47,19 @@ class ClientStatusDiscovery:
     def __init__(self, roster: Roster, limits: Limits) -> None:
         self._roster = roster
         self._limits = limits
-        self._request: type[Message] = message_class(_REQUEST)
-        self._response: Any = message_class(_RESPONSE)
 
     async def stream(self, context: Context) -> None:
         """Answer each request of a stream. Raise ``StreamError`` where the client is at fault."""
-        async for request in requests(context, self._request, self._limits):
+        async for request in requests(context, _REQUEST, self._limits):
             await context.write(await self._answer(request))
 
     async def fetch(self, request: bytes) -> bytes:
         """Answer one request. Raise ``StreamError`` where the client is at fault."""
-        return await self._answer(decoded(request, self._request))
+        return await self._answer(decoded(request, await loaded(_REQUEST)))
 
     async def _answer(self, request: Any) -> bytes:
         chosen: NodeFilter = node_filter(request.node_matchers)
-        response = self._response()
+        response: Any = (await loaded(_RESPONSE))()
         size = 0
         for entry in self._roster:
             if chosen(entry.client.node):

@@ -1,17 +1,18 @@
 """Who is connected, and what each client said of what it was sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import structlog
 
-from xds.cache import Resource
 from xds.protocol import Acked, Event, Rejected
 from xds.server.observer import Client
 from xds.type_urls import short
 
 _log = structlog.get_logger(__name__)
+
+_MANY = 20
 
 
 @dataclass(slots=True)
@@ -58,14 +59,16 @@ class Clients:
             case Acked():
                 status.acknowledged += 1
                 status.rejection = None
-                _log.debug("acknowledged", **_who(client), **_what(event.type_url, event.resources))
+                _log.debug(
+                    "acknowledged", **_who(client), type=short(event.type_url), count=len(event.resources)
+                )
             case Rejected():
                 status.rejected += 1
                 status.rejection = event
                 _log.error(
                     "client rejected a push and keeps what it had",
                     **_who(client),
-                    **_what(event.type_url, event.resources),
+                    **_what(event),
                     reason=event.message,
                 )
 
@@ -74,6 +77,16 @@ def _who(client: Client) -> dict[str, object]:
     return {"node": client.node.id, "group": client.node.cluster, "peer": client.peer}
 
 
-def _what(type_url: str, resources: Mapping[str, Resource | None]) -> dict[str, object]:
-    origins = {origin for resource in resources.values() if resource for origin in resource.origins}
-    return {"type": short(type_url), "resources": sorted(resources), "concerns": sorted(origins)}
+def _what(event: Rejected) -> dict[str, object]:
+    origins = {origin for resource in event.resources.values() if resource for origin in resource.origins}
+    return {
+        "type": short(event.type_url),
+        "resources": _some(event.resources),
+        "concerns": _some(origins),
+    }
+
+
+def _some(names: Collection[str]) -> list[str]:
+    """Shorten a list to what a person reads; a client that rejects its first response rejects everything."""
+    some = sorted(names)[:_MANY]
+    return some if len(some) == len(names) else [*some, f"and {len(names) - len(some)} more"]

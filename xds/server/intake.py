@@ -26,7 +26,7 @@ class Intake:
     """Decodes the requests of one method. Large ones are decoded in a thread of ``executor``."""
 
     def __init__(self, method: Method, limits: Limits, executor: Executor) -> None:
-        self._method = method
+        self.method = method
         self._node_field = 1 if method.variant is DELTA else 2
         self._limits = limits
         self._executor = executor
@@ -35,7 +35,7 @@ class Intake:
         """Decode a request. Raise ``StreamError`` if it is malformed, of the wrong type or too large."""
         try:
             if len(data) <= _SMALL or self._weigh(data, _FEW) <= _FEW:
-                request = self._method.variant.decode(data)
+                request = self.method.variant.decode(data)
             else:
                 request = await asyncio.get_running_loop().run_in_executor(self._executor, self._decode, data)
         except WireError as error:
@@ -47,7 +47,7 @@ class Intake:
         most = 2 * self._limits.names + _NODE_FIELDS
         if self._weigh(data, most) > most:
             raise exhausted(f"a request with more than {most} fields")
-        return self._method.variant.decode(data)
+        return self.method.variant.decode(data)
 
     def _weigh(self, data: bytes, most: int) -> int:
         weight = weigh(data, self._node_field, most)
@@ -74,13 +74,13 @@ class Intake:
             raise invalid(f"a name of {longest} characters, at most {self._limits.name_length} are taken")
 
     def _typed(self, request: Request) -> Request:
-        expected = self._method.type_url
+        expected = self.method.type_url
         if expected is None:
             if not request.type_url:
                 raise invalid("type_url is missing; it is mandatory on an aggregated stream")
             return request
         if request.type_url not in {"", expected}:
-            raise invalid(f"type_url is {request.type_url!r}; {self._method.service} serves {expected!r}")
+            raise invalid(f"type_url is {request.type_url!r}; {self.method.service} serves {expected!r}")
         return dataclasses.replace(request, type_url=expected)
 
 

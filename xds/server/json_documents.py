@@ -5,9 +5,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from google.protobuf import json_format
+from google.protobuf.descriptor_pool import DescriptorPool
 
 from xds.cache import Resource
-from xds.wire.descriptors import POOL, message_class
+from xds.wire.descriptors import message_class, new_pool
 
 _Key = tuple[str, str, str]
 
@@ -20,6 +21,7 @@ class JsonDocuments:
 
     def __init__(self, max_bytes: int = 64 << 20) -> None:
         self._max_bytes = max_bytes
+        self._pool = new_pool()
         self._bytes = 0
         self._documents: OrderedDict[_Key, bytes] = OrderedDict()
 
@@ -32,7 +34,7 @@ class JsonDocuments:
         key = (resource.type_url, resource.name, resource.version)
         document = self._documents.get(key)
         if document is None:
-            document = self._documents[key] = _write(resource)
+            document = self._documents[key] = _write(resource, self._pool)
             self._bytes += len(document)
             while self._bytes > self._max_bytes and len(self._documents) > 1:
                 self._bytes -= len(self._documents.popitem(last=False)[1])
@@ -40,11 +42,11 @@ class JsonDocuments:
         return document
 
 
-def _write(resource: Resource) -> bytes:
+def _write(resource: Resource, pool: DescriptorPool) -> bytes:
     """Write an ``Any`` of the resource: its own fields, and ``@type`` beside them."""
     try:
-        message = message_class(resource.type_url.rpartition("/")[2]).FromString(resource.body)
-        fields = json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=POOL)
+        message = message_class(resource.type_url.rpartition("/")[2], pool).FromString(resource.body)
+        fields = json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
     except Exception as error:
         raise ValueError(f"{resource.type_url} {resource.name!r} has no JSON form: {error}") from error
     return json.dumps({"@type": resource.type_url, **fields}, separators=(",", ":")).encode()

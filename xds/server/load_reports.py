@@ -17,7 +17,7 @@ from xds.server.limits import Limits
 from xds.server.requests import node_of, requests
 from xds.server.session import Context
 from xds.wire import Locality, Node, encode
-from xds.wire.descriptors import RpcMethod, message_class
+from xds.wire.descriptors import RpcMethod
 
 SERVICE = "envoy.service.load_stats.v3.LoadReportingService"
 METHOD = RpcMethod(
@@ -76,13 +76,12 @@ class LoadReports:
     def __init__(self, reporting: LoadReporting, limits: Limits) -> None:
         self._reporting = reporting
         self._limits = limits
-        self._request = message_class(METHOD.request)
 
     async def stream(self, context: Context) -> None:
         """Serve a stream to its end. Raise ``StreamError`` where the client is at fault."""
         node: Node | None = None
         asked: bytes | None = None
-        async for request in requests(context, self._request, self._limits):
+        async for request in requests(context, METHOD.request, self._limits):
             node = node or node_of(request.node, self._limits)
             wanted = self._wanted(node)
             if wanted != asked:

@@ -11,13 +11,15 @@ from xds.server.errors import StreamError, exhausted, invalid
 from xds.server.limits import HANDLING, Allowance, Limits
 from xds.server.session import Context
 from xds.wire import Node, WireError, decode_delta_request, delimited
+from xds.wire.descriptors import message_class
 
 
-async def requests(context: Context, message: type[Message], limits: Limits) -> AsyncIterator[Any]:
+async def requests(context: Context, message_name: str, limits: Limits) -> AsyncIterator[Any]:
     """Yield the requests of a stream, decoded, no faster than the stream's allowance lets it.
 
     Raise ``StreamError`` if none comes in time, or for one that is malformed.
     """
+    message = await loaded(message_name)
     clock = asyncio.get_running_loop().time
     allowance = Allowance(limits.loop_share, limits.loop_burst, clock())
     try:
@@ -33,6 +35,11 @@ async def requests(context: Context, message: type[Message], limits: Limits) -> 
         now = clock()
         await asyncio.sleep(allowance.spend(HANDLING + now - began, now))
         data = await context.read()
+
+
+async def loaded(message_name: str) -> type[Message]:
+    """Return a message class, made off the event loop if need be."""
+    return await asyncio.to_thread(message_class, message_name)
 
 
 def decoded(data: bytes, message: type[Message]) -> Any:

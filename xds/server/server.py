@@ -11,6 +11,7 @@ from xds.server import client_status, health, load_reports
 from xds.server.client_status import ClientStatusDiscovery
 from xds.server.handlers import Handlers
 from xds.server.health import Health
+from xds.server.intake import Intake
 from xds.server.limits import DEFAULTS, Limits
 from xds.server.load_reports import LoadReporting, LoadReports
 from xds.server.observer import Observer
@@ -48,7 +49,7 @@ class XdsServer:
         self._roster = Roster(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
         self._executor = ThreadPoolExecutor(1, "xds-decode")
-        self._shared = Shared(view_of, observer, drain, limits, self._roster, self._executor)
+        self._shared = Shared(view_of, observer, drain, limits, self._roster)
         self._opened = asyncio.Event()
         self._server = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=limits.streams)
         handlers = Handlers()
@@ -92,9 +93,11 @@ class XdsServer:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _discovery(self, method: Method) -> Callable[[Context], Awaitable[None]]:
+        intake = Intake(method, self._shared.limits, self._executor)
+
         async def serve(context: Context) -> None:
             await self._opened.wait()
-            await Session(method, context, self._shared).run()
+            await Session(intake, context, self._shared).run()
 
         return serve
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import grpc
@@ -16,7 +15,6 @@ from xds.server.intake import Intake
 from xds.server.limits import HANDLING, Allowance, Limits
 from xds.server.observer import Client, Observer
 from xds.server.roster import Roster
-from xds.server.services import Method
 from xds.wire import Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -31,7 +29,6 @@ class Shared:
     drain: float
     limits: Limits
     roster: Roster
-    executor: Executor
 
 
 class _FinishedError(Exception):
@@ -65,11 +62,11 @@ class Session:
         "view",
     )
 
-    def __init__(self, method: Method, context: Context, shared: Shared) -> None:
-        self._method = method
+    def __init__(self, intake: Intake, context: Context, shared: Shared) -> None:
+        self._intake = intake
+        self._method = intake.method
         self._context = context
         self._shared = shared
-        self._intake = Intake(method, shared.limits, shared.executor)
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None

@@ -12,6 +12,7 @@ only as one word with the names of the messages around it; it is put into the lo
 import dataclasses
 import importlib
 import inspect
+import threading
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -72,10 +73,17 @@ def new_pool(
     return descriptor_pool.DescriptorPool(_Database(methods, files))
 
 
-def message_class(full_name: str) -> type[message.Message]:
-    """Return the runtime's class of a message. Raise ``KeyError`` if there is none of this name."""
-    found: type[message.Message] = message_factory.GetMessageClass(POOL.FindMessageTypeByName(full_name))
-    return found
+def message_class(
+    full_name: str, pool: descriptor_pool.DescriptorPool | None = None
+) -> type[message.Message]:
+    """Return the runtime's class of a message in a pool, by default one that any thread may use through this.
+
+    Raise ``KeyError`` if there is none of this name. The first class of a package takes some 100 ms.
+    """
+    if pool is not None:
+        return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
+    with _LOCK:
+        return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(full_name))
 
 
 class _Database:
@@ -284,4 +292,5 @@ def _class_in(hint: Any) -> type:
 
 
 _WELL_KNOWN = dict(_symbols(_WELL_KNOWN_FILES))
-POOL = new_pool()
+_POOL = new_pool()
+_LOCK = threading.Lock()

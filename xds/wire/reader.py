@@ -1,6 +1,6 @@
 """Reading some fields of an encoded message, and stepping over the others without looking into them.
 
-Theory of operation. A message is walked once: ``_boundaries`` says where each field's value begins and ends,
+Theory of operation. A message is walked once: ``boundaries`` says where each field's value begins and ends,
 and ``Fields`` keeps, still encoded, the values of the fields that its schema names. With that, what protobuf
 says about fields that come more than once is easily kept: of scalars the last counts, a list takes them all,
 a submessage that comes in pieces is the message of those pieces concatenated, and a member of a oneof forgets
@@ -48,7 +48,7 @@ class Fields:
         self._path = path
         self._oneof = schema.oneof
         self._values: dict[str, list[bytes]] = {}
-        for number, wire_type, start, end in _boundaries(data, path):
+        for number, wire_type, start, end in boundaries(data, path):
             if number in schema.fields:
                 name, expected = schema.fields[number]
                 if wire_type != expected:
@@ -96,7 +96,7 @@ class Fields:
         return (decode(value, path) for value in self._values.get(name, ()))
 
 
-def _boundaries(data: bytes, path: str) -> Iterator[tuple[int, int, int, int]]:
+def boundaries(data: bytes, path: str) -> Iterator[tuple[int, int, int, int]]:
     """Say field number, wire type, start and end of each value (without the length of a delimited one)."""
     size = len(data)
     end = 0

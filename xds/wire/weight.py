@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .reader import _boundaries
+from .reader import boundaries
 from .splice import DELIMITED
 
 _METADATA = 3  # of Node
@@ -21,10 +21,10 @@ def weigh(data: bytes, node_field: int, most: int) -> Weight:
     Decoding costs time by the field, not by the byte. Raises ``WireError``.
     """
     fields = metadata = 0
-    for number, wire_type, start, end in _boundaries(data, "request"):
+    for number, wire_type, start, end in boundaries(data, "request"):
         fields += 1
         if number == node_field and wire_type == DELIMITED:
-            for inner, _, inner_start, inner_end in _boundaries(data[start:end], "request.node"):
+            for inner, _, inner_start, inner_end in boundaries(data[start:end], "request.node"):
                 fields += 1
                 if inner == _METADATA:
                     metadata += inner_end - inner_start

@@ -20,7 +20,7 @@ from xds.server.limits import DEFAULTS, Limits
 from xds.server.rest import discovery_app
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from xds.wire import encode
-from xds.wire.descriptors import POOL, message_class
+from xds.wire.descriptors import message_class, new_pool
 
 from .clients import Journal
 
@@ -114,12 +114,13 @@ async def test_36_nested_messages_are_written_as_json_too() -> None:
         assert manager["http_filters"][0]["typed_config"]["@type"].endswith(".Router")
         [cluster] = (await it.ask("clusters")).json()["resources"]
         assert cluster["eds_cluster_config"]["eds_config"] == {"ads": {}, "resource_api_version": "V3"}
+        pool = new_pool()
         for document in (listener, cluster):
             # What a client reads of it, written again, is the same: nothing was lost on the way.
-            message = message_class(document.pop("@type").rpartition("/")[2])
-            read = json_format.ParseDict(document, message(), descriptor_pool=POOL)
+            message = message_class(document.pop("@type").rpartition("/")[2], pool)
+            read = json_format.ParseDict(document, message(), descriptor_pool=pool)
             again = message.FromString(read.SerializeToString())
-            written = json_format.MessageToDict(again, preserving_proto_field_name=True, descriptor_pool=POOL)
+            written = json_format.MessageToDict(again, preserving_proto_field_name=True, descriptor_pool=pool)
             assert written == document
 
 
