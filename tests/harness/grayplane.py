@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +23,8 @@ class Grayplane:
     It may be killed and started again; directories, ports and the kept state stay.
     """
 
-    def __init__(self, home: Path, *flags: str) -> None:
+    def __init__(self, home: Path, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self.rules = home / "rules"
         self.services = home / "services"
         self._log_path = home / "grayplane.log"
@@ -69,7 +71,12 @@ class Grayplane:
         seen = len(self.log())
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                Path(sys.executable).with_name("grayplane"), "serve", *self._flags, stdout=log, stderr=log
+                Path(sys.executable).with_name("grayplane"),
+                "serve",
+                *self._flags,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
             )
         await self.until_logged(lambda entry: entry["event"] == "in step with the source", seen)
 

@@ -78,6 +78,16 @@ class NacosServer:
             **others,
         )
 
+    def environment(self, namespace: str) -> dict[str, str]:
+        """What makes a Grayplane process use a namespace of this server, beside ``--nacos``."""
+        environment = {"GRAYPLANE_NACOS__NAMESPACE": namespace}
+        if self.username and self.password:
+            environment |= {
+                "GRAYPLANE_NACOS__USERNAME": self.username,
+                "GRAYPLANE_NACOS__PASSWORD": self.password,
+            }
+        return environment
+
 
 @contextlib.contextmanager
 def nacos_server() -> Iterator[NacosServer]:
@@ -105,7 +115,7 @@ def _has_image() -> bool:
             _say(f"pulling {IMAGE}")
             try:
                 engine.images.pull(IMAGE)
-            except docker.errors.DockerException as error:
+            except (docker.errors.DockerException, OSError) as error:
                 _say(f"{IMAGE} cannot be pulled ({error}); using r-nacos instead")
                 return False
     return True

@@ -2,12 +2,21 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.harness.nacos import NacosServer, nacos_server
 from tests.harness.nacos_console import Console, console
 from xds.sources.nacos import NacosSettings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests here time for a server to be fetched or built, should that not have been done before."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session")

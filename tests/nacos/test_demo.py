@@ -10,16 +10,6 @@ HOST = "reviews.example.com"
 OWN_RATINGS = "hosts: [ratings.example.com]\nsubsets: {all: {labels: {version: v1}}}\nbaseline: all\n"
 
 
-def in_namespace(nacos: NacosServer, operator: Console) -> dict[str, str]:
-    environment = {"GRAYPLANE_NACOS__NAMESPACE": operator.namespace}
-    if nacos.username and nacos.password:
-        environment |= {
-            "GRAYPLANE_NACOS__USERNAME": nacos.username,
-            "GRAYPLANE_NACOS__PASSWORD": nacos.password,
-        }
-    return environment
-
-
 async def version(demo: Demo, host: str, *headers: tuple[str, str]) -> str | int:
     """Ask once; return the version that answered, or the status if none did."""
     async with demo.client() as client:
@@ -37,7 +27,9 @@ async def test_rules_and_instances_in_a_nacos_that_is_there(
 ) -> None:
     await operator.publish("ratings.yaml", OWN_RATINGS)
     canary = ("x-release", "canary")
-    async with Demo(tmp_path, "--nacos", nacos.address, environment=in_namespace(nacos, operator)) as demo:
+    async with Demo(
+        tmp_path, "--nacos", nacos.address, environment=nacos.environment(operator.namespace)
+    ) as demo:
         await demo.until_printed("Published to GRAY_GROUP: reviews.yaml.")
         assert "left as they are: ratings.yaml." in demo.output
         await demo.until_printed(UP)
