@@ -203,12 +203,10 @@ class Stream:
         in_use = {ref for ref in gone if self._view.requires(ref)}
         for other in self._subscriptions.values() if gone else ():
             for held in other.outdated():
-                if isinstance(held, Brought):
-                    if may_refer(other.type_url, type_url):
-                        return []
-                else:
-                    in_use |= gone & held.requires
-                    in_use |= gone & {held.revives}
+                if isinstance(held, Brought) and may_refer(other.type_url, type_url):
+                    return []
+                in_use |= gone & held.requires
+                in_use |= gone & {held.revives}
         return [ref.name for ref in sorted(gone - in_use)]
 
     def _expiring(self, subscription: Subscription, refs: Iterable[Ref], now: float) -> list[Resource]:
@@ -234,6 +232,10 @@ class Stream:
                 self._owed.get(held.revives.type_url, set()).discard(held.revives.name)
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
+        for name in response.again:
+            held = subscription.held(name)
+            if held and held.revives:
+                self._revive(held.revives, known=True)
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         self._last_nonce[subscription.type_url] = nonce

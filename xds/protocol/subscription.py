@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from xds.cache import Ref, Resource, View
 from xds.protocol.names import WILDCARD, glob_of, is_glob
 from xds.protocol.responses import ABSENT
+from xds.type_urls import CLUSTER, ENDPOINT
 
 
 class Brought(Resource):
@@ -133,11 +134,14 @@ class Subscription:
         if name not in self.names:
             return
         matches = self._matches(name)
+        held = {resource.name: self.held(resource.name) for resource in matches}
         self.names.discard(name)
         self.asked.pop(name, None)
         for resource in matches:
             if not self.wants(resource):
                 self._end(resource.name)
+                if (kept := held[resource.name]) and self.wants(kept):
+                    self.behind[resource.name] = kept  # by an alias that only what it holds has
         if self.wildcard:
             self.asked |= dict.fromkeys(resource.name for resource in matches) or {name: None}
         elif not matches:
@@ -177,12 +181,12 @@ class Subscription:
         if versions:
             self.asked.pop(WILDCARD, None)
         for name, version in versions.items():
-            target = self.target(name)
-            if version == ABSENT or not (target or self.wildcard or name in self.names):
-                continue
-            self.lacking.pop(name, None)
-            self._answered(name, target)
-            self._note(name, Brought(self.type_url, name, b"", version))
+            if version != ABSENT:
+                self.lacking.pop(name, None)
+                self._answered(name, self.target(name))
+                # A cluster's endpoints have its name, unless it says otherwise (``service_name``).
+                revives = Ref(ENDPOINT, name) if self.type_url == CLUSTER else None
+                self._note(name, Brought(self.type_url, name, b"", version, revives=revives))
 
     def resume_all(self) -> None:
         """Take note that the client brought along exactly what the view holds."""

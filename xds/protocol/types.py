@@ -17,7 +17,6 @@ _NAMED = frozenset(
 )
 
 _REFERS: dict[str, tuple[str, ...]] = {
-    type_urls.CLUSTER: (type_urls.ENDPOINT,),
     type_urls.LISTENER: (type_urls.CLUSTER,),
     type_urls.ROUTE: (type_urls.CLUSTER,),
     type_urls.VIRTUAL_HOST: (type_urls.CLUSTER,),

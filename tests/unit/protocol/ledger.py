@@ -193,7 +193,7 @@ class Ledger:
 
     def _begin(self, kept: TypeLedger, before: Mapping[str, Thing], things: Mapping[str, Thing]) -> None:
         """Forget what is not wanted any more, and what was not wanted until now."""
-        dropped = [name for name, thing in kept.held().items() if not kept.wish.wants(thing)]
+        dropped = [thing.name for thing in kept.may_hold() if not kept.wish.wants(thing)]
         kept.owed |= {name for name in dropped if name not in things}
         kept.forget(dropped)
         kept.forget(kept.wish.wanted(things.values()).keys() - before.keys())
@@ -219,7 +219,9 @@ class Ledger:
         reasons = (
             {*response.things, *response.gone, *response.absent} if not complete else {*changed, *omitted}
         )
-        assert reasons or kept.owed or kept.doubted, "a response that says nothing, to a client that awaits nothing"
+        assert reasons or kept.owed or kept.doubted, (
+            "a response that says nothing, to a client that awaits nothing"
+        )
         moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
         moves |= {
             name: thing for name, thing in response.things.items() if name in changed or name in kept.owed
@@ -231,7 +233,7 @@ class Ledger:
         company = {name: thing for name, thing in moves.items() if thing}
         kept.sent.append(Sent(response.nonce, moves, company))
         kept.last_nonce = response.nonce
-        for name in (*changed, *(kept.owed & moves.keys())) if type_url == CLUSTER else ():
+        for name in moves.keys() | (kept.doubted.keys() & response.things) if type_url == CLUSTER else ():
             self._revived.add(name)
             if endpoints := self._types.get(ENDPOINT):
                 endpoints.owed.add(name)

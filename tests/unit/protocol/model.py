@@ -242,7 +242,10 @@ class Client:
         type_url = response.type_url
         wish = self.wishes[type_url]
         for name, thing in response.things.items():
-            if thing.bad or not wish.wants(thing):
+            if thing.bad:
+                continue
+            if not wish.wants(thing):
+                self._drop(type_url, [name])
                 continue
             if type_url == CLUSTER and self.held[CLUSTER].get(name) != thing:
                 self.warming.add(name)
