@@ -173,12 +173,11 @@ class Session:
         self._wake.set()
 
     def _remember(self, event: Acked | Rejected) -> None:
-        refs = [Ref(event.type_url, name) for name in event.resources]
         if isinstance(event, Rejected):
-            self.rejections |= dict.fromkeys(refs, event)
+            self.rejections |= {Ref(event.type_url, name): event for name in event.resources}
         elif self.rejections:
-            for ref in refs:
-                self.rejections.pop(ref, None)
+            for name in event.resources:
+                self.rejections.pop(Ref(event.type_url, name), None)
 
     # Responses
 
