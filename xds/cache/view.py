@@ -34,6 +34,7 @@ class View:
         # By type URL and alias: the names that go by it.
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
         self._requirers: dict[Ref, int] = {}
+        self._revivers: dict[Ref, Resource] = {}
         self._watchers: dict[Watcher, None] = {}
 
     def get(self, ref: Ref) -> Resource | None:
@@ -53,6 +54,15 @@ class View:
     def requires(self, ref: Ref) -> bool:
         """Whether any current resource requires this one, be it there or not."""
         return ref in self._requirers
+
+    def version_of(self, resource: Resource) -> str:
+        """Return the version by which a client is to know a current resource.
+
+        It is another one whenever what revives the resource has changed: so who got that, and lost the
+        stream before this came again after it, does not pass as having it.
+        """
+        reviver = self._revivers.get(resource.ref)
+        return f"{resource.version}-{reviver.version}" if reviver else resource.version
 
     def resources(self, type_url: str) -> Mapping[str, Resource]:
         """Return all current resources of a type, by name; a live, read-only view."""
@@ -137,6 +147,10 @@ class View:
             self._requirers[ref] -= 1
             if not self._requirers[ref]:
                 del self._requirers[ref]
+        if before and before.revives and self._revivers.get(before.revives) is before:
+            del self._revivers[before.revives]
+        if now and now.revives:
+            self._revivers[now.revives] = now
         for resource in (before, now):
             if resource and resource.aliases:
                 self._index_aliases(resource, added=resource is now)

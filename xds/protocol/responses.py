@@ -25,14 +25,16 @@ _NOT_FOUND = 5
 class Content(NamedTuple):
     """What one response says.
 
-    ``gone`` is told as removed, ``unknown`` as not found, ``absent`` (delta only) as a resource without a
-    body, ``renewed`` (delta only) as one of which only the time to live matters.
+    Of ``resources`` delta says the ``versions``, too. ``gone`` is told as removed, ``unknown`` as not found,
+    ``absent`` (delta only) as a resource without a body, ``renewed`` (delta only) as one of which only the
+    time to live matters.
     """
 
     type_url: str
     version: str
     features: Features
     resources: tuple[Resource, ...] = ()
+    versions: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
@@ -67,8 +69,11 @@ def delta_response(content: Content) -> bytes:
         [
             delimited(1, content.version.encode()),
             delimited(4, content.type_url.encode()),
-            *(delimited(2, _resource(each, ttl=ttl)) for each in content.resources),
-            *(delimited(2, _resource(each, ttl=ttl, body=False)) for each in content.renewed),
+            *(
+                delimited(2, _resource(each, version, ttl=ttl))
+                for each, version in zip(content.resources, content.versions, strict=True)
+            ),
+            *(delimited(2, _resource(each, each.version, ttl=ttl, body=False)) for each in content.renewed),
             *(delimited(2, _absent(name)) for name in content.absent),
             *(delimited(6, name.encode()) for name in content.gone),
             *(delimited(9, _unknown(name)) for name in content.unknown),
@@ -90,10 +95,10 @@ def sotw_response(content: Content) -> bytes:
     )
 
 
-def _resource(resource: Resource, *, ttl: bool, body: bool = True) -> bytes:
+def _resource(resource: Resource, version: str, *, ttl: bool, body: bool = True) -> bytes:
     parts = [
         delimited(3, resource.name.encode()),
-        delimited(1, resource.version.encode()),
+        delimited(1, version.encode()),
         *(delimited(4, alias.encode()) for alias in resource.aliases),
     ]
     if body:
@@ -108,7 +113,7 @@ def _absent(name: str) -> bytes:
 
 
 def _wrapped(resource: Resource) -> bytes:
-    return delimited(1, _WRAPPER.encode()) + delimited(2, _resource(resource, ttl=True))
+    return delimited(1, _WRAPPER.encode()) + delimited(2, _resource(resource, resource.version, ttl=True))
 
 
 def _any(resource: Resource) -> bytes:

@@ -46,8 +46,6 @@ class Stream:
         self._subscriptions: dict[str, Subscription] = {}
         self._nonces = 0
         self._last_nonce: dict[str, str] = {}
-        # By type not asked for yet: what must be answered then, whatever version the client brings along.
-        self._owed: dict[str, set[str]] = {}
         # When each cluster that is to be removed was first free to go, plus the drain delay.
         self._leaving: dict[str, float] = {}
         self._leases = Leases()
@@ -72,8 +70,8 @@ class Stream:
         event = self._settle(request, subscription)
         if first or not self._stale(request):
             self._variant.read(request, subscription, self._view, first=first)
-        if first:
-            self._resume(subscription)
+        if first and self._features.ttl:
+            self._resume_leases(subscription)
         self._check_names()
         return event
 
@@ -142,12 +140,9 @@ class Stream:
             return None
         return Rejected(request.type_url, rejected, request.error.code, request.error.message)
 
-    def _resume(self, subscription: Subscription) -> None:
-        """See to what the client may have kept from an earlier stream."""
-        type_url = subscription.type_url
-        for name in self._owed.pop(type_url, ()):
-            subscription.ask(name)
-        for resource in self._view.resources(type_url).values() if self._features.ttl else ():
+    def _resume_leases(self, subscription: Subscription) -> None:
+        """Renew what the client kept from an earlier stream."""
+        for resource in self._view.resources(subscription.type_url).values():
             if resource.ttl and subscription.held(resource.name) is resource:
                 self._leases.renew(resource.ref, 0.0, now=0.0)
 
@@ -224,29 +219,18 @@ class Stream:
         return expiring
 
     def _send(self, response: Response, subscription: Subscription, now: float) -> bytes:
-        for name, resource in response.moves.items():
-            held = subscription.held(name)
-            if resource and resource.revives:
-                self._revive(resource.revives, known=held is not None)
-            elif held and held.revives:
-                self._owed.get(held.revives.type_url, set()).discard(held.revives.name)
+        for name in (*response.moves, *response.again):
+            resource = response.moves[name] if name in response.moves else subscription.held(name)
+            if (
+                resource
+                and resource.revives
+                and (revived := self._subscriptions.get(resource.revives.type_url))
+            ):
+                revived.ask(resource.revives.name)
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
-        for name in response.again:
-            held = subscription.held(name)
-            if held and held.revives:
-                self._revive(held.revives, known=True)
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         self._last_nonce[subscription.type_url] = nonce
         subscription.launch(nonce, response.moves, response.again)
         return response.body + delimited(self._variant.nonce_field, nonce.encode())
-
-    def _revive(self, ref: Ref, *, known: bool) -> None:
-        """Have a resource sent again; if its type is not asked for yet and the client may think that it
-        has what it needs from an earlier stream (it is ``known``), once it is.
-        """
-        if subscription := self._subscriptions.get(ref.type_url):
-            subscription.ask(ref.name)
-        elif known:
-            self._owed.setdefault(ref.type_url, set()).add(ref.name)

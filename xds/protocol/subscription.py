@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import Self
 
 from xds.cache import Ref, Resource, View
 from xds.protocol.names import WILDCARD, glob_of, is_glob
@@ -13,6 +14,12 @@ class Brought(Resource):
     """A version from an earlier stream, known by its name and version alone."""
 
     __slots__ = ()
+
+    @classmethod
+    def known_as(cls, type_url: str, name: str, version: str) -> Self:
+        """Make what stands for it; a cluster's endpoints have its name, if ``service_name`` says no other."""
+        revives = Ref(ENDPOINT, name) if type_url == CLUSTER else None
+        return cls(type_url, name, b"", version, revives=revives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +188,15 @@ class Subscription:
         if versions:
             self.asked.pop(WILDCARD, None)
         for name, version in versions.items():
-            if version != ABSENT:
-                self.lacking.pop(name, None)
-                self._answered(name, self.target(name))
-                # A cluster's endpoints have its name, unless it says otherwise (``service_name``).
-                revives = Ref(ENDPOINT, name) if self.type_url == CLUSTER else None
-                self._note(name, Brought(self.type_url, name, b"", version, revives=revives))
+            if version == ABSENT:
+                continue
+            target = self.target(name)
+            self.lacking.pop(name, None)
+            self._answered(name, target)
+            if target and self._view.version_of(target) == version:
+                self.behind.pop(name, None)
+            else:
+                self.behind[name] = Brought.known_as(self.type_url, name, version)
 
     def resume_all(self) -> None:
         """Take note that the client brought along exactly what the view holds."""

@@ -110,6 +110,7 @@ class _Delta:
             view.version(type_url),
             features,
             put,
+            tuple(map(view.version_of, put)),
             gone=tuple(drop) if features.errors else (*unknown, *drop),
             unknown=unknown if features.errors else (),
             absent=absent,
@@ -121,7 +122,17 @@ class _Delta:
         self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
     ) -> Response:
         type_url = subscription.type_url
-        content = Content(type_url, view.version(type_url), features, renewed=tuple(held))
+        versions = [view.version_of(resource) for resource in held]
+        # Without a body, the version must be the one that the client knows: that of what is revived may not.
+        whole = [(each, known) for each, known in zip(held, versions, strict=True) if known != each.version]
+        content = Content(
+            type_url,
+            view.version(type_url),
+            features,
+            tuple(resource for resource, _ in whole),
+            tuple(version for _, version in whole),
+            renewed=tuple(each for each, known in zip(held, versions, strict=True) if known == each.version),
+        )
         return Response(delta_response(content), {})
 
 

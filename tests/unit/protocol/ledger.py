@@ -41,6 +41,8 @@ class TypeLedger:
     sent: list[Sent] = field(default_factory=list)
     owed: set[str] = field(default_factory=set)
     """Names that may be sent although nothing changed."""
+    brought: set[str] = field(default_factory=set)
+    """Names from an earlier stream, of which it may be told at any time that they are gone."""
     last_nonce: str = ""
 
     def held(self) -> dict[str, Thing]:
@@ -165,6 +167,7 @@ class Ledger:
         self._begin(kept, before, things)
         if first:
             kept.settled = dict(request.have)
+            kept.brought = set(request.have)
             if request.have:
                 kept.owed.discard(STAR)
             for name, thing in request.have.items():
@@ -271,7 +274,7 @@ class Ledger:
         there = truth[type_url].get(name)
         assert there is None or not kept.wish.wants(there), f"{name} is there and is removed"
         if name not in kept.held():
-            known = name in kept.owed or name in kept.doubted
+            known = name in kept.owed or name in kept.doubted or name in kept.brought
             assert known, f"{name} is removed, which the client neither has nor asked for"
             return
         pending = self._pending(truth)

@@ -308,12 +308,33 @@ def test_32_a_changed_cluster_has_its_endpoints_sent_again(client: DeltaClient, 
 
 
 def test_32_so_it_is_on_a_reconnect_when_the_client_already_has_those_endpoints(view: View) -> None:
+    first = DeltaClient(view)
+    first.ask(CLUSTER)
+    first.ask(ENDPOINT, "a", "b")
+    have = dict(next(each for each in first.settle() if each.type_url == ENDPOINT).versions)
+    view.apply([cluster("a", "2")])
     client = DeltaClient(view)
     client.ask(CLUSTER, have={"a": "old", "b": cluster("b").version})
     client.settle()
-    client.ask(ENDPOINT, "a", "b", have={"a": endpoints("a").version, "b": endpoints("b").version})
+    client.ask(ENDPOINT, "a", "b", have=have)
     [response] = client.settle()
     assert response.names == {"a"}
+
+
+def test_32_and_when_the_stream_broke_between_the_cluster_and_its_endpoints(view: View) -> None:
+    first = DeltaClient(view)
+    first.ask(CLUSTER)
+    first.ask(ENDPOINT, "a", "b")
+    have = dict(next(each for each in first.settle() if each.type_url == ENDPOINT).versions)
+    view.apply([cluster("a", "2")])
+    assert first.take()[0].names == {"a"}, "this arrives, and the endpoints after it do not"
+    client = DeltaClient(view)
+    client.ask(
+        CLUSTER, have={name: cluster(name, content).version for name, content in [("a", "2"), ("b", "1")]}
+    )
+    assert client.settle() == []
+    client.ask(ENDPOINT, "a", "b", have=have)
+    assert [response.names for response in client.settle()] == [{"a"}]
 
 
 def test_33_an_unchanged_route_is_not_sent_again(client: DeltaClient, view: View) -> None:
