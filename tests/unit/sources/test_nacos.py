@@ -1,6 +1,7 @@
 """The Nacos source against a server that does what a healthy one never does."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -299,3 +300,19 @@ async def reached(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def test_lost_connections_leave_nothing_behind(nacos: FakeNacos) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+    nacos.documents["a.yaml"] = "n: 0"
+    async with recording(NacosSource(settings(nacos))) as recorder:
+        await started(recorder)
+        for number in range(1, 4):
+            nacos.end_streams()
+            nacos.documents["a.yaml"] = f"n: {number}"
+            expected = nacos.documents["a.yaml"].encode()
+            await recorder.until(lambda r, e=expected: r.documents["a.yaml"] == e)  # type: ignore[misc]
+    gc.collect()  # Tasks that nobody waits for complain when they are collected.
+    await asyncio.sleep(0)
+    assert complaints == []

@@ -9,7 +9,7 @@ when the server ends their stream, wait for ever on a login, and keep snapshots 
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -111,11 +111,12 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         """Answer the server's requests for as long as its stream lasts, however it ends."""
         try:
             with suppress(Exception):  # gRPC's errors, which mean no more than the end of the stream.
-                async for payload in grpc_conn.bi_stream_send():
+                async for payload in grpc_conn.bi_stream_client.requestBiStream(_queued(grpc_conn.queue)):
                     if payload.metadata.type == CONNECTION_RESET_REQUEST_TYPE:
                         break  # The server wants us to go to another one of the cluster.
                     await self._handle(payload, grpc_conn)
         finally:
+            grpc_conn.queue.put_nowait(None)
             self.lost.set()
 
     async def _handle(self, payload: Any, connection: GrpcConnection) -> None:
@@ -178,6 +179,12 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         """Close the connection, or what there is of one."""
         if self._channel is not None:
             await self._channel.close()
+
+
+async def _queued(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+    """What is put into a queue, until None: the SDK's own would wait on after the stream has ended."""
+    while (payload := await queue.get()) is not None:
+        yield payload
 
 
 def _parsed(payload: Any) -> Any:
