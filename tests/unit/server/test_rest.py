@@ -156,18 +156,24 @@ async def test_field_names_are_read_as_envoy_writes_them_and_in_camel_case() -> 
         assert it.journal.clients[0].node.client_features == ("f",)
 
 
-async def test_a_client_is_connected_as_long_as_it_polls() -> None:
-    async with rest(cluster("a"), limits=Limits(poll=0.2)) as it:
+async def test_a_client_that_polls_is_one_connected_client() -> None:
+    async with rest(cluster("a")) as it:
         await it.ask("clusters")
         await it.ask("endpoints")
         assert [client.node.id for client in it.journal.clients] == ["proxy-1"]
         assert it.journal.clients[0].node.metadata == {"role": "edge"}
         assert it.view.watched
+    assert it.journal.gone == it.journal.clients, "closing the application lets go of all"
+    assert not it.view.watched
+
+
+async def test_a_client_that_polls_no_more_is_let_go_of() -> None:
+    async with rest(cluster("a"), limits=Limits(poll=0.05)) as it:
+        await it.ask("clusters")
         await it.journal.until_gone(1)
         assert not it.view.watched
         await it.ask("clusters")
         assert len(it.journal.clients) == 2
-    assert len(it.journal.gone) == 2, "closing the application lets go of all"
 
 
 async def test_nothing_is_answered_before_the_server_is_open() -> None:
