@@ -19,7 +19,7 @@ from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import Previ
 from xds.compiler.names import cluster_name
 from xds.compiler.splits import shares
 from xds.rules.model import Destination, HttpRule, RuleDocument
-from xds.wire import any_of
+from xds.wire import any_of, build
 
 # Envoy's own default of 15 s would cut off what worked without a proxy: event streams, long polls,
 # downloads. What bounds a silent request is the stream idle timeout of the listener.
@@ -28,7 +28,7 @@ _NO_TIMEOUT = timedelta(0)
 
 def baseline_action(service: str, baseline: str | None) -> RouteAction:
     """Send everything to the baseline, or to all instances of a service without subsets."""
-    return RouteAction(cluster=cluster_name(service, baseline), timeout=_NO_TIMEOUT)
+    return build(RouteAction, cluster=cluster_name(service, baseline), timeout=_NO_TIMEOUT)
 
 
 def rule_action(
@@ -43,25 +43,30 @@ def rule_action(
     weights = shares(_weights(rule.route))
     names = sorted(weights, key=lambda subset: (subset == document.baseline, subset))
     if len(names) == 1:
-        return RouteAction(cluster=cluster_name(document.service, names[0]), timeout=timeout)
-    split = WeightedCluster(
+        return build(RouteAction, cluster=cluster_name(document.service, names[0]), timeout=timeout)
+    split = build(
+        WeightedCluster,
         clusters=[
-            WeightedClusterClusterWeight(name=cluster_name(document.service, name), weight=weights[name])
+            build(
+                WeightedClusterClusterWeight, name=cluster_name(document.service, name), weight=weights[name]
+            )
             for name in names
         ],
         use_hash_policy=True if identity else None,
     )
-    return RouteAction(weighted_clusters=split, hash_policy=[identity] if identity else [], timeout=timeout)
+    return build(
+        RouteAction, weighted_clusters=split, hash_policy=[identity] if identity else [], timeout=timeout
+    )
 
 
 def by_header(name: str) -> RouteActionHashPolicy:
     """Identify a user by a header. Requests without it are split by chance."""
-    return RouteActionHashPolicy(header=RouteActionHashPolicyHeader(header_name=name))
+    return build(RouteActionHashPolicy, header=build(RouteActionHashPolicyHeader, header_name=name))
 
 
 def by_cookie(name: str) -> RouteActionHashPolicy:
     """Identify a user by a cookie. Requests without it are split by chance."""
-    return RouteActionHashPolicy(cookie=RouteActionHashPolicyCookie(name=name))
+    return build(RouteActionHashPolicy, cookie=build(RouteActionHashPolicyCookie, name=name))
 
 
 def clusters_of(action: RouteAction) -> frozenset[str]:

@@ -9,6 +9,7 @@ from envoy_data_plane.envoy.config.route.v3 import Route, RouteAction, RouteMatc
 
 from xds.compiler.actions import baseline_action, by_cookie, by_header, clusters_of, rule_action
 from xds.rules.model import HttpRule, Match, RuleDocument, StringMatcher
+from xds.wire import build
 
 _REQUEST_ID = "x-request-id"
 
@@ -24,7 +25,8 @@ class Decision:
 
     def route(self, match: RouteMatch) -> Route:
         """Build a route for a match that says ``matches``, or a part of them."""
-        return Route(
+        return build(
+            Route,
             name=self.name,
             match=match,
             route=self.action,
@@ -86,4 +88,4 @@ def _set_cookie(name: str, ttl: timedelta) -> HeaderValueOption:
     seconds = int(ttl.total_seconds())
     literal = name.replace("%", "%%")  # a percent sign begins a command operator
     value = f"{literal}=%REQ({_REQUEST_ID})%; Max-Age={seconds}; Path=/; HttpOnly"
-    return HeaderValueOption(header=HeaderValue(key="set-cookie", value=value))
+    return build(HeaderValueOption, header=build(HeaderValue, key="set-cookie", value=value))

@@ -23,6 +23,7 @@ from envoy_data_plane.envoy.type.v3 import Int64Range
 from xds.compiler.decisions import Decision
 from xds.compiler.patterns import ANYTHING, with_case
 from xds.rules.model import Match, StringMatcher, UriMatcher
+from xds.wire import build
 
 # An `in` becomes a route for each of its values; two in one match, a route for each pair. Longer lists are
 # cheaper as one pattern in a matcher.
@@ -70,11 +71,12 @@ def _route_matches(match: Match) -> Iterator[RouteMatch]:
     parts: list[list[list[_Part]]] = []
     if match.method is not None:
         parts.append(_alternatives(_header, ":method", match.method))
-    for build, tests in ((_header, match.headers), (_cookie, match.cookies), (_query, match.query)):
-        parts += (_alternatives(build, name, test) for name, test in sorted(tests.items()))
+    for part_of, tests in ((_header, match.headers), (_cookie, match.cookies), (_query, match.query)):
+        parts += (_alternatives(part_of, name, test) for name, test in sorted(tests.items()))
     for combination in product(*parts):
         chosen = [part for alternative in combination for part in alternative]
-        route_match = RouteMatch(
+        route_match = build(
+            RouteMatch,
             headers=[part for part in chosen if isinstance(part, HeaderMatcher)],
             cookies=[part for part in chosen if isinstance(part, CookieMatcher)],
             query_parameters=[part for part in chosen if isinstance(part, QueryParameterMatcher)],
@@ -84,13 +86,13 @@ def _route_matches(match: Match) -> Iterator[RouteMatch]:
 
 
 def _alternatives(
-    build: Callable[[str, StringMatcher], _Part], name: str, test: StringMatcher
+    part_of: Callable[[str, StringMatcher], _Part], name: str, test: StringMatcher
 ) -> list[list[_Part]]:
     """List the ways for a test to hold, each as what must match together."""
     if test.in_ is None:
-        return [[build(name, test)]]
+        return [[part_of(name, test)]]
     values = [test.model_copy(update={"in_": None, "exact": value}) for value in sorted(test.in_)]
-    parts = [build(name, value) for value in values]
+    parts = [part_of(name, value) for value in values]
     return [parts] if test.not_ else [[part] for part in parts]
 
 
@@ -103,7 +105,7 @@ def _set_path(route_match: RouteMatch, uri: UriMatcher | None) -> None:
     route_match.prefix = uri.prefix
     if uri.regex is not None:
         pattern = with_case(uri.regex, ignore_case=uri.ignore_case)
-        route_match.safe_regex = RegexMatcher(regex=pattern)
+        route_match.safe_regex = build(RegexMatcher, regex=pattern)
     elif uri.ignore_case:
         route_match.case_sensitive = False
 
@@ -122,10 +124,10 @@ def _path_unlike(uri: UriMatcher) -> list[HeaderMatcher]:
 
 def _header(name: str, test: StringMatcher) -> HeaderMatcher:
     if test.present is not None:
-        return HeaderMatcher(name=name, present_match=test.present != test.not_)
-    matcher = HeaderMatcher(name=name, invert_match=test.not_, treat_missing_header_as_empty=test.not_)
+        return build(HeaderMatcher, name=name, present_match=test.present != test.not_)
+    matcher = build(HeaderMatcher, name=name, invert_match=test.not_, treat_missing_header_as_empty=test.not_)
     if test.range is not None:
-        matcher.range_match = Int64Range(start=test.range.start, end=test.range.end)
+        matcher.range_match = build(Int64Range, start=test.range.start, end=test.range.end)
     else:
         matcher.string_match = _string(test)
     return matcher
@@ -133,22 +135,23 @@ def _header(name: str, test: StringMatcher) -> HeaderMatcher:
 
 def _cookie(name: str, test: StringMatcher) -> CookieMatcher:
     if test.present is None:
-        return CookieMatcher(name=name, string_match=_string(test), invert_match=test.not_)
-    anything = EnvoyStringMatcher(safe_regex=RegexMatcher(regex=ANYTHING))
-    return CookieMatcher(name=name, string_match=anything, invert_match=test.present == test.not_)
+        return build(CookieMatcher, name=name, string_match=_string(test), invert_match=test.not_)
+    anything = build(EnvoyStringMatcher, safe_regex=build(RegexMatcher, regex=ANYTHING))
+    return build(CookieMatcher, name=name, string_match=anything, invert_match=test.present == test.not_)
 
 
 def _query(name: str, test: StringMatcher) -> QueryParameterMatcher:
     if test.present is None:
-        return QueryParameterMatcher(name=name, string_match=_string(test))
-    return QueryParameterMatcher(name=name, present_match=test.present != test.not_)
+        return build(QueryParameterMatcher, name=name, string_match=_string(test))
+    return build(QueryParameterMatcher, name=name, present_match=test.present != test.not_)
 
 
 def _string(test: StringMatcher) -> EnvoyStringMatcher:
     if test.regex is not None:
         pattern = with_case(test.regex, ignore_case=test.ignore_case)
-        return EnvoyStringMatcher(safe_regex=RegexMatcher(regex=pattern))
-    return EnvoyStringMatcher(
+        return build(EnvoyStringMatcher, safe_regex=build(RegexMatcher, regex=pattern))
+    return build(
+        EnvoyStringMatcher,
         exact=test.exact,
         prefix=test.prefix,
         suffix=test.suffix,

@@ -17,7 +17,7 @@ from xds.compiler.matcher import matcher
 from xds.compiler.names import cluster_name
 from xds.rules.instance import Instance
 from xds.rules.model import RuleDocument
-from xds.wire import delimited, encode
+from xds.wire import build, delimited, encode
 
 _DOMAINS = 2  # VirtualHost.domains
 
@@ -69,7 +69,7 @@ def compile_endpoints(
 
 def _virtual_host(service: str, decided: Sequence[Decision]) -> bytes:
     """Encode the virtual host of a service but for its domains."""
-    host = VirtualHost(name=service, retry_policy=safe_retries())
+    host = build(VirtualHost, name=service, retry_policy=safe_retries())
     if all(plain_routes.expressible(match) for decision in decided for match in decision.matches):
         host.routes = [route for decision in decided for route in plain_routes.routes(decision)]
     else:

@@ -1,5 +1,6 @@
 """Protobuf bytes: fast encoding of ``envoy_data_plane`` messages, partial decoding of requests, splicing."""
 
+from .builder import build
 from .encoder import any_of, encode, type_url
 from .reader import WireError
 from .requests import (
@@ -21,6 +22,7 @@ __all__ = [
     "Status",
     "WireError",
     "any_of",
+    "build",
     "decode_delta_request",
     "decode_sotw_request",
     "delimited",
