@@ -78,6 +78,7 @@ class Subscription:
         "lacking",
         "names",
         "refused",
+        "sure",
         "type_url",
         "wildcard",
     )
@@ -88,6 +89,8 @@ class Subscription:
         self.names: set[str] = set()
         self.explicit = False
         """Whether the client ever named anything, be it ``*``."""
+        self.sure = False
+        """Whether the client took anything on this stream, or said what it has: it may have more before."""
         self.behind: dict[str, Resource | None] = {}
         self.asked: dict[str, None] = {}
         self.flights: dict[str, Flight] = {}
@@ -187,6 +190,7 @@ class Subscription:
         """
         if versions:
             self.asked.pop(WILDCARD, None)
+            self.sure = True
         for name, version in versions.items():
             if version == ABSENT:
                 continue
@@ -201,6 +205,7 @@ class Subscription:
     def resume_all(self) -> None:
         """Take note that the client brought along exactly what the view holds."""
         self.behind, self.asked, self.lacking = {}, {}, {}
+        self.sure = True
 
     def _wanted(self, name: str) -> list[Resource]:
         return [resource for resource in self._matches(name) if self.wants(resource)]
@@ -230,8 +235,14 @@ class Subscription:
             known = was if was and self.wants(was) else None
             if known or self.target(name):
                 self._changed(name, known)
+                self._unless_sure()
         if self.refused:
             self._release(before.keys())
+
+    def _unless_sure(self) -> None:
+        """Have the client told what there is, even if that is nothing by our notes: it may have more."""
+        if not self.sure and not self.flights:
+            self.asked[WILDCARD] = None
 
     def _changed(self, name: str, was: Resource | None) -> None:
         refusal = self.refused.pop(name, None)
@@ -326,6 +337,7 @@ class Subscription:
         """
         if nonce not in self.flights:
             return None
+        self.sure = True
         landed: dict[str, Resource | None] = {}
         while nonce in self.flights:
             flight = self.flights.pop(next(iter(self.flights)))
@@ -358,6 +370,8 @@ class Subscription:
             self._still_holds(name, Refusal(held, company), rejected.number)
             if sent and len(company) > 1 and self.wants(sent):
                 self._doubt(name, sent, changed=name in changed)
+        if changed:
+            self._unless_sure()
         self._release(changed)
         return rejected.sent
 

@@ -41,8 +41,10 @@ class TypeLedger:
     sent: list[Sent] = field(default_factory=list)
     owed: set[str] = field(default_factory=set)
     """Names that may be sent although nothing changed."""
-    brought: set[str] = field(default_factory=set)
-    """Names from an earlier stream, of which it may be told at any time that they are gone."""
+    unsure: set[str] = field(default_factory=set)
+    """Names from an earlier stream, or from a rejected response: it may always be told that they are gone."""
+    sure: bool = False
+    """Whether the client took anything on this stream, so that it has nothing else."""
     last_nonce: str = ""
 
     def held(self) -> dict[str, Thing]:
@@ -65,6 +67,7 @@ class TypeLedger:
 
     def take(self, moves: Mapping[str, Thing | None]) -> None:
         """Take note that the client took a response."""
+        self.sure = True
         for name, thing in moves.items():
             self.doubted.pop(name, None)
             self.rejected.pop(name, None)
@@ -141,6 +144,7 @@ class Ledger:
                 if all(current.get(name) == thing for name, thing in sent.company.items()):
                     company = frozenset(sent.company)
                     kept.rejected |= {name: (thing, company) for name, thing in things.items()}
+                kept.unsure |= sent.company.keys()
                 if len(sent.company) > 1:
                     kept.doubted |= things
             else:
@@ -167,7 +171,7 @@ class Ledger:
         self._begin(kept, before, things)
         if first:
             kept.settled = dict(request.have)
-            kept.brought = set(request.have)
+            kept.unsure = set(request.have)
             if request.have:
                 kept.owed.discard(STAR)
             for name, thing in request.have.items():
@@ -190,7 +194,13 @@ class Ledger:
             kept.ask(wish.names - names, things)
         wish.everything, wish.names = everything, names
         self._begin(kept, before, things)
-        if first and everything and not names and request.have == wish.wanted(things.values()):
+        if (
+            first
+            and everything
+            and not names
+            and request.version
+            and request.have == wish.wanted(things.values())
+        ):
             # Its version may say so; then nothing need be sent.
             kept.settled = dict(request.have)
 
@@ -222,7 +232,7 @@ class Ledger:
         reasons = (
             {*response.things, *response.gone, *response.absent} if not complete else {*changed, *omitted}
         )
-        assert reasons or kept.owed or kept.doubted, (
+        assert reasons or kept.owed or kept.doubted or not kept.sure, (
             "a response that says nothing, to a client that awaits nothing"
         )
         moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
@@ -274,7 +284,7 @@ class Ledger:
         there = truth[type_url].get(name)
         assert there is None or not kept.wish.wants(there), f"{name} is there and is removed"
         if name not in kept.held():
-            known = name in kept.owed or name in kept.doubted or name in kept.brought
+            known = name in kept.owed or name in kept.doubted or name in kept.unsure
             assert known, f"{name} is removed, which the client neither has nor asked for"
             return
         pending = self._pending(truth)
