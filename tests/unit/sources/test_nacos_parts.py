@@ -189,5 +189,5 @@ async def test_no_server_answers() -> None:
         with pytest.raises(UnreachableError) as refused:
             await Listing(settings, http, Identity(settings, http)).documents()
     told = str(refused.value)
-    assert told.startswith("Nacos cannot be reached: 127.0.0.1:1: ")
+    assert told.startswith("Nacos cannot be reached: 127.0.0.1:1: connection refused, ")
     assert "no-such-host.invalid:8848" in told

@@ -11,7 +11,7 @@ from typing import TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from xds.sources.nacos.errors import NacosError, UnreachableError
+from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
 from xds.sources.nacos.settings import NacosSettings, Server
 
 CONTEXT_PATH = "/nacos"
@@ -95,5 +95,5 @@ class Http:
 
 def _reason(error: aiohttp.ClientError) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    text = cause.strerror if isinstance(cause, OSError) else str(cause)
-    return (text or type(error).__name__).lower()
+    text = os_reason(cause) if isinstance(cause, OSError) else str(cause).lower()
+    return text or type(error).__name__

@@ -31,7 +31,7 @@ from v2.nacos.transport.model.rpc_response import Response
 from v2.nacos.transport.model.server_info import ServerInfo
 from v2.nacos.utils.net_util import NetUtils
 
-from xds.sources.nacos.errors import NacosError, UnreachableError
+from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
 from xds.sources.nacos.settings import NacosSettings, Server
 
 Module = Literal["config", "naming"]
@@ -97,11 +97,11 @@ class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         except TimeoutError:
             raise UnreachableError(self._unreached("no answer")) from None
         except OSError as error:
-            raise UnreachableError(self._unreached(error.strerror or str(error))) from None
+            raise UnreachableError(self._unreached(os_reason(error))) from None
 
     def _unreached(self, reason: str) -> str:
         port = self.server.grpc_port
-        return f"Nacos {self.server} cannot be reached on its gRPC port {port}: {reason.lower()}"
+        return f"Nacos {self.server} cannot be reached on its gRPC port {port}: {reason}"
 
     async def _create_new_managed_channel(self, server_ip: str, grpc_port: int) -> Any:
         self._channel = await super()._create_new_managed_channel(server_ip, grpc_port)
