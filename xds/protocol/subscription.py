@@ -261,6 +261,8 @@ class Subscription:
             if not refusal.company.isdisjoint(changed):
                 del self.refused[name]
                 self._note(name, refusal.held)
+                if name not in self.behind:
+                    self.asked[name] = None  # it had been sent although nothing had changed
 
     def _note(self, name: str, held: Resource | None) -> None:
         if _version(held) == _version(self.target(name)):
@@ -391,13 +393,8 @@ class Subscription:
             return
         elif name in self.behind:
             self._note(name, refusal.held)
-        elif self._differs(name, refusal.held):
+        elif self.target(name) or (refusal.held and self.wants(refusal.held)):
             self.refused[name] = refusal
-
-    def _differs(self, name: str, held: Resource | None) -> bool:
-        target = self.target(name)
-        wanted = target or (held and self.wants(held))
-        return bool(wanted) and _version(held) != _version(target)
 
     def _answered(self, name: str, resource: Resource | None) -> None:
         self.asked.pop(name, None)

@@ -43,6 +43,8 @@ class TypeLedger:
     """Names that may be sent although nothing changed."""
     unsure: set[str] = field(default_factory=set)
     """Names from an earlier stream, or from a rejected response: it may always be told that they are gone."""
+    unsaid: set[str] = field(default_factory=set)
+    """Names of what was removed without a word for it, and may have been created again since."""
     sure: bool = False
     """Whether the client took anything on this stream, so that it has nothing else."""
     last_nonce: str = ""
@@ -60,10 +62,10 @@ class TypeLedger:
 
     def may_hold(self) -> Iterable[Thing]:
         """All that the client may hold now or while it takes what was sent."""
-        yield from self.settled.values()
-        yield from self.doubted.values()
+        things = [*self.settled.values(), *self.doubted.values()]
         for sent in self.sent:
-            yield from (thing for thing in sent.moves.values() if thing)
+            things += [thing for thing in sent.moves.values() if thing]
+        return [thing for thing in things if thing.name not in self.unsaid]
 
     def take(self, moves: Mapping[str, Thing | None]) -> None:
         """Take note that the client took a response."""
@@ -113,6 +115,8 @@ class Ledger:
             self._wishes_stated(kept, request, first, things)
         if first and type_url == ENDPOINT:
             kept.owed |= self._revived
+            settled = {name for name, thing in request.clusters.items() if truth[CLUSTER].get(name) == thing}
+            kept.owed |= request.have.keys() - settled
 
     def changed(self, type_url: str, names: Iterable[str]) -> None:
         """Take note that the truth changed."""
@@ -131,7 +135,7 @@ class Ledger:
         for type_url, kept in self._types.items():
             # There is no word for these removals: the client drops them with what refers to them.
             if type_url not in COMPLETE:
-                kept.forget([name for name in kept.held() if name not in truth[type_url]])
+                kept.unsaid |= kept.held().keys() - truth[type_url].keys()
 
     def _settle(self, kept: TypeLedger, request: Request, current: Mapping[str, Thing]) -> None:
         if all(sent.nonce != request.nonce for sent in kept.sent):
@@ -251,6 +255,7 @@ class Ledger:
             if endpoints := self._types.get(ENDPOINT):
                 endpoints.owed.add(name)
         kept.owed -= {STAR, *response.gone, *response.absent}
+        kept.unsaid -= response.things.keys()
         for thing in response.things.values():
             kept.owed -= thing.names
 
@@ -263,7 +268,8 @@ class Ledger:
             return
         assert truth[thing.type_url].get(name) == thing, f"{name} is not what there is"
         asked = not kept.owed.isdisjoint(thing.names)
-        assert asked or name in kept.doubted or held.get(name) != thing, f"{name} is sent again"
+        unsure = name in kept.doubted or name in kept.unsaid
+        assert asked or unsure or held.get(name) != thing, f"{name} is sent again"
         rejected, _ = kept.rejected.get(name, (None, None))
         assert asked or rejected != thing, f"{name} was rejected and is sent again"
 
@@ -311,6 +317,7 @@ class Ledger:
             for type_url, kept in self._types.items()
             for thing in kept.wish.wanted(truth[type_url].values()).values()
             if kept.held().get(thing.name) != thing
+            and thing.name not in kept.unsaid
             and kept.rejected.get(thing.name, (None, None))[0] != thing
             and not self._unacknowledged(thing, truth)
         }

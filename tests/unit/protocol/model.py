@@ -86,6 +86,8 @@ class Request:
     have: Mapping[str, Thing] = field(default_factory=dict)
     """What the client holds at the begin of a stream; only delta has words for it."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    clusters: Mapping[str, Thing] = field(default_factory=dict)
+    """The clusters that it held then, without those that wait for endpoints; it does not say that."""
     names: tuple[str, ...] = ()
     version: str = ""
     nonce: str = ""
@@ -180,7 +182,9 @@ class Client:
         if have:
             self.awaited[type_url].discard(STAR)
         versions = dict(self.versions[type_url])
-        self.sending.append(Request(type_url, (*stars, *names), have=have, versions=versions))
+        clusters = {name: each for name, each in self.held[CLUSTER].items() if name not in self.warming}
+        request = Request(type_url, (*stars, *names), have=have, versions=versions, clusters=clusters)
+        self.sending.append(request)
 
     def _state(self, type_url: str, *, error: bool = False) -> Request:
         wish = self.wishes[type_url]
