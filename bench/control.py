@@ -13,11 +13,22 @@ import asyncio
 import cProfile
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
-from xds.server import XdsServer
+
+class Listening(Protocol):
+    """What a server under test can do."""
+
+    async def start(self, address: str, port: int) -> int:
+        """Listen; return the port."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Close all streams."""
+        ...
 
 
-async def serve(server: XdsServer, edit: Callable[[int], None]) -> None:
+async def serve(server: Listening, edit: Callable[[int], None]) -> None:
     """Listen until standard input ends."""
     port = await server.start("127.0.0.1", 0)
     control = await asyncio.start_server(_Control(edit).talk, "127.0.0.1", 0)

@@ -24,8 +24,6 @@ Routes = Literal["each", "together"]
 TOGETHER = "edge"
 """The name of the one RouteConfiguration."""
 
-_directory = tempfile.TemporaryDirectory(prefix="grayplane-bench-")  # gone with this process
-
 
 class Corpus(NamedTuple):
     """Resources in files, the name of the one that is edited, and how many there are of its type."""
@@ -40,13 +38,18 @@ class Corpus(NamedTuple):
 def corpus(services: int, routes: Routes = "each") -> Corpus:
     """Write the resources of so many services, once in this process."""
     resources = list(_resources(services, routes))
-    ours = Path(_directory.name, f"{services}-{routes}.pickle")
+    ours = Path(_directory().name, f"{services}-{routes}.pickle")
     ours.write_bytes(pickle.dumps(resources))
     peers = ours.with_suffix(".resources")
     peers.write_bytes(b"".join(_framed(resource) for resource in resources))
     if routes == "together":
         return Corpus(ours, peers, TOGETHER, 1)
     return Corpus(ours, peers, workload.host(workload.EDITED), services)
+
+
+@cache
+def _directory() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="grayplane-bench-")  # gone with this process
 
 
 def _resources(services: int, routes: Routes) -> list[Resource]:

@@ -18,7 +18,6 @@ from bench.processes import LINEAR, SNAPSHOT, Contender, running
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
 from xds.cache import Cache, View
-from xds.compiler.route_configuration import on_demand_name
 from xds.compiler.route_sources import RouteDelivery
 from xds.pipeline import Inbox, Plane
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
@@ -84,7 +83,8 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
         async with pipeline(plane, inbox, Path(directory, "state.sqlite"), opened.set):
             report(inbox, services)
             await opened.wait()
-            client = InProcessClient(plane.view_of(delivery.audience), _wishes(delivery))
+            view = plane.view_of(delivery.audience)
+            client = InProcessClient(view, _wishes(delivery, view))
             for edition in range(1, scale.warm_up + scale.runs + 1):
                 start = perf_counter()
                 edit_document(inbox, edition)
@@ -93,15 +93,16 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
     return seconds[scale.warm_up :]
 
 
-def _wishes(delivery: Delivery) -> list[DeltaRequest]:
+def _wishes(delivery: Delivery, view: View) -> list[DeltaRequest]:
     """Return what a proxy asks for: all there is or, if it loads lazily, the service that it has called."""
     if delivery.routes is not RouteDelivery.LAZY:
         named = (ENDPOINT, ROUTE)
         wishes = [DeltaRequest(type_url=type_url) for type_url in (CLUSTER, LISTENER, SCOPED_ROUTE)]
         return wishes + [DeltaRequest(type_url=type_url, subscribe=("*",)) for type_url in named]
-    host = on_demand_name(delivery.listener, delivery.host(workload.EDITED))
+    host = f"/{delivery.host(workload.EDITED)}"
+    hosts = tuple(name for name in view.resources(VIRTUAL_HOST) if name.endswith(host))
     clusters = tuple(resource.name for resource in compiled(workload.EDITED).clusters)
-    names = {CLUSTER: clusters, ENDPOINT: clusters, VIRTUAL_HOST: (host,)}
+    names = {CLUSTER: clusters, ENDPOINT: clusters, VIRTUAL_HOST: hosts}
     return [DeltaRequest(type_url=type_url, subscribe=subscribed) for type_url, subscribed in names.items()]
 
 

@@ -2,7 +2,7 @@
 
 from bench import golang
 from bench.corpus import corpus
-from bench.processes import GRAYPLANE, LINEAR, SNAPSHOT, Answer, Contender, load_of, running
+from bench.processes import GRAYPLANE, LINEAR, PLAIN, SNAPSHOT, Answer, Contender, load_of, running
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
 
@@ -19,11 +19,13 @@ def measure(scale: Scale) -> list[Table]:
             "services",
             "streams",
             "each asks for",
-            "Grayplane",
-            "LinearCache",
-            "SnapshotCache",
+            *(contender.name for contender in (GRAYPLANE, PLAIN, LINEAR, SNAPSHOT)),
             "Grayplane ÷ LinearCache",
+            "Grayplane ÷ grpc.aio alone",
         ),
+    )
+    table.notes.append(
+        "“grpc.aio alone” sends the same bytes and knows no protocol: the least that gRPC costs from Python."
     )
     if golang.binary() is None:
         table.notes.append(golang.ABSENT)
@@ -31,24 +33,28 @@ def measure(scale: Scale) -> list[Table]:
     for services in scale.sizes:
         for streams in scale.streams:
             table.rows.append(_row(scale, services, streams, everything=False))
-        table.rows.append(_row(scale, services, min(_STREAMS_OF_EVERYTHING, *scale.streams), everything=True))
+        few = min(_STREAMS_OF_EVERYTHING, *scale.streams)
+        table.rows.append(_row(scale, services, few, everything=True))
     return [table]
 
 
 def _row(scale: Scale, services: int, streams: int, *, everything: bool) -> list[str]:
-    found = {
-        contender: received(scale, contender, services, streams, everything=everything)
-        for contender in (GRAYPLANE, LINEAR, SNAPSHOT)
-    }
-    spreads = {
-        contender: Spread.of(answer.delays[-1] for answer in answers) for contender, answers in found.items()
-    }
+    def spread(contender: Contender) -> Spread:
+        answers = received(scale, contender, services, streams, everything=everything)
+        return Spread.of(answer.delays[-1] for answer in answers)
+
+    ours, linear, snapshot = map(spread, (GRAYPLANE, LINEAR, SNAPSHOT))
+    plain = None if everything else spread(PLAIN)  # it has one resource alone
     return [
         number(services),
         number(streams),
         "all routes" if everything else "one route",
-        *(time(spread) for spread in spreads.values()),
-        ratio(spreads[GRAYPLANE].median, spreads[LINEAR].median),
+        time(ours),
+        time(plain) if plain else "–",
+        time(linear),
+        time(snapshot),
+        ratio(ours.median, linear.median),
+        ratio(ours.median, plain.median) if plain else "–",
     ]
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,21 +32,24 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server that can be measured: its name, and what starts it with a corpus."""
+    """A server that can be measured: its name, and the command that starts it with a corpus."""
 
     name: str
-    cache: str | None = None
-
-    def command(self, corpus: Corpus) -> list[str]:
-        """Return the command line."""
-        if self.cache is None:
-            return [sys.executable, "-m", "bench.library_server", str(corpus.ours)]
-        return [str(golang.binary()), "serve", "-cache", self.cache, "-corpus", str(corpus.peers)]
+    command: Callable[[Corpus], list[str]]
 
 
-GRAYPLANE = Contender("Grayplane")
-LINEAR = Contender("LinearCache", "linear")
-SNAPSHOT = Contender("SnapshotCache", "snapshot")
+def _python(module: str) -> Callable[[Corpus], list[str]]:
+    return lambda corpus: [sys.executable, "-m", module, str(corpus.ours)]
+
+
+def _go(cache: str) -> Callable[[Corpus], list[str]]:
+    return lambda corpus: [str(golang.binary()), "serve", "-cache", cache, "-corpus", str(corpus.peers)]
+
+
+GRAYPLANE = Contender("Grayplane", _python("bench.library_server"))
+PLAIN = Contender("grpc.aio alone", _python("bench.plain_server"))
+LINEAR = Contender("LinearCache", _go("linear"))
+SNAPSHOT = Contender("SnapshotCache", _go("snapshot"))
 
 
 def whole(*arguments: object) -> list[str]:
