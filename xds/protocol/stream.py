@@ -87,11 +87,15 @@ class Stream:
         ``now`` is the driver's monotonic clock, in seconds.
         """
         ready = [each for each in self._subscriptions.values() if len(each.flights) < _UNANSWERED]
-        for subscription in ready:
+        waiting = [each for each in ready if each.awaits]
+        for subscription in waiting:
             due = self._additions(subscription)
             if response := self._variant.write(due, subscription, self._view, self._features):
                 return self._send(response, subscription, now)
-        for subscription in ready:
+        clusters = self._subscriptions.get(CLUSTER)
+        if not clusters or not clusters.awaits:
+            self._leaving = {}
+        for subscription in waiting:
             due = Due({}, drop=self._removals(subscription, now))
             if due.drop and (response := self._variant.write(due, subscription, self._view, self._features)):
                 return self._send(response, subscription, now)
