@@ -28,6 +28,8 @@ class Flight:
 
     number: int
     moves: dict[str, tuple[Resource | None, Resource | None]]
+    again: Set[str]
+    """Names that it only repeats."""
 
     @property
     def sent(self) -> dict[str, Resource | None]:
@@ -149,9 +151,7 @@ class Subscription:
         self.asked.pop(name, None)
         for resource in matches:
             if not self.wants(resource):
-                self._end(resource.name)
-                if (kept := held[resource.name]) and self.wants(kept):
-                    self.behind[resource.name] = kept  # by an alias that only what it holds has
+                self._leave(resource.name, held[resource.name])
         if self.wildcard:
             self.asked |= dict.fromkeys(resource.name for resource in matches) or {name: None}
         elif not matches:
@@ -176,11 +176,12 @@ class Subscription:
 
     def unsubscribe_all(self) -> None:
         """Take ``*`` back; what is wanted by name stays wanted."""
+        noted = {*self.behind, *self.refused, *self.doubts, *self.lacking}
+        held = {name: self.held(name) for name in noted}
         self.wildcard = False
-        for name in {*self.behind, *self.refused, *self.doubts, *self.lacking}:
-            resource = self._view.get(Ref(self.type_url, name)) or self.behind.get(name)
-            if not resource or not self.wants(resource):
-                self._end(name)
+        for name in noted:
+            if not self.target(name):
+                self._leave(name, held[name])
         self.asked = {name: None for name in self.asked if name in self.names or self._wanted(name)}
 
     def resume(self, versions: Mapping[str, str]) -> None:
@@ -219,6 +220,12 @@ class Subscription:
     def _begin(self, resource: Resource) -> None:
         self.behind[resource.name] = None
         self.lacking[resource.name] = self._launched + 1
+
+    def _leave(self, name: str, held: Resource | None) -> None:
+        """Take note that a resource is wanted no more, unless by an alias that only what is held has."""
+        self._end(name)
+        if held and self.wants(held):
+            self.behind[name] = held
 
     def _end(self, name: str) -> None:
         self.behind.pop(name, None)
@@ -272,6 +279,11 @@ class Subscription:
 
     # What is due
 
+    @property
+    def awaits(self) -> bool:
+        """Whether anything awaits being sent, removed or answered."""
+        return bool(self.behind or self.asked)
+
     def due(self) -> Iterator[Resource]:
         """Yield what awaits being sent."""
         for name in self.behind:
@@ -317,7 +329,7 @@ class Subscription:
         self._launched += 1
         moves = {name: (self.held(name), resource) for name, resource in sent.items()}
         moves |= {name: (held := self.held(name), held) for name in again}
-        self.flights[nonce] = Flight(self._launched, moves)
+        self.flights[nonce] = Flight(self._launched, moves, again)
         self.asked.pop(WILDCARD, None)
         self.dismiss(sent)
         for name in sent:
@@ -369,6 +381,8 @@ class Subscription:
             if _version(rejected.sent[name]) != _version(self._view.get(Ref(self.type_url, name)))
         }
         for name, (held, sent) in rejected.moves.items():
+            if name in rejected.again and held is sent:
+                continue
             self._still_holds(name, Refusal(held, company), rejected.number)
             if sent and len(company) > 1 and self.wants(sent):
                 self._doubt(name, sent, changed=name in changed)
