@@ -17,11 +17,11 @@ _log = structlog.get_logger(__name__)
 _FORMAT = "grayplane last known good 1"
 
 _COLUMNS = "(name TEXT PRIMARY KEY, digest BLOB NOT NULL, content BLOB NOT NULL)"
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS format (name TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS service {_COLUMNS};
-CREATE TABLE IF NOT EXISTS document {_COLUMNS};
-"""
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS format (name TEXT NOT NULL)",
+    f"CREATE TABLE IF NOT EXISTS service {_COLUMNS}",
+    f"CREATE TABLE IF NOT EXISTS document {_COLUMNS}",
+)
 
 _MAX_BYTES = 1 << 30
 _PAGE_BYTES = 4096
@@ -85,7 +85,9 @@ class Store(Generic[ServiceT]):
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(self._connect()) as database, database:
-                database.executescript(_SCHEMA)
+                database.execute("BEGIN IMMEDIATE")  # tables and their format are there together, or neither
+                for statement in _SCHEMA:
+                    database.execute(statement)
                 if database.execute("SELECT count(*) FROM format").fetchone() == (0,):
                     database.execute("INSERT INTO format VALUES (?)", (_FORMAT,))
                 services = {name: self._encode(kept) for name, kept in changes.services.items()}
@@ -105,8 +107,10 @@ class Store(Generic[ServiceT]):
         return database
 
     def _read(self, database: sqlite3.Connection) -> LastGood[ServiceT]:
-        known = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'format'").fetchone()
-        formats = database.execute("SELECT name FROM format").fetchall() if known else []
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables:
+            return LastGood()
+        formats = database.execute("SELECT name FROM format").fetchall() if "format" in tables else []
         if formats != [(_FORMAT,)]:
             raise _DamagedError(f"its format is {formats or 'unknown'}, not {_FORMAT!r}")
         return LastGood(

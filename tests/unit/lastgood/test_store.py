@@ -38,6 +38,13 @@ def test_there_is_nothing_at_first(store: Services) -> None:
     assert store.load() == LastGood()
 
 
+def test_an_empty_file_holds_nothing(store: Services, path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert store.load() == LastGood()
+    assert path.exists()
+
+
 def test_what_was_written_is_read(store: Services, path: Path) -> None:
     store.save(good("reviews"))
     read = Store(path, Resource).load()
@@ -73,7 +80,7 @@ def test_an_old_format_is_set_aside(store: Services, path: Path) -> None:
     assert_set_aside(store, path)
 
 
-@pytest.mark.parametrize("size", [0, 1, 100, 5000])
+@pytest.mark.parametrize("size", [100, 5000])
 def test_a_torn_file_is_set_aside(store: Services, path: Path, size: int) -> None:
     store.save(good(*map(str, range(100))))
     path.write_bytes(path.read_bytes()[:size])

@@ -1,0 +1,168 @@
+"""What sources report, on its way to the views, and what people are told of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+
+from xds.cache import Cache, Ref
+from xds.lastgood import Keeper, Store
+from xds.pipeline import Edge, EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners
+from xds.pipeline.compiled import CompiledService
+from xds.rules.instance import Instance
+from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
+from xds.type_urls import ENDPOINT, ROUTE
+
+
+class World:
+    """A pipeline whose source is the test."""
+
+    def __init__(self, kept: Path) -> None:
+        self.inbox = Inbox()
+        self.plane = Plane(
+            Cache(),
+            Proxies(lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)),
+        )
+        self.keeper = Keeper(Store(kept, CompiledService))
+        self.opened = 0
+        self.pipeline = Pipeline(self.inbox, self.plane, self.keeper, self._open)
+
+    def _open(self) -> None:
+        self.opened += 1
+
+    def write(self, document: str, *hosts: str, **more: Any) -> None:
+        fields = {"hosts": list(hosts), **more}
+        text = "\n".join(f"{key}: {value}" for key, value in fields.items())
+        self.inbox.put(DocumentChanged(document, text.encode()))
+
+    def hosts(self) -> list[str]:
+        """Return the hosts that an edge is served."""
+        resource = self.plane.view_of(Edge("edge")).get(Ref(ROUTE, "edge"))
+        assert resource
+        found = RouteConfiguration.parse(resource.body).virtual_hosts
+        return sorted(domain for host in found for domain in host.domains)
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / "kept.sqlite"
+
+
+@asynccontextmanager
+async def running(kept: Path) -> AsyncIterator[World]:
+    world = World(kept)
+    task = asyncio.create_task(world.pipeline.run())
+    try:
+        yield world
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await world.keeper.flush()
+
+
+async def test_nothing_is_served_before_everything_was_reported(kept: Path) -> None:
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        await asyncio.sleep(0.05)
+        assert world.opened == 0
+        world.inbox.put(InstancesChanged("a", (Instance("127.0.0.1", 80),)))
+        world.inbox.put(Synced())
+        await world.until(lambda: world.opened)
+        assert world.hosts() == ["a.example.com"]
+        assert world.plane.view_of(Edge("edge")).get(Ref(ENDPOINT, "a"))
+
+
+@pytest.mark.parametrize("order", [("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")])
+async def test_at_first_the_order_of_arrival_decides_nothing(kept: Path, order: tuple[str, str]) -> None:
+    async with running(kept) as world:
+        for document in order:
+            world.write(document, "same.example.com", f"only-{document[0]}.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.opened)
+        assert world.hosts() == ["only-a.example.com", "same.example.com"]
+
+
+async def test_who_was_there_before_a_restart_keeps_a_host(kept: Path) -> None:
+    async with running(kept) as world:
+        world.write("b.yaml", "same.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.hosts() == ["same.example.com"])
+    async with running(kept) as world:
+        world.write("a.yaml", "same.example.com", "only-a.example.com")
+        world.write("b.yaml", "same.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+        assert world.hosts() == ["same.example.com"]
+
+
+async def test_a_document_that_is_broken_over_a_restart_keeps_its_last_valid_text(kept: Path) -> None:
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.hosts() == ["a.example.com"])
+        world.write("a.yaml", "a.example.com", enabled="[")
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com", enabled="[")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+        assert world.hosts() == ["a.example.com"]
+
+
+async def test_without_its_source_the_last_known_good_is_served_then_the_source(kept: Path) -> None:
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        world.write("b.yaml", "b.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+    async with running(kept) as world:
+        world.inbox.put(Trouble("down"))
+        await world.until(lambda: world.opened)
+        assert not world.pipeline.in_step
+        assert world.hosts() == ["a.example.com", "b.example.com"]
+        world.write("a.yaml", "a.example.com", "www.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+        assert world.hosts() == ["a.example.com", "www.example.com"], "b was deleted meanwhile"
+
+
+async def test_a_problem_is_said_once_and_its_end_too(kept: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with running(kept) as world:
+            world.inbox.put(Synced())
+            await world.until(lambda: world.opened)
+            world.write("a.yaml", "a.example.com", subset="{}")
+            await world.until(lambda: [entry for entry in logs if entry["event"] == "rule problem"])
+            world.inbox.put(Trouble("down"))
+            world.inbox.put(Trouble("down"))
+            await world.until(lambda: [entry for entry in logs if entry.get("reason") == "down"])
+            world.write("a.yaml", "a.example.com")
+            world.inbox.put(Trouble(None))
+            await world.until(lambda: world.hosts() == ["a.example.com"])
+    [problem] = [entry for entry in logs if entry["event"] == "rule problem"]
+    assert (problem["document"], problem["line"], problem["field"]) == ("a.yaml", 2, "subset")
+    assert "subsets" in problem["hint"]
+    said = [entry["event"] for entry in logs]
+    assert said.count("source in trouble: what it last said stays in force") == 1
+    assert said.count("source is well again") == 1
+    assert "rule document applied" in said
+
+
+async def test_a_burst_of_edits_ends_with_the_last(kept: Path) -> None:
+    async with running(kept) as world:
+        world.inbox.put(Synced())
+        for number in range(50):
+            world.write("a.yaml", f"a{number}.example.com")
+            await asyncio.sleep(0)
+        await world.until(lambda: world.hosts() == ["a49.example.com"])
+        world.inbox.put(DocumentChanged("a.yaml", None))
+        await world.until(lambda: world.hosts() == [])
