@@ -7,6 +7,7 @@ from tests.unit.protocol.model import (
     COLLECTIONS,
     COMPLETE,
     STAR,
+    TYPES,
     Request,
     Response,
     Thing,
@@ -229,6 +230,9 @@ class Ledger:
             self._judge_thing(kept, thing, held, truth, complete=complete)
             if name in changed:
                 self._judge_order(thing, truth)
+        if changed:
+            earlier = TYPES[: TYPES.index(type_url)]
+            assert not self._pending(truth, earlier), "there was something to be sent before this"
         for name in (*response.gone, *omitted):
             self._judge_removal(type_url, name, truth)
             if type_url == CLUSTER and name in held:
@@ -310,11 +314,12 @@ class Ledger:
             clusters = {thing.name for thing in self._types[CLUSTER].may_hold()}
             assert name not in clusters, f"{name} is removed before its cluster"
 
-    def _pending(self, truth: Truth) -> set[str]:
+    def _pending(self, truth: Truth, types: Iterable[str] = TYPES) -> set[str]:
         """What could be sent now and adds to what the client has."""
         return {
             thing.name
             for type_url, kept in self._types.items()
+            if type_url in types
             for thing in kept.wish.wanted(truth[type_url].values()).values()
             if kept.held().get(thing.name) != thing
             and thing.name not in kept.unsaid

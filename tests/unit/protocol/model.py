@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 
 TYPES = (CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST)
+"""In the order in which they are to be sent."""
 COLLECTIONS = (CLUSTER, LISTENER, VIRTUAL_HOST)
 """Types of which everything can be asked for."""
 COMPLETE = (CLUSTER, LISTENER)

@@ -1,0 +1,200 @@
+"""Bugs put in on purpose: the state machine finds each, so it can fail (``docs/conformance.md`` lists them)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.unit.protocol.machine import Machine
+from xds.cache import Resource, View
+from xds.protocol import stream, types, variants
+from xds.protocol.stream import Stream
+from xds.protocol.subscription import WILDCARD, Subscription
+from xds.protocol.variants import Due
+
+Seed = Callable[[pytest.MonkeyPatch], None]
+SEEDS: dict[str, Seed] = {}
+
+
+def seed(plant: Seed) -> Seed:
+    SEEDS[plant.__name__] = plant
+    return plant
+
+
+@seed
+def routes_do_not_wait_for_their_clusters(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "_must_wait", lambda self, resource: False)
+
+
+@seed
+def sent_counts_as_acknowledged(patch: pytest.MonkeyPatch) -> None:
+    launch = Subscription.launch
+
+    def bug(self: Subscription, nonce: str, sent: Mapping[str, Resource | None], again: Any) -> None:
+        launch(self, nonce, sent, again)
+        for name in sent:
+            self.lacking.pop(name, None)
+
+    patch.setattr(Subscription, "launch", bug)
+
+
+@seed
+def an_acknowledgement_from_before_counts_after(patch: pytest.MonkeyPatch) -> None:
+    """One of a cluster that was removed and created again, or unsubscribed and subscribed again, since."""
+    acknowledge = Subscription.acknowledge
+
+    def bug(self: Subscription, nonce: str) -> dict[str, Resource | None] | None:
+        landed = acknowledge(self, nonce)
+        for name, resource in (landed or {}).items():
+            if resource:
+                self.lacking.pop(name, None)
+        return landed
+
+    patch.setattr(Subscription, "acknowledge", bug)
+
+
+@seed
+def clusters_leave_while_a_held_route_names_them(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Subscription, "outdated", lambda self: iter(()))
+
+
+@seed
+def clusters_leave_while_a_current_route_names_them(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "requires", lambda self, ref: False)
+
+
+@seed
+def clusters_leave_without_draining(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "_removals", lambda self, subscription, now: self._free(subscription))
+
+
+@seed
+def removals_go_with_additions(patch: pytest.MonkeyPatch) -> None:
+    additions = Stream._additions
+
+    def bug(self: Stream, subscription: Subscription) -> Due:
+        due = additions(self, subscription)
+        return due._replace(drop=self._free(subscription)) if due.put else due
+
+    patch.setattr(Stream, "_additions", bug)
+
+
+@seed
+def a_rejection_is_taken_for_an_acknowledgement(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Subscription, "reject", Subscription.acknowledge)
+
+
+@seed
+def what_was_rejected_is_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
+    reject = Subscription.reject
+
+    def bug(self: Subscription, nonce: str) -> dict[str, Resource | None] | None:
+        rejected = reject(self, nonce)
+        self._release(set(rejected or ()))
+        return rejected
+
+    patch.setattr(Subscription, "reject", bug)
+
+
+@seed
+def what_was_rejected_in_company_is_never_tried_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Subscription, "_release", lambda self, changed: None)
+
+
+@seed
+def a_name_subscribed_again_is_not_answered(patch: pytest.MonkeyPatch) -> None:
+    subscribe = Subscription.subscribe
+
+    def bug(self: Subscription, name: str) -> None:
+        if name not in self.names:
+            subscribe(self, name)
+
+    patch.setattr(Subscription, "subscribe", bug)
+
+
+@seed
+def a_missing_name_is_not_answered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Subscription, "missing", lambda self: [])
+
+
+@seed
+def an_empty_view_is_not_answered(patch: pytest.MonkeyPatch) -> None:
+    subscribe_all = Subscription.subscribe_all
+
+    def bug(self: Subscription) -> None:
+        subscribe_all(self)
+        self.asked.pop(WILDCARD, None)
+
+    patch.setattr(Subscription, "subscribe_all", bug)
+
+
+@seed
+def endpoints_are_not_sent_again_after_their_cluster(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Subscription, "ask", lambda self, name: None)
+
+
+@seed
+def endpoints_lost_with_the_stream_pass_as_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(View, "version_of", lambda self, resource: resource.version)
+
+
+@seed
+def what_vanished_between_two_streams_is_not_removed(patch: pytest.MonkeyPatch) -> None:
+    resume = Subscription.resume
+
+    def bug(self: Subscription, versions: Mapping[str, str]) -> None:
+        resume(self, {name: version for name, version in versions.items() if self.target(name)})
+
+    patch.setattr(Subscription, "resume", bug)
+
+
+@seed
+def a_stale_request_is_obeyed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "_stale", lambda self, request: False)
+
+
+@seed
+def absence_removes_what_is_held_back(patch: pytest.MonkeyPatch) -> None:
+    """A response that lists everything lists what the view holds, not what the client is to keep."""
+
+    def bug(self: Any, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
+        current = view.resources(subscription.type_url)
+        return {name: each for name, each in current.items() if subscription.wants(each)}
+
+    patch.setattr(type(variants.STATE_OF_THE_WORLD), "_after", bug)
+
+
+@seed
+def a_change_is_noted_under_its_name_alone(patch: pytest.MonkeyPatch) -> None:
+    def bug(self: Subscription, resource: Resource) -> bool:
+        return (self.wildcard and not resource.on_demand) or resource.name in self.names
+
+    patch.setattr(Subscription, "wants", bug)
+
+
+@seed
+def virtual_hosts_go_first(patch: pytest.MonkeyPatch) -> None:
+    place = types.rank
+    patch.setattr(stream, "rank", lambda type_url: -place(type_url))
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_a_seeded_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    SEEDS[name](monkeypatch)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(
+                max_examples=2_000,
+                stateful_step_count=40,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+                report_multiple_bugs=False,
+                print_blob=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
