@@ -7,9 +7,10 @@ from xds.cache import Changes, Ref, Resource, View
 from xds.protocol.errors import LimitExceededError
 from xds.protocol.events import Acked, Event, Rejected
 from xds.protocol.features import Features
+from xds.protocol.holdings import Brought
 from xds.protocol.leases import Leases
 from xds.protocol.names import WILDCARD
-from xds.protocol.subscription import Brought, Subscription
+from xds.protocol.subscription import Subscription
 from xds.protocol.types import may_refer, rank
 from xds.protocol.variants import Due, Request, Response, Variant
 from xds.type_urls import CLUSTER
@@ -86,7 +87,7 @@ class Stream:
 
         ``now`` is the driver's monotonic clock, in seconds.
         """
-        ready = [each for each in self._subscriptions.values() if len(each.flights) < _UNANSWERED]
+        ready = [each for each in self._subscriptions.values() if len(each.holdings.flights) < _UNANSWERED]
         waiting = [each for each in ready if each.awaits]
         for subscription in waiting:
             due = self._additions(subscription)
@@ -137,7 +138,7 @@ class Stream:
 
     def _settle(self, request: Request, subscription: Subscription) -> Event | None:
         if request.error is None:
-            landed = subscription.acknowledge(request.response_nonce)
+            landed = subscription.holdings.acknowledge(request.response_nonce)
             return None if landed is None else Acked(request.type_url, landed)
         rejected = subscription.reject(request.response_nonce)
         if rejected is None:
@@ -147,11 +148,11 @@ class Stream:
     def _resume_leases(self, subscription: Subscription) -> None:
         """Renew what the client kept from an earlier stream."""
         for resource in self._view.resources(subscription.type_url).values():
-            if resource.ttl and subscription.held(resource.name) is resource:
+            if resource.ttl and subscription.holdings.held(resource.name) is resource:
                 self._leases.renew(resource.ref, 0.0, now=0.0)
 
     def _check_names(self) -> None:
-        names = sum(len(subscription.names) for subscription in self._subscriptions.values())
+        names = sum(len(subscription.wishes.names) for subscription in self._subscriptions.values())
         if names > self._max_names:
             raise LimitExceededError(f"{names} names asked for on one stream, at most {self._max_names} are")
 
@@ -171,20 +172,22 @@ class Stream:
     def _must_wait(self, resource: Resource) -> bool:
         """Whether the client has yet to acknowledge something that this resource requires."""
         return any(
-            self._subscriptions[required.type_url].target(required.name)
+            self._subscriptions[required.type_url].wishes.target(required.name)
             for required in self._unacknowledged(resource.requires)
         )
 
     def _unacknowledged(self, refs: Set[Ref]) -> Iterator[Ref]:
         """Yield those of ``refs`` that the client wants and never acknowledged."""
-        lacking = sum(len(subscription.lacking) for subscription in self._subscriptions.values())
+        lacking = sum(len(subscription.holdings.lacking) for subscription in self._subscriptions.values())
         if lacking < len(refs):
             for type_url, subscription in self._subscriptions.items():
-                yield from (ref for name in subscription.lacking if (ref := Ref(type_url, name)) in refs)
+                yield from (
+                    ref for name in subscription.holdings.lacking if (ref := Ref(type_url, name)) in refs
+                )
         else:
             for ref in refs:
                 wanted = self._subscriptions.get(ref.type_url)
-                if wanted and ref.name in wanted.lacking:
+                if wanted and ref.name in wanted.holdings.lacking:
                     yield ref
 
     def _removals(self, subscription: Subscription, now: float) -> list[str]:
@@ -201,7 +204,7 @@ class Stream:
         gone = {Ref(type_url, name) for name in subscription.gone()}
         in_use = {ref for ref in gone if self._view.requires(ref)}
         for other in self._subscriptions.values() if gone else ():
-            for held in other.outdated():
+            for held in other.holdings.outdated():
                 if isinstance(held, Brought) and may_refer(other.type_url, type_url):
                     return []
                 in_use |= gone & held.requires
@@ -214,7 +217,7 @@ class Stream:
         for ref in refs:
             if ref.type_url != subscription.type_url:
                 continue
-            held = subscription.held(ref.name)
+            held = subscription.holdings.held(ref.name)
             if held and held.ttl:
                 expiring.append(held)
                 self._leases.renew(ref, held.ttl, now)
@@ -224,7 +227,7 @@ class Stream:
 
     def _send(self, response: Response, subscription: Subscription, now: float) -> bytes:
         for name in (*response.moves, *response.again):
-            resource = response.moves[name] if name in response.moves else subscription.held(name)
+            resource = response.moves[name] if name in response.moves else subscription.holdings.held(name)
             if (
                 resource
                 and resource.revives

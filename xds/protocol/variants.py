@@ -103,7 +103,9 @@ class _Delta:
         missing, drop = (due.missing, due.drop) if last else ((), ())
         type_url = subscription.type_url
         # A name asked for on demand that was answered with a removal would leave a request in Envoy waiting.
-        absent = tuple(name for name in missing if named_on_demand(type_url) and name in subscription.names)
+        absent = tuple(
+            name for name in missing if named_on_demand(type_url) and name in subscription.wishes.names
+        )
         unknown = tuple(name for name in missing if name not in absent)
         content = Content(
             type_url,
@@ -149,18 +151,18 @@ class _StateOfTheWorld:
         assert isinstance(request, SotwRequest)
         wanted = dict.fromkeys(request.resource_names)
         # The legacy wildcard lasts while no name was ever given; after that, no names means none.
-        subscription.explicit = subscription.explicit or bool(wanted)
+        subscription.wishes.explicit = subscription.wishes.explicit or bool(wanted)
         everything = WILDCARD in wanted or (
-            not subscription.explicit and empty_means_all(subscription.type_url)
+            not subscription.wishes.explicit and empty_means_all(subscription.type_url)
         )
         wanted.pop(WILDCARD, None)
-        if everything and not subscription.wildcard:
+        if everything and not subscription.wishes.everything:
             subscription.subscribe_all()
-        for name in wanted.keys() - subscription.names:
+        for name in wanted.keys() - subscription.wishes.names:
             subscription.subscribe(name)
-        for name in subscription.names - wanted.keys():
+        for name in subscription.wishes.names - wanted.keys():
             subscription.unsubscribe(name)
-        if subscription.wildcard and not everything:
+        if subscription.wishes.everything and not everything:
             subscription.unsubscribe_all()
         if (
             first
@@ -209,14 +211,14 @@ class _StateOfTheWorld:
         unknown = tuple(due.missing) if features.errors else ()
         content = Content(type_url, version, features, tuple(after.values()), unknown=unknown)
         moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        return Response(sotw_response(content), moves, subscription.unanswered() - moves.keys())
+        return Response(sotw_response(content), moves, subscription.holdings.unanswered() - moves.keys())
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         """Return all that the client is to have: what is due, and what it holds of everything else."""
         current = view.resources(subscription.type_url)
-        after = {name: resource for name, resource in current.items() if subscription.wants(resource)}
-        for name in (*subscription.behind, *subscription.refused):
-            held = subscription.held(name)
+        after = {name: resource for name, resource in current.items() if subscription.wishes.wants(resource)}
+        for name in (*subscription.holdings.behind, *subscription.holdings.refused):
+            held = subscription.holdings.held(name)
             if name in due.put:
                 continue
             if held and name not in due.drop:

@@ -34,17 +34,19 @@ class ResourceStatus:
 def statuses(subscription: Subscription, view: View) -> Iterator[ResourceStatus]:
     """Yield the status of every resource of a type that a client wants."""
     in_flight = {
-        name: resource for flight in subscription.flights.values() for name, resource in flight.sent.items()
+        name: resource
+        for flight in subscription.holdings.flights.values()
+        for name, resource in flight.sent.items()
     }
-    if subscription.wildcard or any(map(is_glob, subscription.names)):
+    if subscription.wishes.everything or any(map(is_glob, subscription.wishes.names)):
         everything = tuple(view.resources(subscription.type_url).values())
-        wanted = [resource for resource in everything if subscription.wants(resource)]
+        wanted = [resource for resource in everything if subscription.wishes.wants(resource)]
     else:
-        found = map(subscription.find, subscription.names)
+        found = map(subscription.find, subscription.wishes.names)
         wanted = list({resource.name: resource for resource in found if resource}.values())
     for resource in wanted:
         yield ResourceStatus(resource.name, _standing(resource, subscription, in_flight), resource)
-    for name in subscription.names:
+    for name in subscription.wishes.names:
         if name != WILDCARD and not is_glob(name) and not subscription.find(name):
             yield ResourceStatus(name, Standing.NOT_SENT, None)
 
@@ -52,8 +54,8 @@ def statuses(subscription: Subscription, view: View) -> Iterator[ResourceStatus]
 def _standing(
     resource: Resource, subscription: Subscription, in_flight: dict[str, Resource | None]
 ) -> Standing:
-    if resource.name in subscription.refused:
+    if resource.name in subscription.holdings.refused:
         return Standing.ERROR
-    if resource.name in subscription.behind:
+    if resource.name in subscription.holdings.behind:
         return Standing.NOT_SENT
     return Standing.STALE if resource.name in in_flight else Standing.SYNCED

@@ -25,6 +25,8 @@ class Sent:
     nonce: str
     moves: dict[str, Thing | None]
     company: Mapping[str, Thing]
+    outdated: bool = False
+    """Whether any of that changed since."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ class Ledger:
         first = type_url not in self._types
         kept = self._types.setdefault(type_url, TypeLedger())
         things = truth[type_url]
-        self._settle(kept, request, things)
+        self._settle(kept, request)
         if self._delta:
             self._wishes_changed(kept, request, first, things)
         elif first or request.nonce in {"", kept.last_nonce}:
@@ -123,6 +125,8 @@ class Ledger:
         """Take note that the truth changed."""
         if kept := self._types.get(type_url):
             names = set(names)
+            for sent in kept.sent:
+                sent.outdated = sent.outdated or not names.isdisjoint(sent.company)
             kept.rejected = {
                 name: (thing, company)
                 for name, (thing, company) in kept.rejected.items()
@@ -138,7 +142,7 @@ class Ledger:
             if type_url not in COMPLETE:
                 kept.unsaid |= kept.held().keys() - truth[type_url].keys()
 
-    def _settle(self, kept: TypeLedger, request: Request, current: Mapping[str, Thing]) -> None:
+    def _settle(self, kept: TypeLedger, request: Request) -> None:
         if all(sent.nonce != request.nonce for sent in kept.sent):
             return
         while True:
@@ -146,7 +150,7 @@ class Ledger:
             answered = sent.nonce == request.nonce
             if answered and request.error:
                 things = {name: thing for name, thing in sent.moves.items() if thing}
-                if all(current.get(name) == thing for name, thing in sent.company.items()):
+                if not sent.outdated:
                     company = frozenset(sent.company)
                     kept.rejected |= {name: (thing, company) for name, thing in things.items()}
                 kept.unsure |= sent.company.keys()

@@ -88,7 +88,7 @@ class Request:
     """What the client holds at the begin of a stream; only delta has words for it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     clusters: Mapping[str, Thing] = field(default_factory=dict)
-    """The clusters that it held then, without those that wait for endpoints; it does not say that."""
+    """The clusters that have their endpoints for sure; it does not say that."""
     names: tuple[str, ...] = ()
     version: str = ""
     nonce: str = ""
@@ -132,6 +132,8 @@ class Client:
         """Names that it awaits an answer to."""
         self.warming: set[str] = set()
         """Clusters that wait for endpoints."""
+        self.upset: set[str] = set()
+        """Clusters that came with a response that it rejected."""
         self.sending: deque[Request] = deque()
 
     # Wishes
@@ -183,7 +185,9 @@ class Client:
         if have:
             self.awaited[type_url].discard(STAR)
         versions = dict(self.versions[type_url])
-        clusters = {name: each for name, each in self.held[CLUSTER].items() if name not in self.warming}
+        clusters = {
+            name: each for name, each in self.held[CLUSTER].items() if name not in self.warming | self.upset
+        }
         request = Request(type_url, (*stars, *names), have=have, versions=versions, clusters=clusters)
         self.sending.append(request)
 
@@ -225,6 +229,8 @@ class Client:
         bad = any(each.bad for each in response.things.values())
         if not bad or not self.picky:
             self._take(response)
+        if bad and type_url == CLUSTER:
+            self.upset |= response.things.keys()
         self._heard(response)
         self.nonce[type_url] = response.nonce
         if self.delta:

@@ -10,9 +10,12 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.unit.protocol.machine import Machine
 from xds.cache import Resource, View
 from xds.protocol import stream, types, variants
+from xds.protocol.holdings import Holdings
+from xds.protocol.names import WILDCARD
 from xds.protocol.stream import Stream
-from xds.protocol.subscription import WILDCARD, Subscription
+from xds.protocol.subscription import Subscription
 from xds.protocol.variants import Due
+from xds.protocol.wishes import Wishes
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 SEEDS: dict[str, Seed] = {}
@@ -30,34 +33,34 @@ def routes_do_not_wait_for_their_clusters(patch: pytest.MonkeyPatch) -> None:
 
 @seed
 def sent_counts_as_acknowledged(patch: pytest.MonkeyPatch) -> None:
-    launch = Subscription.launch
+    launch = Holdings.launch
 
-    def bug(self: Subscription, nonce: str, sent: Mapping[str, Resource | None], again: Any) -> None:
+    def bug(self: Holdings, nonce: str, sent: Mapping[str, Resource | None], again: Any) -> None:
         launch(self, nonce, sent, again)
         for name in sent:
             self.lacking.pop(name, None)
 
-    patch.setattr(Subscription, "launch", bug)
+    patch.setattr(Holdings, "launch", bug)
 
 
 @seed
 def an_acknowledgement_from_before_counts_after(patch: pytest.MonkeyPatch) -> None:
     """One of a cluster that was removed and created again, or unsubscribed and subscribed again, since."""
-    acknowledge = Subscription.acknowledge
+    acknowledge = Holdings.acknowledge
 
-    def bug(self: Subscription, nonce: str) -> dict[str, Resource | None] | None:
+    def bug(self: Holdings, nonce: str) -> dict[str, Resource | None] | None:
         landed = acknowledge(self, nonce)
         for name, resource in (landed or {}).items():
             if resource:
                 self.lacking.pop(name, None)
         return landed
 
-    patch.setattr(Subscription, "acknowledge", bug)
+    patch.setattr(Holdings, "acknowledge", bug)
 
 
 @seed
 def clusters_leave_while_a_held_route_names_them(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "outdated", lambda self: iter(()))
+    patch.setattr(Holdings, "outdated", lambda self: iter(()))
 
 
 @seed
@@ -83,24 +86,17 @@ def removals_go_with_additions(patch: pytest.MonkeyPatch) -> None:
 
 @seed
 def a_rejection_is_taken_for_an_acknowledgement(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "reject", Subscription.acknowledge)
+    patch.setattr(Holdings, "reject", Holdings.acknowledge)
 
 
 @seed
 def what_was_rejected_is_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
-    reject = Subscription.reject
-
-    def bug(self: Subscription, nonce: str) -> dict[str, Resource | None] | None:
-        rejected = reject(self, nonce)
-        self._release(set(rejected or ()))
-        return rejected
-
-    patch.setattr(Subscription, "reject", bug)
+    patch.setattr(Subscription, "_moved_on", lambda self, sent: True)
 
 
 @seed
 def what_was_rejected_in_company_is_never_tried_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "_release", lambda self, changed: None)
+    patch.setattr(Holdings, "release", lambda self, changed: ())
 
 
 @seed
@@ -108,7 +104,7 @@ def a_name_subscribed_again_is_not_answered(patch: pytest.MonkeyPatch) -> None:
     subscribe = Subscription.subscribe
 
     def bug(self: Subscription, name: str) -> None:
-        if name not in self.names:
+        if name not in self.wishes.names:
             subscribe(self, name)
 
     patch.setattr(Subscription, "subscribe", bug)
@@ -145,7 +141,7 @@ def what_vanished_between_two_streams_is_not_removed(patch: pytest.MonkeyPatch) 
     resume = Subscription.resume
 
     def bug(self: Subscription, versions: Mapping[str, str]) -> None:
-        resume(self, {name: version for name, version in versions.items() if self.target(name)})
+        resume(self, {name: version for name, version in versions.items() if self.wishes.target(name)})
 
     patch.setattr(Subscription, "resume", bug)
 
@@ -161,17 +157,17 @@ def absence_removes_what_is_held_back(patch: pytest.MonkeyPatch) -> None:
 
     def bug(self: Any, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         current = view.resources(subscription.type_url)
-        return {name: each for name, each in current.items() if subscription.wants(each)}
+        return {name: each for name, each in current.items() if subscription.wishes.wants(each)}
 
     patch.setattr(type(variants.STATE_OF_THE_WORLD), "_after", bug)
 
 
 @seed
 def a_change_is_noted_under_its_name_alone(patch: pytest.MonkeyPatch) -> None:
-    def bug(self: Subscription, resource: Resource) -> bool:
-        return (self.wildcard and not resource.on_demand) or resource.name in self.names
+    def bug(self: Wishes, resource: Resource) -> bool:
+        return (self.everything and not resource.on_demand) or resource.name in self.names
 
-    patch.setattr(Subscription, "wants", bug)
+    patch.setattr(Wishes, "wants", bug)
 
 
 @seed
