@@ -5,7 +5,7 @@ from xds.protocol.names import glob_of, is_glob
 
 
 class Wishes:
-    """``names``, as the client wrote them (a resource's name, an alias, a glob), or ``everything`` (``*``)."""
+    """Names as the client wrote them (a resource's name, an alias, a glob), or ``everything`` (``*``)."""
 
     __slots__ = ("_view", "everything", "explicit", "names", "type_url")
 

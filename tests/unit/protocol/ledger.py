@@ -26,7 +26,7 @@ class Sent:
     moves: dict[str, Thing | None]
     company: Mapping[str, Thing]
     outdated: bool = False
-    """Whether any of that changed since."""
+    """Whether any of that is not, or not any more, what there is."""
 
 
 @dataclass
@@ -256,7 +256,8 @@ class Ledger:
             again = {name for sent in kept.sent for name in sent.moves} - moves.keys()
             moves |= {name: response.things.get(name) for name in again}
         company = {name: thing for name, thing in moves.items() if thing}
-        kept.sent.append(Sent(response.nonce, moves, company))
+        outdated = any(truth[type_url].get(name) != thing for name, thing in company.items())
+        kept.sent.append(Sent(response.nonce, moves, company, outdated))
         kept.last_nonce = response.nonce
         for name in moves.keys() | (kept.doubted.keys() & response.things) if type_url == CLUSTER else ():
             self._revived.add(name)

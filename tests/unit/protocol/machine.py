@@ -1,5 +1,7 @@
 """Random clients against random changes, for hypothesis to play."""
 
+from itertools import chain
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -63,7 +65,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(put=st.lists(things(), max_size=6))
     def begin(self, put: list[list[Thing]]) -> None:
-        self.simulation.change(sum(put, []))
+        self.simulation.change(chain(*put))
 
     @precondition(lambda self: len(self.simulation.connections) < MOST)
     @rule(delta=st.booleans(), picky=st.booleans(), everything=st.booleans())
@@ -103,7 +105,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(put=st.lists(things(), max_size=3), drop=st.lists(gone, max_size=1))
     def change(self, put: list[list[Thing]], drop: list[list[tuple[str, str]]]) -> None:
-        self.simulation.change(sum(put, []), sum(drop, []))
+        self.simulation.change(chain(*put), chain(*drop))
 
     @precondition(lambda self: self.simulation.connections)
     @rule(number=st.integers(0, MOST - 1), times=st.integers(1, 4))

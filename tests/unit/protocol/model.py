@@ -236,15 +236,12 @@ class Client:
         if self.delta:
             self.sending.append(Request(type_url, nonce=response.nonce, error=bad))
         else:
-            # Envoy keeps its version over a rejection of which it took the good resources, and brings it along
-            # to the next stream: no server can know better. This client is honest.
-            self.version[type_url] = (
-                ""
-                if bad and not self.picky
-                else response.version
-                if not bad
-                else self.version.get(type_url, "")
-            )
+            if not bad:
+                self.version[type_url] = response.version
+            elif not self.picky:
+                # Envoy keeps its version over a rejection of which it took the good resources, and brings it
+                # along to the next stream: no server can know better. This client is honest.
+                self.version[type_url] = ""
             self.sending.append(self._state(type_url, error=bad))
         if type_url == CLUSTER:
             self._follow_clusters()

@@ -1,4 +1,4 @@
-"""Bugs put in on purpose: the state machine finds each, so it can fail (``docs/conformance.md`` lists them)."""
+"""Bugs put in on purpose, each of which the state machine finds: it can fail."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
