@@ -48,15 +48,18 @@ def edit(inbox: Inbox, number: int) -> None:
 @asynccontextmanager
 async def pipeline(
     plane: Plane, inbox: Inbox, state: Path, opened: Callable[[], None]
-) -> AsyncIterator[None]:
-    """Run a pipeline for the length of a block; ``opened`` is called when there is something to serve."""
+) -> AsyncIterator[Keeper[CompiledService]]:
+    """Run a pipeline for the length of a block; ``opened`` is called when there is something to serve.
+
+    Give what keeps the last known good: it writes in the background whatever is new, all of it at first.
+    """
     keeper = Keeper(Store(state, CompiledService))
     tasks = [
         asyncio.ensure_future(keeper.run()),
         asyncio.ensure_future(Pipeline(inbox, plane, keeper, opened, _exact_only).run()),
     ]
     try:
-        yield
+        yield keeper
     finally:
         for task in tasks:
             task.cancel()

@@ -1,6 +1,7 @@
 """Writes the last known good behind the back of the event loop."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import structlog
@@ -26,10 +27,12 @@ class Keeper(Generic[ServiceT]):
         self._changes: LastGood[ServiceT] = LastGood()
         self._filled = asyncio.Event()
         self._failing = False
+        # One thread: what comes later is written later, also when nobody waits for it any more.
+        self._thread = ThreadPoolExecutor(1, "last-known-good")
 
     async def load(self) -> LastGood[ServiceT]:
         """Read what was kept."""
-        return await asyncio.to_thread(self._store.load)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._store.load)
 
     def keep(self, changes: LastGood[ServiceT]) -> None:
         """Have changes written; never blocks."""
@@ -45,16 +48,22 @@ class Keeper(Generic[ServiceT]):
             await asyncio.sleep(_PAUSE)
 
     async def flush(self) -> None:
-        """Write what is not yet written."""
+        """Write what is not yet written, after what is being written."""
         changes, self._changes = self._changes, LastGood()
         try:
-            await asyncio.to_thread(self._store.save, changes)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.save, changes)
         except OSError as error:
-            changes.absorb(self._changes)
-            self._changes = changes
+            self._put_back(changes)
             if not self._failing:
                 _log.warning("the last known good cannot be written", reason=str(error))
             self._failing = True
-            self._filled.set()
+        except asyncio.CancelledError:
+            self._put_back(changes)  # whether it was written or not
+            raise
         else:
             self._failing = False
+
+    def _put_back(self, changes: LastGood[ServiceT]) -> None:
+        changes.absorb(self._changes)
+        self._changes = changes
+        self._filled.set()
