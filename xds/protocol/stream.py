@@ -78,6 +78,8 @@ class Stream:
 
     def on_change(self, changes: Changes) -> None:
         """Take note that the view changed (``Watcher``)."""
+        for name in changes.get(CLUSTER, ()):
+            self._leaving.pop(name, None)
         for type_url, before in changes.items():
             if subscription := self._subscriptions.get(type_url):
                 subscription.changed(before)

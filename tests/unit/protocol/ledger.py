@@ -41,11 +41,13 @@ class TypeLedger:
     """What it may hold instead, from a response that it rejected."""
     rejected: dict[str, tuple[Thing, frozenset[str]]] = field(default_factory=dict)
     """What it rejected, and with what else, since when nothing of that changed."""
+    disliked: set[Thing] = field(default_factory=set)
+    """All that was in responses that it ever rejected: whether that comes again is up to the server."""
     sent: list[Sent] = field(default_factory=list)
     owed: set[str] = field(default_factory=set)
     """Names that may be sent although nothing changed."""
     unsure: set[str] = field(default_factory=set)
-    """Names from an earlier stream, or from a rejected response: it may always be told that they are gone."""
+    """Names that it brought along, rejected or dropped: it may always be told that they are gone."""
     unsaid: set[str] = field(default_factory=set)
     """Names of what was removed without a word for it, and may have been created again since."""
     sure: bool = False
@@ -154,6 +156,7 @@ class Ledger:
                     company = frozenset(sent.company)
                     kept.rejected |= {name: (thing, company) for name, thing in things.items()}
                 kept.unsure |= sent.company.keys()
+                kept.disliked |= {*sent.company.values()}
                 if len(sent.company) > 1:
                     kept.doubted |= things
             else:
@@ -216,7 +219,7 @@ class Ledger:
     def _begin(self, kept: TypeLedger, before: Mapping[str, Thing], things: Mapping[str, Thing]) -> None:
         """Forget what is not wanted any more, and what was not wanted until now."""
         dropped = [thing.name for thing in kept.may_hold() if not kept.wish.wants(thing)]
-        kept.owed |= {name for name in dropped if name not in things}
+        kept.unsure.update(dropped)
         kept.forget(dropped)
         kept.forget(kept.wish.wanted(things.values()).keys() - before.keys())
 
@@ -328,6 +331,6 @@ class Ledger:
             for thing in kept.wish.wanted(truth[type_url].values()).values()
             if kept.held().get(thing.name) != thing
             and thing.name not in kept.unsaid
-            and kept.rejected.get(thing.name, (None, None))[0] != thing
+            and thing not in kept.disliked
             and not self._unacknowledged(thing, truth)
         }
