@@ -391,3 +391,12 @@ def test_endpoints_stay_while_their_cluster_does(view: View) -> None:
     clusters, assignments = client.settle()
     assert (clusters.type_url, clusters.removed) == (CLUSTER, ("b",))
     assert (assignments.type_url, assignments.removed) == (ENDPOINT, ("b",))
+
+
+def test_07_no_response_has_a_name_twice(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER, "*", "a", "a", "b")
+    view.apply([cluster("a", "2")])
+    view.apply([cluster("a", "3")])
+    [response] = client.settle()
+    assert sorted(name for name, _ in response.versions) == ["a", "b"]
+    assert response.bodies["a"] == b"a 3"

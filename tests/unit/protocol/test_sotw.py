@@ -208,3 +208,16 @@ def test_a_rejected_cluster_is_not_sent_again_beside_others(client: SotwClient, 
     view.apply([cluster("c")])
     [response] = client.settle()
     assert response.bodies == {"a": b"a 1", "b": b"b 1", "c": b"c 1"}
+
+
+def test_07_no_response_has_a_name_twice(client: SotwClient) -> None:
+    client.ask(CLUSTER, "*", "a", "a", "b")
+    assert client.settle()[0].names == {"a", "b"}, "the client refuses a name that comes twice"
+
+
+def test_19_of_several_requests_only_the_latest_is_answered(client: SotwClient) -> None:
+    client.ask(ENDPOINT, "a")
+    client.ask(ENDPOINT, "a", "b")
+    client.ask(ENDPOINT, "b")
+    [response] = client.settle()
+    assert response.names == {"b"}
