@@ -47,6 +47,8 @@ class Stream:
         self._subscriptions: dict[str, Subscription] = {}
         self._nonces = 0
         self._last_nonce: dict[str, str] = {}
+        # By type not asked for yet: what must be sent then, whatever version the client brings along.
+        self._owed: dict[str, set[str]] = {}
         # When each cluster that is to be removed was first free to go, plus the drain delay.
         self._leaving: dict[str, float] = {}
         self._leases = Leases()
@@ -71,6 +73,8 @@ class Stream:
         event = self._settle(request, subscription)
         if first or not self._stale(request):
             self._variant.read(request, subscription, self._view, first=first)
+        for name in self._owed.pop(type_url, ()):
+            subscription.ask(name)
         if first and self._features.ttl:
             self._resume_leases(subscription)
         self._check_names()
@@ -111,6 +115,11 @@ class Stream:
         times = (*self._leaving.values(), self._leases.next)
         self._deadline = min((when for when in times if when and when > now), default=None)
         return None
+
+    @property
+    def awaits(self) -> bool:
+        """Whether ``poll`` may have something to send now; most acknowledgements leave nothing."""
+        return any(subscription.awaits for subscription in self._subscriptions.values())
 
     @property
     def deadline(self) -> float | None:
@@ -229,13 +238,12 @@ class Stream:
 
     def _send(self, response: Response, subscription: Subscription, now: float) -> bytes:
         for name in (*response.moves, *response.again):
-            resource = response.moves[name] if name in response.moves else subscription.holdings.held(name)
-            if (
-                resource
-                and resource.revives
-                and (revived := self._subscriptions.get(resource.revives.type_url))
-            ):
-                revived.ask(resource.revives.name)
+            held = subscription.holdings.held(name)
+            resource = response.moves.get(name, held)
+            if resource and resource.revives:
+                self._revive(resource.revives, known=held is not None)
+            elif held and held.revives:
+                self._owed.get(held.revives.type_url, set()).discard(held.revives.name)
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
         self._nonces += 1
@@ -243,3 +251,12 @@ class Stream:
         self._last_nonce[subscription.type_url] = nonce
         subscription.launch(nonce, response.moves, response.again)
         return response.body + delimited(self._variant.nonce_field, nonce.encode())
+
+    def _revive(self, ref: Ref, *, known: bool) -> None:
+        """Have a resource sent again; if its type is not asked for yet and the client may think that it
+        has what it needs from an earlier stream (it is ``known``), once it is.
+        """
+        if subscription := self._subscriptions.get(ref.type_url):
+            subscription.ask(ref.name)
+        elif known:
+            self._owed.setdefault(ref.type_url, set()).add(ref.name)

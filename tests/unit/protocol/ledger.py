@@ -78,6 +78,7 @@ class TypeLedger:
         for name, thing in moves.items():
             self.doubted.pop(name, None)
             self.rejected.pop(name, None)
+            self.unsaid.discard(name)
             if thing:
                 self.settled[name] = thing
             else:
@@ -267,7 +268,6 @@ class Ledger:
             if endpoints := self._types.get(ENDPOINT):
                 endpoints.owed.add(name)
         kept.owed -= {STAR, *response.gone, *response.absent}
-        kept.unsaid -= response.things.keys()
         for thing in response.things.values():
             kept.owed -= thing.names
 
