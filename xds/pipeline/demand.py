@@ -13,10 +13,20 @@ from xds.protocol.variants import Request
 from xds.type_urls import ROUTE, SCOPED_ROUTE
 from xds.wire import DeltaRequest
 
+_OF_ROUTES = frozenset({ROUTE, SCOPED_ROUTE})
+
 
 def concerns_routes(request: Request) -> bool:
-    """Whether a request may tell which kind of routes a client asks for."""
-    return request.type_url in {ROUTE, SCOPED_ROUTE}
+    """Whether a request may tell which kind of routes a client asks for; a mere acknowledgement does not."""
+    if request.type_url not in _OF_ROUTES:
+        return False
+    acknowledges = bool(request.response_nonce)
+    return not (
+        acknowledges
+        and isinstance(request, DeltaRequest)
+        and not request.subscribe
+        and not request.unsubscribe
+    )
 
 
 class Demand:

@@ -102,10 +102,7 @@ class _Delta:
         last = len(put) == len(due.put)
         missing, drop = (due.missing, due.drop) if last else ((), ())
         type_url = subscription.type_url
-        # A name asked for on demand that was answered with a removal would leave a request in Envoy waiting.
-        absent = tuple(
-            name for name in missing if named_on_demand(type_url) and name in subscription.wishes.names
-        )
+        absent = tuple(name for name in missing if _is_absent(name, subscription))
         unknown = tuple(name for name in missing if name not in absent)
         content = Content(
             type_url,
@@ -230,6 +227,18 @@ class _StateOfTheWorld:
 
 DELTA: Variant = _Delta()
 STATE_OF_THE_WORLD: Variant = _StateOfTheWorld()
+
+
+def _is_absent(name: str, subscription: Subscription) -> bool:
+    """Whether a name is to be answered by a resource without a body.
+
+    A removal would leave the request in Envoy waiting that a host was asked for on demand for.
+    """
+    return (
+        named_on_demand(subscription.type_url)
+        and name in subscription.wishes.names
+        and name not in subscription.holdings.doubts  # this the client may have, so it is to be removed
+    )
 
 
 def _batch(resources: Iterable[Resource]) -> tuple[Resource, ...]:

@@ -1,5 +1,6 @@
 """Who is connected, and what each client said of what it was sent."""
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -59,9 +60,9 @@ class Clients:
             case Acked():
                 status.acknowledged += 1
                 status.rejection = None
-                _log.debug(
-                    "acknowledged", **_who(client), type=short(event.type_url), count=len(event.resources)
-                )
+                if _log.is_enabled_for(logging.DEBUG):  # one for every client and push
+                    what = {"type": short(event.type_url), "count": len(event.resources)}
+                    _log.debug("acknowledged", **_who(client), **what)
             case Rejected():
                 status.rejected += 1
                 status.rejection = event

@@ -170,7 +170,8 @@ class Session:
         if event is not None:
             self._remember(event)
             self._shared.observer.answered(self.client, event)
-        self._wake.set()
+        if self.stream.awaits:
+            self._wake.set()
 
     def _remember(self, event: Acked | Rejected) -> None:
         if isinstance(event, Rejected):
