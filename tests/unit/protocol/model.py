@@ -158,6 +158,8 @@ class Client:
         if not (self.delta and wish.everything):
             self._drop(type_url, [name for name, each in self.held[type_url].items() if not wish.wants(each)])
         self._ask(type_url, unsubscribe=old)
+        if type_url == CLUSTER:
+            self._follow_clusters()
 
     def _ask(self, type_url: str, subscribe: tuple[str, ...] = (), unsubscribe: tuple[str, ...] = ()) -> None:
         if type_url not in self.begun:
