@@ -1,15 +1,19 @@
 """All clients reconnect at once; edits pour in faster than clients take them."""
 
-from bench import golang
-from bench.corpus import corpus
-from bench.processes import GRAYPLANE, LINEAR, Contender, load_of, running, wish
+from bench import golang, workload
+from bench.corpus import Corpus, corpus
+from bench.processes import GRAYPLANE, LINEAR, Contender, load_of, running, whole, wish
 from bench.scale import Scale
 from bench.table import Spread, Table, number, size, time
+from xds.compiler.route_sources import RouteDelivery, routes_name
 
 _RATE = 1_000
 """Edits a second."""
 
 _RECONNECTS = 3
+
+_SCOPED_ROUTES = f"{routes_name(RouteDelivery.SCOPED, 'edge')}/{workload.service(workload.EDITED)}"
+"""The RouteConfiguration of the edited service, as an edge with scoped routes calls it."""
 
 
 def measure(scale: Scale) -> list[Table]:
@@ -67,15 +71,27 @@ def _edits(scale: Scale) -> Table:
         ),
     )
     for services in scale.sizes if golang.binary() else ():
-        for contender in (GRAYPLANE, LINEAR):
-            cells = _pour(contender, services, streams, seconds)
-            table.rows.append([number(services), contender.name, *cells])
+        resources = corpus(services)
+        for name, command, edited in (
+            ("Grayplane, all of it", _whole(services), _SCOPED_ROUTES),
+            ("Grayplane, its server alone", GRAYPLANE.command(resources), resources.edited),
+            (LINEAR.name, LINEAR.command(resources), resources.edited),
+        ):
+            cells = _pour(command, resources._replace(edited=edited), streams, seconds)
+            table.rows.append([number(services), name, *cells])
+    table.notes.append(
+        "“All of it” takes edits of the rule document, merges those that come while it compiles one, and"
+        " serves scoped routes. The servers alone are given every edit as a resource."
+    )
     return table
 
 
-def _pour(contender: Contender, services: int, streams: int, seconds: int) -> list[str]:
-    resources = corpus(services)
-    with running(contender.command(resources)) as server, load_of(server) as load:
+def _whole(services: int) -> list[str]:
+    return whole("--services", services, "--routes", RouteDelivery.SCOPED)
+
+
+def _pour(command: list[str], resources: Corpus, streams: int, seconds: int) -> list[str]:
+    with running(command) as server, load_of(server) as load:
         load.connect(resources, streams, everything=False)
         before = server.memory
         with server.peak() as peak:
