@@ -154,10 +154,16 @@ class Holdings:
                 yield name
 
     def _note(self, name: str, held: Resource | None) -> None:
-        if _version(held) == _version(self._wishes.target(name)):
+        if self._same(held, self._wishes.target(name)):
             self.behind.pop(name, None)
         else:
             self.behind[name] = held
+
+    def _same(self, held: Resource | None, target: Resource | None) -> bool:
+        if held is None or target is None:
+            return held is target
+        known_as = self._wishes.version_of(target) if isinstance(held, Brought) else target.version
+        return held.version == known_as
 
     # What was sent, and what the client said of it
 
@@ -228,7 +234,3 @@ class Holdings:
             self._note(name, refusal.held)
         elif self._wishes.target(name) or (refusal.held and self._wishes.wants(refusal.held)):
             self.refused[name] = refusal
-
-
-def _version(resource: Resource | None) -> str | None:
-    return resource.version if resource else None

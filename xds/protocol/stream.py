@@ -14,7 +14,7 @@ from xds.protocol.subscription import Subscription
 from xds.protocol.types import may_refer, rank
 from xds.protocol.variants import Due, Request, Response, Variant
 from xds.type_urls import CLUSTER
-from xds.wire import SotwRequest, delimited
+from xds.wire import delimited
 
 _UNANSWERED = 32
 """So many responses of one type may wait for an answer; then changes merge until the client has answered."""
@@ -71,8 +71,8 @@ class Stream:
         if subscription is None:
             subscription = self._subscribe(type_url)
         event = self._settle(request, subscription)
-        if first or not self._stale(request):
-            self._variant.read(request, subscription, self._view, first=first)
+        stale = not first and request.response_nonce not in {"", self._last_nonce.get(type_url)}
+        self._variant.read(request, subscription, self._view, first=first, stale=stale)
         for name in self._owed.pop(type_url, ()):
             subscription.ask(name)
         if first and self._features.ttl:
@@ -135,17 +135,6 @@ class Stream:
         self._subscriptions[type_url] = subscription
         self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: rank(item[0])))
         return subscription
-
-    def _stale(self, request: Request) -> bool:
-        """Whether the client has yet to see a newer response and will say then what it wants.
-
-        Only the state of the world: a delta request changes the wishes whatever it answers.
-        """
-        return (
-            isinstance(request, SotwRequest)
-            and bool(request.response_nonce)
-            and request.response_nonce != self._last_nonce.get(request.type_url)
-        )
 
     def _settle(self, request: Request, subscription: Subscription) -> Event | None:
         if request.error is None:

@@ -16,12 +16,14 @@ class Subscription:
     resources, or ``*``.
     """
 
-    __slots__ = ("_view", "asked", "holdings", "wishes")
+    __slots__ = ("_view", "asked", "holdings", "omitted", "wishes")
 
     def __init__(self, type_url: str, view: View) -> None:
         self.wishes = Wishes(type_url, view)
         self.holdings = Holdings(self.wishes)
         self.asked: dict[str, None] = {}
+        self.omitted: set[str] = set()
+        """Names that stale requests left out."""
         self._view = view
 
     @property
@@ -97,7 +99,7 @@ class Subscription:
                 continue
             target = self.wishes.target(name)
             self._answered(name, target)
-            current = target and self._view.version_of(target) == version
+            current = target and self.wishes.version_of(target) == version
             self.holdings.brought(name, None if current else Brought.known_as(self.type_url, name, version))
 
     def resume_all(self) -> None:

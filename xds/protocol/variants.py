@@ -53,8 +53,14 @@ class Variant(Protocol):
         """Decode a request; raise ``WireError`` for malformed bytes."""
         ...
 
-    def read(self, request: Request, subscription: Subscription, view: View, *, first: bool) -> None:
-        """Take over what a request says of the client's wishes; ``first`` on this stream for its type."""
+    def read(
+        self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
+    ) -> None:
+        """Take over what a request says of the client's wishes.
+
+        It is the ``first`` on this stream for its type, or ``stale``: the client has yet to see a newer
+        response than the one that it answers.
+        """
         ...
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
@@ -77,7 +83,10 @@ class _Delta:
     def decode(self, data: bytes) -> DeltaRequest:
         return decode_delta_request(data)
 
-    def read(self, request: Request, subscription: Subscription, view: View, *, first: bool) -> None:
+    def read(
+        self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
+    ) -> None:
+        # Stale or not, it adds and takes away what it says.
         assert isinstance(request, DeltaRequest)
         # The legacy wildcard: nothing named at first; names that come with later requests leave it standing.
         if first and not request.subscribe and empty_means_all(subscription.type_url):
@@ -144,30 +153,37 @@ class _StateOfTheWorld:
     def decode(self, data: bytes) -> SotwRequest:
         return decode_sotw_request(data)
 
-    def read(self, request: Request, subscription: Subscription, view: View, *, first: bool) -> None:
+    def read(
+        self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
+    ) -> None:
         assert isinstance(request, SotwRequest)
-        wanted = dict.fromkeys(request.resource_names)
-        # The legacy wildcard lasts while no name was ever given; after that, no names means none.
-        subscription.wishes.explicit = subscription.wishes.explicit or bool(wanted)
-        everything = WILDCARD in wanted or (
-            not subscription.wishes.explicit and empty_means_all(subscription.type_url)
-        )
-        wanted.pop(WILDCARD, None)
-        if everything and not subscription.wishes.everything:
+        wishes = subscription.wishes
+        wanted = self._wanted(request, subscription)
+        if stale:
+            # Not answered; but what it leaves out the client has dropped, even if the next one names it.
+            before = wishes.names | ({WILDCARD} if wishes.everything else set())
+            subscription.omitted |= before - wanted.keys()
+            return
+        renewed = subscription.omitted & wanted.keys()
+        subscription.omitted = set()
+        if WILDCARD in wanted and (WILDCARD in renewed or not wishes.everything):
             subscription.subscribe_all()
-        for name in wanted.keys() - subscription.wishes.names:
-            subscription.subscribe(name)
-        for name in subscription.wishes.names - wanted.keys():
+        for name in wanted:
+            if name != WILDCARD and (name in renewed or name not in wishes.names):
+                subscription.subscribe(name)
+        for name in wishes.names - wanted.keys():
             subscription.unsubscribe(name)
-        if subscription.wishes.everything and not everything:
+        if wishes.everything and WILDCARD not in wanted:
             subscription.unsubscribe_all()
-        if (
-            first
-            and everything
-            and not wanted
-            and request.version_info == view.version(subscription.type_url)
-        ):
+        if first and [*wanted] == [WILDCARD] and request.version_info == view.version(wishes.type_url):
             subscription.resume_all()
+
+    def _wanted(self, request: SotwRequest, subscription: Subscription) -> dict[str, None]:
+        """Return the names wanted; the legacy wildcard lasts while no name was ever given."""
+        wishes = subscription.wishes
+        wishes.explicit = wishes.explicit or bool(request.resource_names)
+        legacy = not wishes.explicit and empty_means_all(wishes.type_url)
+        return dict.fromkeys((WILDCARD,) if legacy else request.resource_names)
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if absence_removes(subscription.type_url):

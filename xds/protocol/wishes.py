@@ -32,6 +32,10 @@ class Wishes:
         resource = self._view.get(Ref(self.type_url, name))
         return resource if resource and self.wants(resource) else None
 
+    def version_of(self, target: Resource) -> str:
+        """Return the version by which the client is to know what it is to hold."""
+        return self._view.version_of(target)
+
     def matches(self, name: str) -> list[Resource]:
         """Return what the view holds that the client may call by this name."""
         if is_glob(name):

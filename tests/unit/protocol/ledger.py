@@ -48,6 +48,8 @@ class TypeLedger:
     """Names that may be sent although nothing changed."""
     unsure: set[str] = field(default_factory=set)
     """Names that it brought along, rejected or dropped: it may always be told that they are gone."""
+    omitted: set[str] = field(default_factory=set)
+    """Names that stale requests left out."""
     unsaid: set[str] = field(default_factory=set)
     """Names of what was removed without a word for it, and may have been created again since."""
     sure: bool = False
@@ -119,6 +121,9 @@ class Ledger:
             self._wishes_changed(kept, request, first, things)
         elif first or request.nonce in {"", kept.last_nonce}:
             self._wishes_stated(kept, request, first, things)
+        else:
+            kept.explicit = kept.explicit or bool(request.names)
+            kept.omitted |= (kept.wish.names | {STAR}) - {*request.names}
         if first and type_url == ENDPOINT:
             kept.owed |= self._revived
             settled = {name for name, thing in request.clusters.items() if truth[CLUSTER].get(name) == thing}
@@ -200,7 +205,10 @@ class Ledger:
         if everything and not wish.everything:
             kept.owed.add(STAR)
         names = {*request.names} - {STAR}
-        kept.ask(names - wish.names, things)
+        kept.ask(names - wish.names | names & kept.omitted, things)
+        if STAR in kept.omitted and everything:
+            kept.owed |= {STAR, *things}
+        kept.omitted.clear()
         if not everything:
             kept.owed |= wish.names - names if wish.everything else set()
         elif wish.names - names:

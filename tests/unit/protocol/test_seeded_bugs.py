@@ -148,7 +148,25 @@ def what_vanished_between_two_streams_is_not_removed(patch: pytest.MonkeyPatch) 
 
 @seed
 def a_stale_request_is_obeyed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Stream, "_stale", lambda self, request: False)
+    variant = type(variants.STATE_OF_THE_WORLD)
+    read = variant.read
+
+    def bug(*args: Any, first: bool, stale: bool) -> None:
+        read(*args, first=first, stale=False)
+
+    patch.setattr(variant, "read", bug)
+
+
+@seed
+def a_stale_request_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    variant = type(variants.STATE_OF_THE_WORLD)
+    read = variant.read
+
+    def bug(*args: Any, first: bool, stale: bool) -> None:
+        if not stale:
+            read(*args, first=first, stale=False)
+
+    patch.setattr(variant, "read", bug)
 
 
 @seed

@@ -109,6 +109,17 @@ def test_15_a_newly_added_name_is_sent_even_if_unchanged(client: SotwClient) -> 
     assert client.settle()[0].names == {"b"}, "also after an unsubscription"
 
 
+def test_15_also_when_the_request_that_left_it_out_was_stale(client: SotwClient, view: View) -> None:
+    client.ask(ENDPOINT, "a", "b")
+    [old] = client.settle()
+    view.apply([endpoints("b", "2")])
+    [new] = client.take()
+    client.ask(ENDPOINT, "b", nonce=old.nonce)
+    assert client.take() == []
+    client.ask(ENDPOINT, "a", "b", nonce=new.nonce)
+    assert client.settle()[0].names == {"a"}, "the client dropped it when it left it out"
+
+
 def test_16_clusters_and_listeners_carry_everything_and_absence_deletes(
     client: SotwClient, view: View
 ) -> None:
