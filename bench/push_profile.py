@@ -48,7 +48,7 @@ def measure(scale: Scale) -> list[Table]:
     )
     for cost in sorted(costs, key=lambda each: -each.own)[:_LONGEST]:
         profile.rows.append(
-            [cost.function, f"{cost.calls:,.1f}", f"{cost.own:.2f} ms", f"{cost.whole:.2f} ms"]
+            [f"`{cost.function}`", f"{cost.calls:,.1f}", f"{cost.own:.2f} ms", f"{cost.whole:.2f} ms"]
         )
     profile.notes.append("cProfile's own cost is in it; it falls on small functions most.")
     return [overview, profile]
