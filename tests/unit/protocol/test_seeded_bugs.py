@@ -20,6 +20,8 @@ from xds.protocol.wishes import Wishes
 Seed = Callable[[pytest.MonkeyPatch], None]
 SEEDS: dict[str, Seed] = {}
 
+pytestmark = pytest.mark.timeout(600)  # the play that finds a bug may be long, and machines are noisy
+
 
 def seed(plant: Seed) -> Seed:
     SEEDS[plant.__name__] = plant
