@@ -260,13 +260,14 @@ class Ledger:
             "a response that says nothing, to a client that awaits nothing"
         )
         moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
-        moves |= {
-            name: thing for name, thing in response.things.items() if name in changed or name in kept.owed
-        }
         if complete:
-            # It says again what was not answered yet, and may be rejected for that.
-            again = {name for sent in kept.sent for name in sent.moves} - moves.keys()
+            # It says everything. What was not answered yet it may be rejected for again.
+            again = {name for sent in kept.sent for name in sent.moves}
+            said = changed.keys() | kept.owed | kept.doubted.keys() | again
             moves |= {name: response.things.get(name) for name in again}
+        else:
+            said = {*response.things}
+        moves |= {name: thing for name, thing in response.things.items() if name in said}
         company = {name: thing for name, thing in moves.items() if thing}
         outdated = any(truth[type_url].get(name) != thing for name, thing in company.items())
         kept.sent.append(Sent(response.nonce, moves, company, outdated))

@@ -1,6 +1,7 @@
 """Random clients against random changes, for hypothesis to play."""
 
-from itertools import chain
+from collections.abc import Iterator
+from itertools import chain, combinations, product
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -21,34 +22,32 @@ ALIASES = ("r/one", "r/two")
 MOST = 3
 """Clients at once."""
 
-contents = st.sampled_from(("1", "2", "3 bad"))
-users = st.frozensets(st.sampled_from(CLUSTERS), max_size=2)
+CONTENTS = ("1", "2", "3 bad")
+USERS = [frozenset(names) for size in range(3) for names in combinations(CLUSTERS, size)]
 
 
-@st.composite
-def things(draw: st.DrawFn) -> list[Thing]:
-    """Things that come about together: a cluster comes with its endpoints, as a rule."""
-    type_url = draw(st.sampled_from((CLUSTER, CLUSTER, ENDPOINT, LISTENER, ROUTE, ROUTE, VIRTUAL_HOST)))
-    content = draw(contents)
-    match type_url:
-        case _ if type_url == CLUSTER:
-            name = draw(st.sampled_from(CLUSTERS))
-            alone = draw(st.integers(0, 3)) == 0
-            return [Thing(CLUSTER, name, content), *([] if alone else [Thing(ENDPOINT, name, "1")])]
-        case _ if type_url == ENDPOINT:
-            return [Thing(ENDPOINT, draw(st.sampled_from(CLUSTERS)), content)]
-        case _ if type_url == VIRTUAL_HOST:
-            name = draw(st.sampled_from(NAMES[VIRTUAL_HOST]))
-            aliases = tuple(draw(st.lists(st.sampled_from(ALIASES), max_size=2, unique=True)))
-            return [Thing(VIRTUAL_HOST, name, content, draw(users), aliases, draw(st.booleans()))]
-        case _:
-            return [Thing(type_url, draw(st.sampled_from(NAMES[type_url])), content, draw(users))]
+def kinds() -> Iterator[list[list[Thing]]]:
+    """What may come about together, kind by kind: a cluster comes with its endpoints, as a rule."""
+    clusters = [Thing(CLUSTER, *each) for each in product(CLUSTERS, CONTENTS)]
+    yield [[each] for each in clusters]
+    yield [[each, Thing(ENDPOINT, each.name, "1")] for each in clusters]
+    yield [[Thing(ENDPOINT, *each)] for each in product(CLUSTERS, CONTENTS)]
+    for type_url in (LISTENER, ROUTE, ROUTE):
+        yield [[Thing(type_url, *each)] for each in product(NAMES[type_url], CONTENTS, USERS)]
+    aliases = [(), ALIASES[:1], ALIASES]
+    hosts = product(NAMES[VIRTUAL_HOST], CONTENTS, USERS, aliases, (False, True))
+    yield [[Thing(VIRTUAL_HOST, *each)] for each in hosts]
 
 
-gone = st.one_of(
-    st.builds(lambda name: [(CLUSTER, name), (ENDPOINT, name)], st.sampled_from(CLUSTERS)),
-    st.sampled_from([[(type_url, name)] for type_url, names in NAMES.items() for name in names]),
-    st.builds(lambda name: [(ENDPOINT, name)], st.sampled_from(CLUSTERS)),
+# By number: a few draws for each step, and reports that can be read.
+KINDS = list(kinds())
+things = st.tuples(st.sampled_from(range(len(KINDS))), st.integers(0, 1 << 16)).map(
+    lambda numbers: KINDS[numbers[0]][numbers[1] % len(KINDS[numbers[0]])]
+)
+gone = st.sampled_from(
+    [[(CLUSTER, name), (ENDPOINT, name)] for name in CLUSTERS]
+    + [[(type_url, name)] for type_url, names in NAMES.items() for name in names]
+    + [[(ENDPOINT, name)] for name in CLUSTERS]
 )
 
 
@@ -63,9 +62,17 @@ class Machine(RuleBasedStateMachine):
         connections = self.simulation.connections
         return connections[number % len(connections)]
 
-    @initialize(put=st.lists(things(), max_size=6))
-    def begin(self, put: list[list[Thing]]) -> None:
+    @initialize(
+        put=st.lists(things, max_size=6),
+        clients=st.lists(st.booleans(), max_size=2),
+        quiet=st.booleans(),
+    )
+    def begin(self, put: list[list[Thing]], clients: list[bool], *, quiet: bool) -> None:
         self.simulation.change(chain(*put))
+        for delta in clients:
+            self.connect(delta=delta, picky=delta, everything=True)
+        if quiet:
+            self.simulation.settle()
 
     @precondition(lambda self: len(self.simulation.connections) < MOST)
     @rule(delta=st.booleans(), picky=st.booleans(), everything=st.booleans())
@@ -90,6 +97,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.simulation.connections)
     @rule(data=st.data(), number=st.integers(0, MOST - 1))
     def unwant(self, data: st.DataObject, number: int) -> None:
+        """Want something no more, or change one's mind about that at once."""
         client = self.pick(number).client
         choices = [
             (type_url, name)
@@ -102,28 +110,23 @@ class Machine(RuleBasedStateMachine):
             # The state of the world has no word for taking a wildcard back that was never put into words.
             if name != STAR or client.delta or type_url in client.explicit:
                 client.unwant(type_url, [name])
+                if data.draw(st.booleans()):
+                    client.want(type_url, [name])
 
-    @rule(put=st.lists(things(), max_size=3), drop=st.lists(gone, max_size=1))
+    @rule(put=st.lists(things, max_size=3), drop=st.lists(gone, max_size=1))
     def change(self, put: list[list[Thing]], drop: list[list[tuple[str, str]]]) -> None:
         self.simulation.change(chain(*put), chain(*drop))
 
     @precondition(lambda self: self.simulation.connections)
-    @rule(number=st.integers(0, MOST - 1), times=st.integers(1, 4))
-    def emit(self, number: int, times: int) -> None:
+    @rule(
+        number=st.integers(0, MOST - 1),
+        times=st.integers(1, 4),
+        what=st.sampled_from(("emit", "read", "deliver")),
+    )
+    def move(self, number: int, times: int, what: str) -> None:
+        """Let some messages of one client get a step further."""
         for _ in range(times):
-            self.simulation.emit(self.pick(number))
-
-    @precondition(lambda self: self.simulation.connections)
-    @rule(number=st.integers(0, MOST - 1), times=st.integers(1, 4))
-    def read(self, number: int, times: int) -> None:
-        for _ in range(times):
-            self.simulation.read(self.pick(number))
-
-    @precondition(lambda self: self.simulation.connections)
-    @rule(number=st.integers(0, MOST - 1), times=st.integers(1, 4))
-    def deliver(self, number: int, times: int) -> None:
-        for _ in range(times):
-            self.simulation.deliver(self.pick(number))
+            getattr(self.simulation, what)(self.pick(number))
 
     @rule()
     def tick(self) -> None:
@@ -134,9 +137,18 @@ class Machine(RuleBasedStateMachine):
         self.simulation.settle()
 
     @precondition(lambda self: self.simulation.connections)
-    @rule(number=st.integers(0, MOST - 1), restarted=st.booleans())
-    def reconnect(self, number: int, *, restarted: bool) -> None:
-        self.pick(number).reconnect(restarted=restarted)
+    @rule(
+        number=st.integers(0, MOST - 1),
+        last=st.integers(0, 3),
+        restarted=st.sampled_from((False, False, True)),
+    )
+    def reconnect(self, number: int, last: int, *, restarted: bool) -> None:
+        """Lose the stream, after the ``last`` responses that arrived."""
+        connection = self.pick(number)
+        for _ in range(last):
+            self.simulation.emit(connection)
+            self.simulation.read(connection)
+        connection.reconnect(restarted=restarted)
 
     def teardown(self) -> None:
         self.simulation.mend()
