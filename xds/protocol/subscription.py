@@ -51,17 +51,15 @@ class Subscription:
         """Want one name less; under the wildcard the client must be told what it is to hold then."""
         if name not in self.wishes.names:
             return
-        matches = self.wishes.matches(name)
-        held = {resource.name: self.holdings.held(resource.name) for resource in matches}
+        matches = [resource.name for resource in self.wishes.matches(name)]
+        held = {each: self.holdings.held(each) for each in {name, *matches}}
         self.wishes.names.discard(name)
         self.asked.pop(name, None)
-        for resource in matches:
-            if not self.wishes.wants(resource):
-                self._end(resource.name, held[resource.name])
+        for each, before in held.items():
+            if not self.wishes.target(each):
+                self._end(each, before)
         if self.wishes.everything:
-            self._ask([resource.name for resource in matches] or [name])
-        elif not matches:
-            self._end(name)
+            self._ask(matches or [name])
 
     def subscribe_all(self) -> None:
         """Want whatever there is, now and later (``*``). The client awaits an answer even to nothing."""
