@@ -215,13 +215,8 @@ class Ledger:
             kept.ask(wish.names - names, things)
         wish.everything, wish.names = everything, names
         self._begin(kept, before, things)
-        if (
-            first
-            and everything
-            and not names
-            and request.version
-            and request.have == wish.wanted(things.values())
-        ):
+        all_of_it = request.whole and request.have == wish.wanted(things.values())
+        if first and everything and not names and request.version and all_of_it:
             # Its version may say so; then nothing need be sent.
             kept.settled = dict(request.have)
 

@@ -39,11 +39,15 @@ def kinds() -> Iterator[list[list[Thing]]]:
     yield [[Thing(VIRTUAL_HOST, *each)] for each in hosts]
 
 
-# By number: a few draws for each step, and reports that can be read.
 KINDS = list(kinds())
-things = st.tuples(st.sampled_from(range(len(KINDS))), st.integers(0, 1 << 16)).map(
-    lambda numbers: KINDS[numbers[0]][numbers[1] % len(KINDS[numbers[0]])]
-)
+
+
+def together(kind: int, number: int) -> list[Thing]:
+    return KINDS[kind][number % len(KINDS[kind])]
+
+
+# By number: that is a few draws for each step, and reports that can be read.
+things = st.builds(together, st.sampled_from(range(len(KINDS))), st.integers(0, 1 << 16))
 gone = st.sampled_from(
     [[(CLUSTER, name), (ENDPOINT, name)] for name in CLUSTERS]
     + [[(type_url, name)] for type_url, names in NAMES.items() for name in names]

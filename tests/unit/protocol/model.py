@@ -91,6 +91,8 @@ class Request:
     """The clusters that have their endpoints for sure; it does not say that."""
     names: tuple[str, ...] = ()
     version: str = ""
+    whole: bool = False
+    """Whether that version was all there was; it does not say that."""
     nonce: str = ""
     error: bool = False
 
@@ -106,6 +108,8 @@ class Response:
     absent: tuple[str, ...] = ()
     version: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
+    """Whether this is all there was of the type when it was sent."""
 
 
 class Client:
@@ -122,6 +126,7 @@ class Client:
         self.held: dict[str, dict[str, Thing]] = {type_url: {} for type_url in TYPES}
         self.versions: dict[str, dict[str, str]] = {type_url: {} for type_url in TYPES}
         self.version: dict[str, str] = {}
+        self.whole: dict[str, bool] = {}
         self.nonce: dict[str, str] = {}
         self.wishes: dict[str, Wish] = {}
         self.explicit: set[str] = set()
@@ -202,6 +207,7 @@ class Client:
             type_url,
             names=(*stars, *sorted(wish.names)),
             version=self.version.get(type_url, ""),
+            whole=self.whole.get(type_url, False),
             nonce=self.nonce.get(type_url, ""),
             error=error,
         )
@@ -240,6 +246,7 @@ class Client:
         else:
             if not bad:
                 self.version[type_url] = response.version
+                self.whole[type_url] = response.whole
             elif not self.picky:
                 # Envoy keeps its version over a rejection of which it took the good resources, and brings it
                 # along to the next stream: no server can know better. This client is honest.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryResponse, DiscoveryResponse
 
@@ -90,6 +91,7 @@ class Simulation:
         if data is None:
             return False
         response = _read_delta(data) if connection.client.delta else _read_sotw(data)
+        response = replace(response, whole=response.things == self.truth[response.type_url])
         connection.ledger.emitted(response, self.truth, self._gone_since, self.now)
         connection.wire.append(response)
         return True
