@@ -25,6 +25,8 @@ class Sent:
     nonce: str
     moves: dict[str, Thing | None]
     company: Mapping[str, Thing]
+    again: frozenset[str]
+    """What it brings again that was removed without a word."""
     outdated: bool = False
     """Whether any of that is not, or not any more, what there is."""
 
@@ -80,7 +82,6 @@ class TypeLedger:
         for name, thing in moves.items():
             self.doubted.pop(name, None)
             self.rejected.pop(name, None)
-            self.unsaid.discard(name)
             if thing:
                 self.settled[name] = thing
             else:
@@ -167,6 +168,7 @@ class Ledger:
                     kept.doubted |= things
             else:
                 kept.take(sent.moves)
+                kept.unsaid -= sent.again
             if answered:
                 return
 
@@ -265,15 +267,17 @@ class Ledger:
         moves |= {name: thing for name, thing in response.things.items() if name in said}
         company = {name: thing for name, thing in moves.items() if thing}
         outdated = any(truth[type_url].get(name) != thing for name, thing in company.items())
-        kept.sent.append(Sent(response.nonce, moves, company, outdated))
+        unsaid = frozenset(kept.unsaid & response.things.keys())
+        kept.sent.append(Sent(response.nonce, moves, company, unsaid, outdated))
         kept.last_nonce = response.nonce
         for name in moves.keys() | (kept.doubted.keys() & response.things) if type_url == CLUSTER else ():
             self._revived.add(name)
             if endpoints := self._types.get(ENDPOINT):
                 endpoints.owed.add(name)
         kept.owed -= {STAR, *response.gone, *response.absent}
-        for thing in response.things.values():
-            kept.owed -= thing.names
+        for name, thing in response.things.items():
+            if truth[type_url].get(name) == thing:
+                kept.owed -= thing.names
 
     def _judge_thing(
         self, kept: TypeLedger, thing: Thing, held: Mapping[str, Thing], truth: Truth, *, complete: bool
