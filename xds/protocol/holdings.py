@@ -115,6 +115,13 @@ class Holdings:
         if held and self._wishes.wants(held):
             self.behind[name] = held
 
+    def recall(self) -> None:
+        """Take note that the client, which comes to want everything again, takes what is still in flight."""
+        for flight in self.flights.values():
+            for name, sent in flight.sent.items():
+                if sent and not self._wishes.target(name):
+                    self.behind[name] = sent
+
     def brought(self, name: str, other: Resource | None) -> None:
         """Take note that the client brought along what it is to hold, or some ``other`` version."""
         self.lacking.pop(name, None)

@@ -70,6 +70,7 @@ class Subscription:
             return
         fresh = [resource for resource in included if not self.wishes.wants(resource)]
         self.wishes.everything = True
+        self.holdings.recall()
         for resource in fresh:
             self.holdings.begin(resource.name)
 

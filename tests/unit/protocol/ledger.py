@@ -237,8 +237,26 @@ class Ledger:
         kept = self._types[type_url]
         held = kept.held()
         complete = not self._delta and type_url in COMPLETE
-        omitted = [name for name in held if name not in response.things] if complete else []
-        changed = {name: thing for name, thing in response.things.items() if held.get(name) != thing}
+        omitted = held.keys() - response.things.keys() if complete else set()
+        changed = {name for name, thing in response.things.items() if held.get(name) != thing}
+        for name in held.keys() & {*response.gone, *omitted} if type_url == CLUSTER else ():
+            assert now - gone_since[name] >= self._drain, "a cluster left before it was drained"
+        self._judge(response, changed, omitted, truth)
+        moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
+        said = {*response.things}
+        if complete:
+            # It says everything. What was not answered yet it may be rejected for again.
+            again = {name for sent in kept.sent for name in sent.moves}
+            said = changed | kept.owed | kept.doubted.keys() | again
+            moves |= {name: response.things.get(name) for name in again}
+        moves |= {name: thing for name, thing in response.things.items() if name in said}
+        self._note(response, moves, truth)
+
+    def _judge(self, response: Response, changed: set[str], omitted: set[str], truth: Truth) -> None:
+        type_url = response.type_url
+        kept = self._types[type_url]
+        held = kept.held()
+        complete = not self._delta and type_url in COMPLETE
         for name, thing in response.things.items():
             self._judge_thing(kept, thing, held, truth, complete=complete)
             if name in changed:
@@ -248,32 +266,23 @@ class Ledger:
             assert not self._pending(truth, earlier), "there was something to be sent before this"
         for name in (*response.gone, *omitted):
             self._judge_removal(type_url, name, truth)
-            if type_url == CLUSTER and name in held:
-                assert now - gone_since[name] >= self._drain, "a cluster left before it was drained"
-        reasons = (
-            {*response.things, *response.gone, *response.absent} if not complete else {*changed, *omitted}
-        )
-        assert reasons or kept.owed or kept.doubted or not kept.sure, (
-            "a response that says nothing, to a client that awaits nothing"
-        )
-        moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
-        if complete:
-            # It says everything. What was not answered yet it may be rejected for again.
-            again = {name for sent in kept.sent for name in sent.moves}
-            said = changed.keys() | kept.owed | kept.doubted.keys() | again
-            moves |= {name: response.things.get(name) for name in again}
-        else:
-            said = {*response.things}
-        moves |= {name: thing for name, thing in response.things.items() if name in said}
+        news = changed | omitted if complete else {*response.things, *response.gone, *response.absent}
+        awaited = kept.owed or kept.doubted or not kept.sure
+        assert news or awaited, "a response that says nothing, to a client that awaits nothing"
+
+    def _note(self, response: Response, moves: dict[str, Thing | None], truth: Truth) -> None:
+        type_url = response.type_url
+        kept = self._types[type_url]
         company = {name: thing for name, thing in moves.items() if thing}
         outdated = any(truth[type_url].get(name) != thing for name, thing in company.items())
         unsaid = frozenset(kept.unsaid & response.things.keys())
         kept.sent.append(Sent(response.nonce, moves, company, unsaid, outdated))
         kept.last_nonce = response.nonce
-        for name in moves.keys() | (kept.doubted.keys() & response.things) if type_url == CLUSTER else ():
-            self._revived.add(name)
+        if type_url == CLUSTER:
+            revived = moves.keys() | (kept.doubted.keys() & response.things)
+            self._revived |= revived
             if endpoints := self._types.get(ENDPOINT):
-                endpoints.owed.add(name)
+                endpoints.owed |= revived
         kept.owed -= {STAR, *response.gone, *response.absent}
         for name, thing in response.things.items():
             if truth[type_url].get(name) == thing:
