@@ -115,10 +115,11 @@ class Holdings:
         if held and self._wishes.wants(held):
             self.behind[name] = held
 
-    def recall(self) -> None:
-        """Take note that the client, which comes to want everything again, takes what is still in flight."""
-        for flight in self.flights.values():
-            for name, sent in flight.sent.items():
+    def recall(self, names: Iterable[str]) -> None:
+        """Take note that the client, which comes to want these, takes what is in flight of them."""
+        for name in names:
+            for flight in self.flights.values():
+                _, sent = flight.moves.get(name, (None, None))
                 if sent and not self._wishes.target(name):
                     self.behind[name] = sent
 
