@@ -54,8 +54,9 @@ class Holdings:
     - ``behind``: the client holds this (None: nothing) once it has taken all that was sent;
     - ``flights``: sent and not answered yet, by nonce, oldest first;
     - ``refused``: the client rejected what it is to hold and still holds something else;
-    - ``doubts``: the client may hold this instead: it rejected it in company, and may have taken it, as Envoy
-      takes those resources of a response that it finds no fault with;
+    - ``doubts``: the client may hold this instead: it rejected it in company, and may have taken it all the
+      same, as Envoy takes what it finds no fault with; or it was in flight when it was taken back and
+      wanted again;
     - ``lacking``: the client has not acknowledged any version of this since it began to want it, or since
       it was told to remove it: an acknowledgement counts from the flight of this number on.
     """
@@ -115,13 +116,17 @@ class Holdings:
         if held and self._wishes.wants(held):
             self.behind[name] = held
 
-    def recall(self, names: Iterable[str]) -> None:
-        """Take note that the client, which comes to want these, takes what is in flight of them."""
+    def recall(self, names: Iterable[str]) -> Iterator[str]:
+        """Take note that the client, which comes to want these, may take what is in flight of them.
+
+        Yield those of which it is to hold nothing.
+        """
         for name in names:
             for flight in self.flights.values():
                 _, sent = flight.moves.get(name, (None, None))
                 if sent and not self._wishes.target(name):
-                    self.behind[name] = sent
+                    self.doubts[name] = sent
+                    yield name
 
     def brought(self, name: str, other: Resource | None) -> None:
         """Take note that the client brought along what it is to hold, or some ``other`` version."""

@@ -43,7 +43,7 @@ class Subscription:
         fresh = [resource for resource in matches if not self.wishes.wants(resource)]
         # The view's own string where there is one: a thousand clients want the same names.
         self.wishes.names.add(next((each.name for each in matches if each.name == name), name))
-        self.holdings.recall([name])
+        self._ask(self.holdings.recall([name]))
         for resource in fresh:
             self.holdings.begin(resource.name)
         self._ask((name, *(resource.name for resource in matches)))
@@ -71,7 +71,7 @@ class Subscription:
             return
         fresh = [resource for resource in included if not self.wishes.wants(resource)]
         self.wishes.everything = True
-        self.holdings.recall(self.holdings.unanswered())
+        self._ask(self.holdings.recall(self.holdings.unanswered()))
         for resource in fresh:
             self.holdings.begin(resource.name)
 
