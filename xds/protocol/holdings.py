@@ -90,6 +90,10 @@ class Holdings:
         """Return the names that are in a response that the client has not answered."""
         return {name for flight in self.flights.values() for name in flight.moves}
 
+    def unsettled(self) -> set[str]:
+        """Return the names of which it is not known what the client holds now."""
+        return self.unanswered() | self.doubts.keys()
+
     def outdated(self) -> Iterator[Resource]:
         """Yield the versions that the client may hold though it is to hold others, or none."""
         for held in self.behind.values():

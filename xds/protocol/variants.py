@@ -39,7 +39,7 @@ class Response(NamedTuple):
     body: bytes
     moves: Mapping[str, Resource | None]
     again: Set[str] = frozenset()
-    """What else it says that was said before and not answered yet: it may be rejected for that."""
+    """What else it says that the client may not hold: it may be rejected for that."""
 
 
 class Variant(Protocol):
@@ -224,7 +224,7 @@ class _StateOfTheWorld:
         unknown = tuple(due.missing) if features.errors else ()
         content = Content(type_url, version, features, tuple(after.values()), unknown=unknown)
         moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        return Response(sotw_response(content), moves, subscription.holdings.unanswered() - moves.keys())
+        return Response(sotw_response(content), moves, subscription.holdings.unsettled() - moves.keys())
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         """Return all that the client is to have: what is due, and what it holds of everything else."""
