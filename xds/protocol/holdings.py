@@ -29,6 +29,8 @@ class Flight:
     moves: dict[str, tuple[Resource | None, Resource | None]]
     again: Set[str]
     """Names that it only repeats."""
+    leaving: Set[str]
+    """Names of those that the client holds only until nothing needs them."""
 
     @property
     def sent(self) -> dict[str, Resource | None]:
@@ -189,7 +191,8 @@ class Holdings:
         self._launched += 1
         moves = {name: (self.held(name), resource) for name, resource in sent.items()}
         moves |= {name: (held := self.held(name), held) for name in again}
-        self.flights[nonce] = Flight(self._launched, moves, again)
+        leaving = {name for name in again if moves[name][0] is not self._wishes.target(name)}
+        self.flights[nonce] = Flight(self._launched, moves, again, leaving)
         for name in sent:
             self.refused.pop(name, None)
 
@@ -218,10 +221,10 @@ class Holdings:
         self.lacking = self.lacking or {}
         return landed
 
-    def reject(self, nonce: str) -> dict[str, Resource | None] | None:
+    def reject(self, nonce: str) -> Flight | None:
         """Settle a response that the client rejected, and those before it as taken.
 
-        Return what was rejected, None if no response with this nonce is waiting for an answer.
+        Return it, None if no response with this nonce is waiting for an answer.
         """
         if nonce not in self.flights:
             return None
@@ -236,7 +239,7 @@ class Holdings:
             self._still_holds(name, Refusal(held, company), rejected.number)
             if sent and len(company) > 1 and self._wishes.wants(sent):
                 self.doubts[name] = sent
-        return rejected.sent
+        return rejected
 
     def _still_holds(self, name: str, refusal: Refusal, number: int) -> None:
         # A name that was unsubscribed and subscribed again, or removed and created again, since that flight

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from xds.cache import Resource, View
-from xds.protocol.holdings import Brought, Holdings
+from xds.protocol.holdings import Brought, Flight, Holdings
 from xds.protocol.names import WILDCARD, glob_of
 from xds.protocol.responses import ABSENT
 from xds.protocol.wishes import Wishes
@@ -176,13 +176,18 @@ class Subscription:
         Return what was rejected, None if no response with this nonce is waiting for an answer.
         """
         rejected = self.holdings.reject(nonce)
-        changed = {name for name, sent in (rejected or {}).items() if sent and self._moved_on(sent)}
+        if rejected is None:
+            return None
+        changed = {name for name, sent in rejected.sent.items() if sent and self._moved_on(sent, rejected)}
         if changed:
             self._ask_unless_sure()
             self._ask(self.holdings.release(changed))
-        return rejected
+        return rejected.sent
 
-    def _moved_on(self, sent: Resource) -> bool:
+    def _moved_on(self, sent: Resource, rejected: Flight) -> bool:
+        """Whether something else would be sent now."""
+        if sent.name in rejected.leaving:
+            return self.holdings.held(sent.name) is not sent
         current = self._view.get(sent.ref)
         return current is None or current.version != sent.version
 

@@ -93,7 +93,7 @@ def a_rejection_is_taken_for_an_acknowledgement(patch: pytest.MonkeyPatch) -> No
 
 @seed
 def what_was_rejected_is_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "_moved_on", lambda self, sent: True)
+    patch.setattr(Subscription, "_moved_on", lambda self, sent, rejected: True)
 
 
 @seed
