@@ -3,15 +3,21 @@
 import asyncio
 import dataclasses
 from concurrent.futures import Executor
+from functools import lru_cache
 
 from xds.protocol import DELTA
 from xds.protocol.variants import Request
-from xds.server.errors import exhausted, invalid
+from xds.server.errors import StreamError, exhausted, invalid
 from xds.server.limits import Limits
 from xds.server.services import Method
 from xds.wire import DeltaRequest, Status, WireError
 from xds.wire.weight import weigh
 
+_TINY = 256
+"""Bytes of a request that is remembered once decoded: streams in step with one view acknowledge the same
+responses with the same bytes."""
+_REMEMBERED = 1_024
+"""Tiny requests of one method that are remembered, the last ones."""
 _SMALL = 4 << 10
 """Bytes of a request that is decoded at once whatever is in it: some 2,000 fields at the most."""
 _FEW = 2_000
@@ -30,27 +36,35 @@ class Intake:
         self._node_field = 1 if method.variant is DELTA else 2
         self._limits = limits
         self._executor = executor
+        self._decode_tiny = lru_cache(_REMEMBERED)(self._decode)
 
     async def take(self, data: bytes) -> Request:
         """Decode a request. Raise ``StreamError`` if it is malformed, of the wrong type or too large."""
-        try:
-            if len(data) <= _SMALL or self._weigh(data, _FEW) <= _FEW:
-                request = self.method.variant.decode(data)
-            else:
-                request = await asyncio.get_running_loop().run_in_executor(self._executor, self._decode, data)
-        except WireError as error:
-            raise invalid(f"malformed request: {error}") from error
-        self._check_sizes(request)
-        return _clipped(self._typed(request))
+        if len(data) <= _TINY:
+            return self._decode_tiny(data)
+        if len(data) <= _SMALL or self._weigh(data, _FEW) <= _FEW:
+            return self._decode(data)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._decode_large, data)
 
-    def _decode(self, data: bytes) -> Request:
+    def _decode_large(self, data: bytes) -> Request:
         most = 2 * self._limits.names + _NODE_FIELDS
         if self._weigh(data, most) > most:
             raise exhausted(f"a request with more than {most} fields")
-        return self.method.variant.decode(data)
+        return self._decode(data)
+
+    def _decode(self, data: bytes) -> Request:
+        try:
+            request = self.method.variant.decode(data)
+        except WireError as error:
+            raise _malformed(error) from error
+        self._check_sizes(request)
+        return _clipped(self._typed(request))
 
     def _weigh(self, data: bytes, most: int) -> int:
-        weight = weigh(data, self._node_field, most)
+        try:
+            weight = weigh(data, self._node_field, most)
+        except WireError as error:
+            raise _malformed(error) from error
         if weight.metadata_bytes > self._limits.metadata_bytes:
             raise exhausted(
                 f"node.metadata has {weight.metadata_bytes} bytes, "
@@ -82,6 +96,10 @@ class Intake:
         if request.type_url not in {"", expected}:
             raise invalid(f"type_url is {request.type_url!r}; {self.method.service} serves {expected!r}")
         return dataclasses.replace(request, type_url=expected)
+
+
+def _malformed(error: WireError) -> StreamError:
+    return invalid(f"malformed request: {error}")
 
 
 def _clipped(request: Request) -> Request:

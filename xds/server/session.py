@@ -158,7 +158,8 @@ class Session:
             began = clock()
             self._receive(request)
             now = clock()
-            await asyncio.sleep(allowance.spend(HANDLING + now - began, now))
+            if wait := allowance.spend(HANDLING + now - began, now):
+                await asyncio.sleep(wait)
             request = await self._read()
 
     def _receive(self, request: Request) -> None:
