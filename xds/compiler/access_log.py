@@ -5,7 +5,7 @@ from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.google.protobuf import Struct, Value
 
-from xds.wire import any_of
+from xds.wire import any_of, build
 
 # By Envoy's command operators ("Access logging", "Command Operators"); durations are milliseconds.
 _FIELDS = {
@@ -29,8 +29,10 @@ def json_access_log(path: str) -> AccessLog:
     ``route`` (the name of the rule), ``cluster`` (``service|subset``), ``upstream_host`` and ``duration``
     in milliseconds.
     """
-    fields = {key: Value(string_value=operator) for key, operator in _FIELDS.items()}
-    log_format = SubstitutionFormatString(json_format=Struct(fields=fields))
-    return AccessLog(
-        name="envoy.access_loggers.file", typed_config=any_of(FileAccessLog(path=path, log_format=log_format))
+    fields = {key: build(Value, string_value=operator) for key, operator in _FIELDS.items()}
+    log_format = build(SubstitutionFormatString, json_format=build(Struct, fields=fields))
+    return build(
+        AccessLog,
+        name="envoy.access_loggers.file",
+        typed_config=any_of(build(FileAccessLog, path=path, log_format=log_format)),
     )

@@ -31,7 +31,7 @@ from xds.compiler.config_source import ADS
 from xds.compiler.endpoints import load_assignment
 from xds.compiler.names import INBOUND
 from xds.rules.instance import Instance
-from xds.wire import any_of, delimited, encode
+from xds.wire import any_of, build, delimited, encode
 
 _NAME = 1  # Cluster.name
 _LOAD_ASSIGNMENT = 33  # Cluster.load_assignment
@@ -68,31 +68,35 @@ def _eds_settings() -> bytes:
     return encode(
         _cluster(
             type=ClusterDiscoveryType.EDS,
-            eds_cluster_config=ClusterEdsClusterConfig(eds_config=ADS),
+            eds_cluster_config=build(ClusterEdsClusterConfig, eds_config=ADS),
             lb_policy=ClusterLbPolicy.LEAST_REQUEST,
             # The registry decides who is healthy. In panic Envoy would send requests to others as well.
-            common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0)),
+            common_lb_config=build(ClusterCommonLbConfig, healthy_panic_threshold=build(Percent, value=0.0)),
             ignore_health_on_host_removal=True,
         )
     )
 
 
 def _cluster(**fields: Any) -> Cluster:
-    return Cluster(
+    return build(
+        Cluster,
         connect_timeout=_CONNECT_TIMEOUT,
         per_connection_buffer_limit_bytes=_BUFFER_LIMIT,
-        circuit_breakers=CircuitBreakers(
+        circuit_breakers=build(
+            CircuitBreakers,
             thresholds=[
-                CircuitBreakersThresholds(
+                build(
+                    CircuitBreakersThresholds,
                     max_connections=_UNLIMITED,
                     max_pending_requests=_UNLIMITED,
                     max_requests=_UNLIMITED,
                     max_retries=_UNLIMITED,
                 )
-            ]
+            ],
         ),
-        upstream_connection_options=UpstreamConnectionOptions(
-            tcp_keepalive=TcpKeepalive(keepalive_probes=3, keepalive_time=30, keepalive_interval=5)
+        upstream_connection_options=build(
+            UpstreamConnectionOptions,
+            tcp_keepalive=build(TcpKeepalive, keepalive_probes=3, keepalive_time=30, keepalive_interval=5),
         ),
         typed_extension_protocol_options={_HTTP_OPTIONS: any_of(_http1())},
         **fields,
@@ -100,9 +104,10 @@ def _cluster(**fields: Any) -> Cluster:
 
 
 def _http1() -> HttpProtocolOptions:
-    return HttpProtocolOptions(
-        common_http_protocol_options=CommonHttpProtocolOptions(idle_timeout=_UPSTREAM_IDLE_TIMEOUT),
-        explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(
-            http_protocol_options=Http1ProtocolOptions()
+    return build(
+        HttpProtocolOptions,
+        common_http_protocol_options=build(CommonHttpProtocolOptions, idle_timeout=_UPSTREAM_IDLE_TIMEOUT),
+        explicit_http_config=build(
+            HttpProtocolOptionsExplicitHttpConfig, http_protocol_options=build(Http1ProtocolOptions)
         ),
     )

@@ -2,4 +2,6 @@
 
 from envoy_data_plane.envoy.config.core.v3 import AggregatedConfigSource, ApiVersion, ConfigSource
 
-ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+from xds.wire import build
+
+ADS = build(ConfigSource, ads=build(AggregatedConfigSource), resource_api_version=ApiVersion.V3)

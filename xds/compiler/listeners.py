@@ -31,7 +31,7 @@ from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdCo
 from xds.compiler.access_log import json_access_log
 from xds.compiler.names import INBOUND
 from xds.compiler.route_sources import RouteSource
-from xds.wire import any_of, encode
+from xds.wire import any_of, build, encode
 
 _BUFFER_LIMIT = 32 * 1024
 
@@ -51,8 +51,9 @@ def edge_listener(name: str, address: str, port: int, routes: RouteSource, acces
         path_with_escaped_slashes_action=(
             HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT
         ),
-        common_http_protocol_options=HttpProtocolOptions(idle_timeout=timedelta(hours=1)),
-        http2_protocol_options=Http2ProtocolOptions(
+        common_http_protocol_options=build(HttpProtocolOptions, idle_timeout=timedelta(hours=1)),
+        http2_protocol_options=build(
+            Http2ProtocolOptions,
             max_concurrent_streams=100,
             initial_stream_window_size=64 * 1024,
             initial_connection_window_size=1024 * 1024,
@@ -76,13 +77,16 @@ def inbound_listener(name: str, address: str, port: int, access_log: str | None)
 
     They go to the cluster ``inbound`` (``clusters.inbound_cluster``).
     """
-    route = Route(
+    route = build(
+        Route,
         name=INBOUND,
-        match=RouteMatch(prefix="/"),
-        route=RouteAction(cluster=INBOUND, timeout=timedelta(0)),
+        match=build(RouteMatch, prefix="/"),
+        route=build(RouteAction, cluster=INBOUND, timeout=timedelta(0)),
     )
-    application = RouteConfiguration(
-        name=INBOUND, virtual_hosts=[VirtualHost(name=INBOUND, domains=["*"], routes=[route])]
+    application = build(
+        RouteConfiguration,
+        name=INBOUND,
+        virtual_hosts=[build(VirtualHost, name=INBOUND, domains=["*"], routes=[route])],
     )
     manager = _connection_manager(INBOUND, access_log, RouteSource({"route_config": application}))
     return _listener(name, address, port, manager, TrafficDirection.INBOUND)
@@ -92,18 +96,19 @@ def _connection_manager(
     stat_prefix: str, access_log: str | None, routes: RouteSource, **fields: Any
 ) -> HttpConnectionManager:
     """Build what all roles have in common: hosts without ports, paths in one spelling, WebSockets."""
-    router = HttpFilter(name="envoy.filters.http.router", typed_config=any_of(Router()))
-    return HttpConnectionManager(
+    router = build(HttpFilter, name="envoy.filters.http.router", typed_config=any_of(build(Router)))
+    return build(
+        HttpConnectionManager,
         stat_prefix=stat_prefix,
         http_filters=[*routes.filters, router],
         access_log=[json_access_log(access_log)] if access_log else [],
         generate_request_id=True,
         # The id stands in for a cookie that a user does not have yet (`decisions`): tracing must not
         # write its verdict into it halfway through the request.
-        request_id_extension=RequestIdExtension(
-            typed_config=any_of(UuidRequestIdConfig(pack_trace_reason=False))
+        request_id_extension=build(
+            RequestIdExtension, typed_config=any_of(build(UuidRequestIdConfig, pack_trace_reason=False))
         ),
-        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")],
+        upgrade_configs=[build(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket")],
         normalize_path=True,
         merge_slashes=True,
         strip_any_host_port=True,
@@ -115,12 +120,13 @@ def _connection_manager(
 def _listener(
     name: str, address: str, port: int, manager: HttpConnectionManager, direction: TrafficDirection
 ) -> bytes:
-    http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=any_of(manager))
+    http = build(Filter, name="envoy.filters.network.http_connection_manager", typed_config=any_of(manager))
     return encode(
-        Listener(
+        build(
+            Listener,
             name=name,
-            address=Address(socket_address=SocketAddress(address=address, port_value=port)),
-            filter_chains=[FilterChain(filters=[http])],
+            address=build(Address, socket_address=build(SocketAddress, address=address, port_value=port)),
+            filter_chains=[build(FilterChain, filters=[http])],
             per_connection_buffer_limit_bytes=_BUFFER_LIMIT,
             traffic_direction=direction,
         )

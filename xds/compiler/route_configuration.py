@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration, Vhds, VirtualHost
 
 from xds.compiler.config_source import ADS
-from xds.wire import delimited, encode
+from xds.wire import build, delimited, encode
 
 _VIRTUAL_HOSTS = 2  # RouteConfiguration.virtual_hosts
 _NAME = 1  # VirtualHost.name
@@ -17,13 +17,15 @@ def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
     Envoy is told not to check that the clusters exist: the server sends them first, and one missing
     cluster must not keep every other service from changing.
     """
-    header = encode(RouteConfiguration(name=name, validate_clusters=False))
+    header = encode(build(RouteConfiguration, name=name, validate_clusters=False))
     return b"".join([header, *(delimited(_VIRTUAL_HOSTS, host) for host in virtual_hosts)])
 
 
 def on_demand_route_configuration(name: str) -> bytes:
     """Encode a RouteConfiguration whose virtual hosts Envoy fetches when they are asked for (VHDS)."""
-    return encode(RouteConfiguration(name=name, validate_clusters=False, vhds=Vhds(config_source=ADS)))
+    return encode(
+        build(RouteConfiguration, name=name, validate_clusters=False, vhds=build(Vhds, config_source=ADS))
+    )
 
 
 def on_demand_name(route_configuration: str, host: str) -> str:
@@ -40,4 +42,4 @@ def nobody(name: str) -> bytes:
     """Encode a virtual host that no request is for; Envoy's first request for virtual hosts names none, and
     it waits until it is given one.
     """
-    return encode(VirtualHost(name=name, domains=["nobody.invalid"]))
+    return encode(build(VirtualHost, name=name, domains=["nobody.invalid"]))

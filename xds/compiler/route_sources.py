@@ -26,7 +26,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 
 from xds.compiler.config_source import ADS
-from xds.wire import any_of
+from xds.wire import any_of, build
 
 _ON_DEMAND_TIMEOUT = timedelta(seconds=5)
 """A cluster that has not arrived by then is a 503; the server answers within milliseconds, also that there
@@ -61,24 +61,28 @@ def route_source(delivery: RouteDelivery, name: str) -> RouteSource:
     name = routes_name(delivery, name)
     match delivery:
         case RouteDelivery.SHARED:
-            return RouteSource({"rds": Rds(config_source=ADS, route_config_name=name)})
+            return RouteSource({"rds": build(Rds, config_source=ADS, route_config_name=name)})
         case RouteDelivery.SCOPED:
             return RouteSource({"scoped_routes": _scoped(name)})
         case RouteDelivery.LAZY:
-            on_demand = OnDemand(odcds=OnDemandCds(source=ADS, timeout=_ON_DEMAND_TIMEOUT))
-            filters = (HttpFilter(name="envoy.filters.http.on_demand", typed_config=any_of(on_demand)),)
-            return RouteSource({"rds": Rds(config_source=ADS, route_config_name=name)}, filters)
+            on_demand = build(OnDemand, odcds=build(OnDemandCds, source=ADS, timeout=_ON_DEMAND_TIMEOUT))
+            filters = (
+                build(HttpFilter, name="envoy.filters.http.on_demand", typed_config=any_of(on_demand)),
+            )
+            return RouteSource({"rds": build(Rds, config_source=ADS, route_config_name=name)}, filters)
 
 
 def _scoped(name: str) -> ScopedRoutes:
-    host = ScopedRoutesScopeKeyBuilderFragmentBuilder(
-        header_value_extractor=ScopedRoutesScopeKeyBuilderFragmentBuilderHeaderValueExtractor(
-            name=":authority", index=0
-        )
+    host = build(
+        ScopedRoutesScopeKeyBuilderFragmentBuilder,
+        header_value_extractor=build(
+            ScopedRoutesScopeKeyBuilderFragmentBuilderHeaderValueExtractor, name=":authority", index=0
+        ),
     )
-    return ScopedRoutes(
+    return build(
+        ScopedRoutes,
         name=name,
-        scope_key_builder=ScopedRoutesScopeKeyBuilder(fragments=[host]),
+        scope_key_builder=build(ScopedRoutesScopeKeyBuilder, fragments=[host]),
         rds_config_source=ADS,
-        scoped_rds=ScopedRds(scoped_rds_config_source=ADS),
+        scoped_rds=build(ScopedRds, scoped_rds_config_source=ADS),
     )

@@ -6,10 +6,14 @@ from envoy_data_plane.envoy.config.route.v3 import (
     ScopedRouteConfigurationKeyFragment,
 )
 
-from xds.wire import encode
+from xds.wire import build, encode
 
 
 def scope(name: str, host: str, route_configuration: str) -> bytes:
     """Encode the scope of one host; Envoy compares it with the host of a request as it was sent."""
-    key = ScopedRouteConfigurationKey(fragments=[ScopedRouteConfigurationKeyFragment(string_key=host)])
-    return encode(ScopedRouteConfiguration(name=name, route_configuration_name=route_configuration, key=key))
+    key = build(
+        ScopedRouteConfigurationKey, fragments=[build(ScopedRouteConfigurationKeyFragment, string_key=host)]
+    )
+    return encode(
+        build(ScopedRouteConfiguration, name=name, route_configuration_name=route_configuration, key=key)
+    )

@@ -31,6 +31,7 @@ from envoy_data_plane.google.protobuf import Any as AnyMessage
 from envoy_data_plane.google.protobuf import Duration, Timestamp
 from envoy_data_plane.message_pool import default_message_pool
 
+from .builder import build
 from .splice import DELIMITED, FIXED32, FIXED64, VARINT, prefixed, tag, varint
 
 Payload = Callable[[Any], bytes]
@@ -58,7 +59,7 @@ def encode(message: betterproto2.Message) -> bytes:
 
 def any_of(message: betterproto2.Message) -> AnyMessage:
     """Wrap a message in a ``google.protobuf.Any``."""
-    return AnyMessage(type_url=type_url(type(message)), value=encode(message))
+    return build(AnyMessage, type_url=type_url(type(message)), value=encode(message))
 
 
 def type_url(message_class: type[betterproto2.Message]) -> str:

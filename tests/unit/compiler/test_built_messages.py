@@ -1,10 +1,24 @@
 """What the compiler builds unchecked would pass the checks (``xds.wire.build``)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from xds.compiler import actions, decisions, plain_routes, service
+from xds.compiler import (
+    access_log,
+    actions,
+    clusters,
+    config_source,
+    decisions,
+    listeners,
+    plain_routes,
+    route_configuration,
+    route_sources,
+    scopes,
+    service,
+)
+from xds.compiler.route_sources import RouteDelivery, route_source
 from xds.compiler.service import compile_routes
 from xds.rules.parse import parse
 
@@ -43,9 +57,46 @@ def test_checked_and_unchecked_messages_are_the_same(ids: int, monkeypatch: pyte
     assert parsed.rule, parsed.problems
     unchecked = compile_routes("a", parsed.rule)
 
-    def checked(kind: Any, **fields: Any) -> Any:
-        return kind(**fields)
-
     for module in (actions, decisions, plain_routes, service):
         monkeypatch.setattr(module, "build", checked)
     assert compile_routes("a", parsed.rule) == unchecked
+
+
+def test_so_are_those_that_no_rule_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    unchecked = list(without_rules())
+    for module in (
+        access_log,
+        clusters,
+        config_source,
+        listeners,
+        route_configuration,
+        route_sources,
+        scopes,
+    ):
+        monkeypatch.setattr(module, "build", checked)
+    ads = checked(
+        config_source.ConfigSource,
+        ads=checked(config_source.AggregatedConfigSource),
+        resource_api_version=config_source.ApiVersion.V3,
+    )
+    assert ads == config_source.ADS
+    clusters._eds_settings.cache_clear()
+    assert list(without_rules()) == unchecked
+
+
+def checked(kind: Any, **fields: Any) -> Any:
+    return kind(**fields)
+
+
+def without_rules() -> Iterator[bytes]:
+    for kind in RouteDelivery:
+        routes = route_source(kind, "edge")
+        yield listeners.edge_listener("edge", "127.0.0.1", 1, routes, "/dev/stdout")
+        yield listeners.outbound_listener("outbound", "127.0.0.1", 2, routes, None)
+    yield listeners.inbound_listener("inbound", "::1", 3, "/dev/stdout")
+    yield clusters.inbound_cluster(80)
+    yield clusters.eds_cluster("a|stable")
+    yield route_configuration.route_configuration("edge", [])
+    yield route_configuration.on_demand_route_configuration("edge")
+    yield route_configuration.nobody("edge/nobody.invalid")
+    yield scopes.scope("edge/a.example.com", "a.example.com", "edge/a")
