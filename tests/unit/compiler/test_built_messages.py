@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from envoy_data_plane.envoy.config.core.v3 import AggregatedConfigSource, ApiVersion, ConfigSource
 
 from xds.compiler import (
     access_log,
     actions,
     clusters,
-    config_source,
     decisions,
     listeners,
     plain_routes,
@@ -18,6 +18,7 @@ from xds.compiler import (
     scopes,
     service,
 )
+from xds.compiler.config_source import ADS
 from xds.compiler.route_sources import RouteDelivery, route_source
 from xds.compiler.service import compile_routes
 from xds.rules.parse import parse
@@ -67,19 +68,13 @@ def test_so_are_those_that_no_rule_is_in(monkeypatch: pytest.MonkeyPatch) -> Non
     for module in (
         access_log,
         clusters,
-        config_source,
         listeners,
         route_configuration,
         route_sources,
         scopes,
     ):
         monkeypatch.setattr(module, "build", checked)
-    ads = checked(
-        config_source.ConfigSource,
-        ads=checked(config_source.AggregatedConfigSource),
-        resource_api_version=config_source.ApiVersion.V3,
-    )
-    assert ads == config_source.ADS
+    assert ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3) == ADS
     clusters._eds_settings.cache_clear()
     assert list(without_rules()) == unchecked
 
