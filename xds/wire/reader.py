@@ -21,6 +21,8 @@ Decode = Callable[[bytes, str], _T]
 """From the bytes of a submessage, and its path for error messages, to what it means."""
 
 _MAX_FIELD_NUMBER = (1 << 29) - 1
+_ONE_BYTE = 0x80
+"""Varints below this take one byte, as nearly all do; a call for each would cost more than reading it."""
 _VARINT_SHIFTS = range(7, 70, 7)
 _UINT64_MAX = (1 << 64) - 1
 _FIXED_LENGTHS = {FIXED64: 8, FIXED32: 4}
@@ -49,8 +51,8 @@ class Fields:
         self._oneof = schema.oneof
         self._values: dict[str, list[bytes]] = {}
         for number, wire_type, start, end in boundaries(data, path):
-            if number in schema.fields:
-                name, expected = schema.fields[number]
+            if field := schema.fields.get(number):
+                name, expected = field
                 if wire_type != expected:
                     raise WireError(f"{path}.{name}: wire type {wire_type}, must be {expected}")
                 if name in schema.oneof:
@@ -95,6 +97,34 @@ class Fields:
         path = f"{self._path}.{name}"
         return (decode(value, path) for value in self._values.get(name, ()))
 
+    def string_map(self, name: str) -> dict[str, str]:
+        """Entries of a map from strings to strings; of those with the same key the last counts."""
+        path = f"{self._path}.{name}"
+        try:
+            return dict([_string_pair(entry, path) for entry in self._values.get(name, ())])
+        except UnicodeDecodeError as error:
+            raise WireError(f"{path}: not UTF-8: {error.object!r}") from None
+
+
+MAP_ENTRY = Schema({1: ("key", DELIMITED), 2: ("value", DELIMITED)})
+_KEY_TAG = 1 << 3 | DELIMITED
+_VALUE_TAG = 2 << 3 | DELIMITED
+
+
+def _string_pair(entry: bytes, path: str) -> tuple[str, str]:
+    # Nearly all are short, and written key first: to walk through the fields would take five times as long.
+    size = len(entry)
+    middle = 2 + entry[1] if size > 1 else size
+    if (
+        middle + 1 < size
+        and entry[0] == _KEY_TAG
+        and entry[middle] == _VALUE_TAG
+        and entry[1] < _ONE_BYTE > entry[middle + 1] == size - middle - 2
+    ):
+        return entry[2:middle].decode(), entry[middle + 2 :].decode()
+    fields = Fields(entry, path, MAP_ENTRY)
+    return fields.string("key"), fields.string("value")
+
 
 def boundaries(data: bytes, path: str) -> Iterator[tuple[int, int, int, int]]:
     """Say field number, wire type, start and end of each value (without the length of a delimited one)."""
@@ -102,12 +132,17 @@ def boundaries(data: bytes, path: str) -> Iterator[tuple[int, int, int, int]]:
     end = 0
     while end < size:
         position = end
-        key, start = _read_varint(data, position, path)
+        key, start = data[position], position + 1
+        if key >= _ONE_BYTE:
+            key, start = _read_varint(data, position, path)
         number, wire_type = key >> 3, key & 7
         if not 0 < number <= _MAX_FIELD_NUMBER:
             raise WireError(f"{path}: field number {number} at byte {position}")
         if wire_type == DELIMITED:
-            length, start = _read_varint(data, start, path)
+            if start < size and data[start] < _ONE_BYTE:
+                length, start = data[start], start + 1
+            else:
+                length, start = _read_varint(data, start, path)
             end = start + length
         elif wire_type == VARINT:
             end = _read_varint(data, start, path)[1]
@@ -124,14 +159,14 @@ def _read_varint(data: bytes, start: int, path: str) -> tuple[int, int]:
     """Read at most ten groups of seven bits; return the value and where it ends."""
     try:
         value, position = data[start], start + 1
-        if value < 0x80:
+        if value < _ONE_BYTE:
             return value, position
         value &= 0x7F
         for shift in _VARINT_SHIFTS:
             byte = data[position]
             position += 1
             value |= (byte & 0x7F) << shift
-            if byte < 0x80 and value <= _UINT64_MAX:
+            if byte < _ONE_BYTE and value <= _UINT64_MAX:
                 return value, position
     except IndexError:
         raise WireError(f"{path}: ends inside the varint at byte {start}") from None

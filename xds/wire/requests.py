@@ -7,7 +7,7 @@ server does with a request, so they are stepped over.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .reader import Fields, Schema, WireError
+from .reader import MAP_ENTRY, Fields, Schema, WireError
 from .splice import DELIMITED, FIXED64, VARINT
 
 _MAX_NESTING = 50
@@ -95,7 +95,7 @@ def decode_delta_request(data: bytes) -> DeltaRequest:
             *fields.strings("resource_names_unsubscribe"),
             *fields.messages("resource_locators_unsubscribe", _locator),
         ),
-        initial_resource_versions=dict(fields.messages("initial_resource_versions", _version)),
+        initial_resource_versions=fields.string_map("initial_resource_versions"),
         response_nonce=fields.string("response_nonce"),
         error=fields.message("error_detail", _status),
     )
@@ -115,11 +115,6 @@ def decode_sotw_request(data: bytes) -> SotwRequest:
         response_nonce=fields.string("response_nonce"),
         error=fields.message("error_detail", _status),
     )
-
-
-def _version(data: bytes, path: str) -> tuple[str, str]:
-    fields = Fields(data, path, _MAP_ENTRY)
-    return fields.string("key"), fields.string("value")
 
 
 def _locator(data: bytes, path: str) -> str:
@@ -171,7 +166,7 @@ def _metadata(data: bytes, path: str) -> dict[str, object]:
 
 def _struct(data: bytes, path: str, depth: int) -> dict[str, object]:
     def entry(data: bytes, _: str) -> tuple[str, object]:
-        fields = Fields(data, path, _MAP_ENTRY)
+        fields = Fields(data, path, MAP_ENTRY)
         return fields.string("key"), fields.message("value", value)
 
     def value(data: bytes, _: str) -> object:
@@ -256,7 +251,6 @@ _LOCALITY = Schema(_delimited(region=1, zone=2, sub_zone=3))
 _BUILD_VERSION = Schema(_delimited(version=1))
 _SEMANTIC_VERSION = Schema(_varints(major_number=1, minor_number=2, patch=3))
 _STATUS = Schema(_varints(code=1) | _delimited(message=2))
-_MAP_ENTRY = Schema(_delimited(key=1, value=2))
 _STRUCT = Schema(_delimited(fields=1))
 _LIST = Schema(_delimited(values=1))
 _VALUE_KINDS = (

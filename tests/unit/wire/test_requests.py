@@ -259,6 +259,42 @@ def test_a_delta_request_in_full() -> None:
     )
 
 
+KEY, VALUE = delimited(1, b"reviews"), delimited(2, b"v1")
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (KEY + VALUE, {"reviews": "v1"}),
+        (VALUE + KEY, {"reviews": "v1"}),
+        (KEY, {"reviews": ""}),
+        (VALUE, {"": "v1"}),
+        (b"", {"": ""}),
+        (KEY + VALUE + delimited(2, b"v2"), {"reviews": "v2"}),
+        (KEY + VALUE + delimited(3, b"unknown"), {"reviews": "v1"}),
+        (delimited(1, b"k" * 0x7F) + delimited(2, b"v" * 0x7F), {"k" * 0x7F: "v" * 0x7F}),
+        (delimited(1, b"k" * 0x80) + VALUE, {"k" * 0x80: "v1"}),
+        (KEY + delimited(2, b"v" * 0x80), {"reviews": "v" * 0x80}),
+    ],
+)
+def test_a_map_entry_may_be_written_in_many_ways(entry: bytes, expected: dict[str, str]) -> None:
+    assert decode_delta_request(delimited(5, entry)).initial_resource_versions == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        (delimited(1, b"\xff") + VALUE, r"initial_resource_versions: not UTF-8: b'\\xff'"),
+        (KEY + delimited(2, b"\xff"), "initial_resource_versions: not UTF-8"),
+        (VALUE + delimited(1, b"\xff"), "initial_resource_versions.key: not UTF-8"),
+        (KEY + VALUE[:-1], "initial_resource_versions: field 2 at byte 9 runs 1 bytes past the end"),
+    ],
+)
+def test_a_malformed_map_entry_is_refused_with_the_place(entry: bytes, complaint: str) -> None:
+    with pytest.raises(WireError, match=complaint):
+        decode_delta_request(delimited(5, entry))
+
+
 def test_an_empty_request_is_one() -> None:
     assert decode_delta_request(b"") == DeltaRequest()
     assert decode_sotw_request(b"") == SotwRequest()
