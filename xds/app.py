@@ -1,159 +1,49 @@
-"""Composition: the one place that knows every layer."""
+"""The whole program: a source, and the control plane that brings proxies what it says."""
 
 import asyncio
-import hashlib
-from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-import structlog
-
-from xds.admin import HttpServer, Readiness, Standing, admin_app
-from xds.cache import Cache, View
-from xds.compiler.route_sources import RouteDelivery
-from xds.lastgood import Keeper, Store
-from xds.pipeline import EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners, audience_of
-from xds.pipeline.audience import Stranger
-from xds.pipeline.compiled import CompiledService
-from xds.pipeline.demand import concerns_routes
-from xds.protocol import Event
-from xds.protocol.variants import Request
-from xds.server import BindError, Client, Clients, XdsServer
-from xds.server.limits import Limits
-from xds.server.rest import discovery_app
-from xds.settings import Nacos, Settings
+from xds.settings import Settings
 from xds.sources.base import Source
-from xds.sources.files import FilesSource
-from xds.wire import Node
+from xds.sources.inbox import Inbox
 
-_log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from xds.control_plane import ControlPlane
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until cancelled. Raise ``BindError`` if the address is taken."""
-    await _ControlPlane(settings).run()
+    """Serve until cancelled. Raise ``BindError`` if an address is taken.
+
+    The source is asked first of all: it may take its time to answer, and everything else is imported and
+    read from the disk meanwhile.
+    """
+    source, inbox = _source(settings), Inbox()
+    asking = asyncio.create_task(source.run(inbox.put))
+    try:
+        control_plane = await asyncio.to_thread(_control_plane)
+        await control_plane(settings, inbox).run(asking)
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
-class _ControlPlane:
-    """Everything that runs in one process, wired together."""
+def _control_plane() -> "type[ControlPlane]":
+    # In a thread, so that the source's answers are taken in while this is imported.
+    from xds.control_plane import ControlPlane  # noqa: PLC0415
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._plane = Plane(Cache(), _proxies(settings))
-        self._clients = Clients()
-        limits = Limits(**settings.limits.model_dump())
-        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
-        discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
-        self._http = HttpServer(admin_app(self._readiness, discovery))
-        self._inbox = Inbox()
-        self._keeper = Keeper(Store(_last_good_path(settings), CompiledService))
-        self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)
-
-    async def run(self) -> None:
-        """Listen, then run the source and the pipeline until one of them fails or we are cancelled."""
-        at = self._settings
-        http_port = self._bind_http()
-        try:
-            xds_port = await self._start_xds()
-            _log.info("listening", xds=f"{at.xds.address}:{xds_port}", http=f"{at.http.address}:{http_port}")
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._http.run())
-                tasks.create_task(self._keeper.run())
-                tasks.create_task(self._pipeline.run())
-                tasks.create_task(_source(self._settings).run(self._inbox.put))
-        finally:
-            self._http.close()
-            await self._server.stop()
-            await self._keeper.flush()
-
-    async def _start_xds(self) -> int:
-        at = self._settings.xds
-        try:
-            return await self._server.start(at.address, at.port)
-        except BindError as error:
-            raise BindError(f"xds.port: {error}") from error
-
-    def _bind_http(self) -> int:
-        at = self._settings.http
-        try:
-            return self._http.bind(at.address, at.port)
-        except OSError as error:
-            raise BindError(
-                f"cannot listen on {at.address}:{at.port} (http.port): {error.strerror}"
-            ) from error
-
-    def _readiness(self) -> Readiness:
-        standing = Standing.NOTHING
-        if self._server.serving:
-            standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
-        return Readiness(standing, self._inbox.trouble)
-
-    def connected(self, client: Client) -> None:
-        """Note a client (``Observer``)."""
-        self._clients.connected(client)
-
-    def asked(self, client: Client, request: Request) -> None:
-        """Have ready what a client still needs of an earlier setting (``Observer``)."""
-        if concerns_routes(request):
-            self._plane.asked(audience_of(client.node), client, request)
-
-    def answered(self, client: Client, event: Event) -> None:
-        """Note what a client said (``Observer``)."""
-        self._clients.answered(client, event)
-
-    def disconnected(self, client: Client) -> None:
-        """Forget a client, and what only it was looking at (``Observer``)."""
-        self._clients.disconnected(client)
-        self._plane.leave(audience_of(client.node), client)
-
-    def _exact_only(self, gateway: str) -> bool:
-        return self._settings.edge_of(gateway).routes != "shared"
-
-    def _view_of(self, node: Node) -> View:
-        audience = audience_of(node)
-        if isinstance(audience, Stranger):
-            _log.warning("a client says nothing that can be served", node=node.id, reason=audience.reason)
-        return self._plane.view_of(audience)
-
-
-def _proxies(settings: Settings) -> Proxies:
-    def edge(group: str) -> EdgeListener:
-        at = settings.edge_of(group)
-        return EdgeListener(at.address, at.port, at.access_log, RouteDelivery(at.routes))
-
-    def sidecar(group: str) -> SidecarListeners:
-        at = settings.sidecar_of(group)
-        return SidecarListeners(
-            at.address, at.outbound_port, at.inbound_port, at.access_log, RouteDelivery(at.routes)
-        )
-
-    return Proxies(edge, sidecar)
+    return ControlPlane
 
 
 def _source(settings: Settings) -> Source:
+    # Imported where it is used: the SDK of Nacos takes half a second, what watches files a little.
     match settings.source:
         case "files":
+            from xds.sources.files import FilesSource  # noqa: PLC0415
+
             return FilesSource(settings.files.rules, settings.files.services)
         case "nacos":
-            return _nacos(settings.nacos)
+            from xds.sources.nacos import NacosSource  # noqa: PLC0415
+
+            return NacosSource(settings.nacos.client_settings())
         case other:
             assert_never(other)
-
-
-def _nacos(nacos: Nacos) -> Source:
-    # Takes seconds to import, with all that the SDK brings along; who reads files need not wait for it.
-    from xds.sources.nacos import NacosSource  # noqa: PLC0415
-
-    return NacosSource(nacos.client_settings())
-
-
-def _last_good_path(settings: Settings) -> Path:
-    """One file per source: the last known good of another one is not ours."""
-    of = (
-        settings.nacos.server,
-        settings.nacos.namespace,
-        settings.nacos.rules_group,
-        settings.nacos.naming_group,
-    )
-    identity = repr(of) if settings.source == "nacos" else str(settings.files.rules.resolve())
-    digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
-    return settings.state_dir / f"last-good-{settings.source}-{digest}.sqlite"

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from tests.harness.ports import free_port
-from xds.cli import app
+from xds.cli.commands import app
 
 GOOD = """\
 service: reviews

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from xds import logs
+from xds import app, logs
 from xds.cli.errors import MISUSED, fail, settings_errors
 from xds.cli.values import assignment
+from xds.errors import BindError
 from xds.settings import Settings
 from xds.settings_sources import Given, flag, load
 
@@ -74,8 +75,6 @@ def _missing_directories(settings: Settings) -> Iterator[str]:
 
 def _run(settings: Settings) -> None:
     logs.configure(settings.log.level, settings.log.format)
-    from xds.server import BindError  # noqa: PLC0415
-
     try:
         asyncio.run(_until_signal(settings))
     except BindError as error:
@@ -83,8 +82,6 @@ def _run(settings: Settings) -> None:
 
 
 async def _until_signal(settings: Settings) -> None:
-    from xds import app  # noqa: PLC0415
-
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()

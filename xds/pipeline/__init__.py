@@ -5,10 +5,10 @@ two in the event loop and tells people what became of their documents.
 """
 
 from xds.pipeline.audience import Audience, Edge, Sidecar, audience_of
-from xds.pipeline.inbox import Inbox
 from xds.pipeline.pipeline import Pipeline
 from xds.pipeline.plane import Plane
 from xds.pipeline.proxies import EdgeListener, Proxies, SidecarListeners
+from xds.sources.inbox import Inbox
 
 __all__ = [
     "Audience",

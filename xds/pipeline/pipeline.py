@@ -2,24 +2,33 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 
 from xds.lastgood import Keeper, Kept, LastGood
 from xds.pipeline.compiled import CompiledService, inputs_digest
 from xds.pipeline.gateways import refuse_wildcards
-from xds.pipeline.inbox import Batch, Inbox
 from xds.pipeline.plane import Plane
 from xds.pipeline.reports import Reports
 from xds.rules.book import RuleBook
 from xds.rules.instance import Instance
 from xds.rules.lint import lint_instances
 from xds.rules.parse import ParsedRule, parse
+from xds.sources.inbox import Batch, Inbox
 
 _COMPILED_AT_ONCE = 16
 """Services compiled before other tasks of the loop have their turn: a few milliseconds."""
 
-_PATIENCE = 1.0
-"""Seconds that a source has to report everything before the last known good is served instead. A source
-that is well takes less, and what it says is newer."""
+_RESTORED_AT_ONCE = 256
+"""Kept services put into the plane before other tasks of the loop have their turn."""
+
+_PATIENCE = 0.5
+"""Seconds from when the source was asked that it has to report everything, before the last known good is
+served instead. What it says is newer, and to proxies that run a word too late is better than an old one:
+they keep what they have meanwhile. One that has just started waits, and 0.5 s is not long for it; nor would
+more be of use, since a source that has much to say takes longer than anyone would wait."""
+
+_PATIENCE_IN_TROUBLE = 0.1
+"""The same once the source is in trouble. Not zero: the trouble may be with one document only."""
 
 
 class Pipeline:
@@ -55,29 +64,41 @@ class Pipeline:
     async def run(self) -> None:
         """Work until cancelled."""
         self._kept = await self._keeper.load()
+        await self._restore()
         await self._load(await self._first())
         self.in_step = True
         self._opened()
         while True:
             await self._apply(await self._take())
 
+    async def _restore(self) -> None:
+        """Put the last known good into the plane, where nobody sees it yet."""
+        for count, (name, kept) in enumerate(self._kept.services.items(), 1):
+            self._plane.apply({name: kept.service if kept else None})
+            if count % _RESTORED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
     async def _first(self) -> Batch:
         """Collect what there is until the source is synced."""
         first = Batch()
-        try:
-            async with asyncio.timeout(_PATIENCE if self._kept.services else None):
-                await self._collect(first)
-        except TimeoutError:
-            services = {name: kept.service for name, kept in self._kept.services.items() if kept}
-            self._plane.apply(services)
-            self._reports.serving_last_known_good(len(services))
+        if self._kept.services:
+            await self._collect_while_patient(first)
+        if self._kept.services and not first.synced:
+            self._reports.serving_last_known_good(len(self._kept.services))
             self._opened()
-            await self._collect(first)
+        while not first.synced:
+            first.absorb(await self._take())
         return first
 
-    async def _collect(self, batch: Batch) -> None:
-        while not batch.synced:
-            batch.absorb(await self._take())
+    async def _collect_while_patient(self, batch: Batch) -> None:
+        """Collect until the source is synced or its time is up."""
+        asked = asyncio.get_running_loop().time() - self._inbox.age
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(asked + _PATIENCE) as limit:
+                while not batch.synced:
+                    batch.absorb(await self._take())
+                    in_trouble = self._inbox.trouble is not None
+                    limit.reschedule(asked + (_PATIENCE_IN_TROUBLE if in_trouble else _PATIENCE))
 
     async def _take(self) -> Batch:
         batch = await self._inbox.take()

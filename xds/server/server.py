@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc.aio
 
 from xds.cache import View
+from xds.errors import BindError
 from xds.server import client_status, health, load_reports
 from xds.server.client_status import ClientStatusDiscovery
 from xds.server.handlers import Handlers
@@ -20,10 +21,6 @@ from xds.server.roster import Roster
 from xds.server.services import Method, methods
 from xds.server.session import Context, Session, Shared
 from xds.wire import Node
-
-
-class BindError(Exception):
-    """The address cannot be listened on."""
 
 
 class XdsServer:

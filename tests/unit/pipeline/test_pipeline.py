@@ -12,7 +12,7 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
 from xds.cache import Cache, Ref
 from xds.lastgood import Keeper, Store
-from xds.pipeline import Edge, EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners
+from xds.pipeline import Edge, EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners, pipeline
 from xds.pipeline.compiled import CompiledService
 from xds.rules.instance import Instance
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
@@ -133,6 +133,53 @@ async def test_without_its_source_the_last_known_good_is_served_then_the_source(
         world.inbox.put(Synced())
         await world.until(lambda: world.pipeline.in_step)
         assert world.hosts() == ["a.example.com", "www.example.com"], "b was deleted meanwhile"
+
+
+async def test_a_source_that_answers_in_time_is_served_without_what_it_does_not_say_any_more(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_PATIENCE", 60.0)
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+    async with running(kept) as world:
+        world.write("b.yaml", "b.example.com")
+        await world.until(lambda: world.plane.service("a"))
+        assert not world.opened, "the source has its time, and what was kept is not served meanwhile"
+        world.inbox.put(Synced())
+        await world.until(lambda: world.opened)
+        assert world.pipeline.in_step
+        assert world.hosts() == ["b.example.com"]
+
+
+async def test_what_was_kept_is_served_at_once_when_the_source_is_in_trouble(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+    monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
+    async with running(kept) as world:
+        await world.until(lambda: world.plane.service("a"))
+        world.inbox.put(Trouble("connection refused"))
+        await world.until(lambda: world.opened)
+        assert world.hosts() == ["a.example.com"]
+
+
+async def test_a_source_that_was_asked_long_ago_is_not_waited_for(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+    monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
+    monkeypatch.setattr(Inbox, "age", 3601.0)
+    async with running(kept) as world:
+        await world.until(lambda: world.opened)
+        assert not world.pipeline.in_step
 
 
 async def test_a_problem_is_said_once_and_its_end_too(kept: Path) -> None:

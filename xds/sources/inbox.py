@@ -1,6 +1,7 @@
 """What sources reported and nobody has looked at yet."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 from xds.rules.instance import Instance
@@ -23,12 +24,21 @@ class Batch:
 
 
 class Inbox:
-    """Merges events, so that a burst of edits is one change and nothing piles up."""
+    """Merges events, so that a burst of edits is one change and nothing piles up.
+
+    It is made when the source is asked, which may be before anybody is there to look.
+    """
 
     def __init__(self) -> None:
         self._batch = Batch()
         self._filled = asyncio.Event()
+        self._since = time.monotonic()
         self.trouble: str | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._since
 
     def put(self, event: Event) -> None:
         """Take an event; never blocks. Sources emit into this."""

@@ -1,0 +1,144 @@
+"""Composition: every layer but the source, wired together.
+
+It takes half a second to import, most of that for the messages of Envoy: ``xds.app`` has the source asked
+before it does so.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable
+from pathlib import Path
+
+import structlog
+
+from xds.admin import HttpServer, Readiness, Standing, admin_app
+from xds.cache import Cache, View
+from xds.compiler.route_sources import RouteDelivery
+from xds.errors import BindError
+from xds.lastgood import Keeper, Store
+from xds.pipeline import EdgeListener, Pipeline, Plane, Proxies, SidecarListeners, audience_of
+from xds.pipeline.audience import Stranger
+from xds.pipeline.compiled import CompiledService
+from xds.pipeline.demand import concerns_routes
+from xds.protocol import Event
+from xds.protocol.variants import Request
+from xds.server import Client, Clients, XdsServer
+from xds.server.limits import Limits
+from xds.server.rest import discovery_app
+from xds.settings import Settings
+from xds.sources.inbox import Inbox
+from xds.wire import Node
+
+_log = structlog.get_logger(__name__)
+
+
+class ControlPlane:
+    """Takes what is put into the inbox to proxies, over gRPC and HTTP."""
+
+    def __init__(self, settings: Settings, inbox: Inbox) -> None:
+        self._settings = settings
+        self._plane = Plane(Cache(), _proxies(settings))
+        self._clients = Clients()
+        limits = Limits(**settings.limits.model_dump())
+        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
+        discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
+        self._http = HttpServer(admin_app(self._readiness, discovery))
+        self._inbox = inbox
+        self._keeper = Keeper(Store(_last_good_path(settings), CompiledService))
+        self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)
+
+    async def run(self, source: Awaitable[None]) -> None:
+        """Listen and serve until something fails, the source too, or we are cancelled.
+
+        Raise ``BindError`` if an address is taken.
+        """
+        at = self._settings
+        http_port = self._bind_http()
+        try:
+            xds_port = await self._start_xds()
+            _log.info("listening", xds=f"{at.xds.address}:{xds_port}", http=f"{at.http.address}:{http_port}")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._http.run())
+                tasks.create_task(self._keeper.run())
+                tasks.create_task(self._pipeline.run())
+                await source
+        finally:
+            self._http.close()
+            await self._server.stop()
+            await self._keeper.flush()
+
+    async def _start_xds(self) -> int:
+        at = self._settings.xds
+        try:
+            return await self._server.start(at.address, at.port)
+        except BindError as error:
+            raise BindError(f"xds.port: {error}") from error
+
+    def _bind_http(self) -> int:
+        at = self._settings.http
+        try:
+            return self._http.bind(at.address, at.port)
+        except OSError as error:
+            raise BindError(
+                f"cannot listen on {at.address}:{at.port} (http.port): {error.strerror}"
+            ) from error
+
+    def _readiness(self) -> Readiness:
+        standing = Standing.NOTHING
+        if self._server.serving:
+            standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
+        return Readiness(standing, self._inbox.trouble)
+
+    def connected(self, client: Client) -> None:
+        """Note a client (``Observer``)."""
+        self._clients.connected(client)
+
+    def asked(self, client: Client, request: Request) -> None:
+        """Have ready what a client still needs of an earlier setting (``Observer``)."""
+        if concerns_routes(request):
+            self._plane.asked(audience_of(client.node), client, request)
+
+    def answered(self, client: Client, event: Event) -> None:
+        """Note what a client said (``Observer``)."""
+        self._clients.answered(client, event)
+
+    def disconnected(self, client: Client) -> None:
+        """Forget a client, and what only it was looking at (``Observer``)."""
+        self._clients.disconnected(client)
+        self._plane.leave(audience_of(client.node), client)
+
+    def _exact_only(self, gateway: str) -> bool:
+        return self._settings.edge_of(gateway).routes != "shared"
+
+    def _view_of(self, node: Node) -> View:
+        audience = audience_of(node)
+        if isinstance(audience, Stranger):
+            _log.warning("a client says nothing that can be served", node=node.id, reason=audience.reason)
+        return self._plane.view_of(audience)
+
+
+def _proxies(settings: Settings) -> Proxies:
+    def edge(group: str) -> EdgeListener:
+        at = settings.edge_of(group)
+        return EdgeListener(at.address, at.port, at.access_log, RouteDelivery(at.routes))
+
+    def sidecar(group: str) -> SidecarListeners:
+        at = settings.sidecar_of(group)
+        return SidecarListeners(
+            at.address, at.outbound_port, at.inbound_port, at.access_log, RouteDelivery(at.routes)
+        )
+
+    return Proxies(edge, sidecar)
+
+
+def _last_good_path(settings: Settings) -> Path:
+    """One file per source: the last known good of another one is not ours."""
+    of = (
+        settings.nacos.server,
+        settings.nacos.namespace,
+        settings.nacos.rules_group,
+        settings.nacos.naming_group,
+    )
+    identity = repr(of) if settings.source == "nacos" else str(settings.files.rules.resolve())
+    digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
+    return settings.state_dir / f"last-good-{settings.source}-{digest}.sqlite"
