@@ -16,6 +16,11 @@ from xds.protocol.variants import Due, Request, Response, Variant
 from xds.type_urls import CLUSTER
 from xds.wire import delimited
 
+_PART_BYTES = 256 << 10
+_PART_RESOURCES = 500
+"""A response that need not say everything is closed at either: a few milliseconds of work, so that one
+client's load does not hold up the others, and far below the 4 MiB that gRPC clients take."""
+
 _UNANSWERED = 32
 """So many responses of one type may wait for an answer; then changes merge until the client has answered."""
 
@@ -159,36 +164,32 @@ class Stream:
     # Responses
 
     def _additions(self, subscription: Subscription) -> Due:
+        """Return what is to be sent now, or the first part of it."""
+        in_parts = self._variant.in_parts(subscription.type_url)
+        lacking = {
+            each.type_url: each.holdings.lacking
+            for each in self._subscriptions.values()
+            if each.holdings.lacking
+        }
         put: dict[str, Resource] = {}
+        size = 0
         held_back = False
         for resource in subscription.due():
-            if self._must_wait(resource):
+            if lacking and self._must_wait(resource, lacking):
                 held_back = True
-            else:
-                put[resource.name] = resource
-        missing = subscription.missing()
-        return Due(put, missing, bare=WILDCARD in subscription.asked and not held_back)
+                continue
+            size += len(resource.body)
+            if in_parts and put and (size > _PART_BYTES or len(put) == _PART_RESOURCES):
+                return Due(put)
+            put[resource.name] = resource
+        return Due(put, subscription.missing(), bare=WILDCARD in subscription.asked and not held_back)
 
-    def _must_wait(self, resource: Resource) -> bool:
+    def _must_wait(self, resource: Resource, lacking: Mapping[str, Mapping[str, int]]) -> bool:
         """Whether the client has yet to acknowledge something that this resource requires."""
         return any(
             self._subscriptions[required.type_url].wishes.target(required.name)
-            for required in self._unacknowledged(resource.requires)
+            for required in _unacknowledged(resource.requires, lacking)
         )
-
-    def _unacknowledged(self, refs: Set[Ref]) -> Iterator[Ref]:
-        """Yield those of ``refs`` that the client wants and never acknowledged."""
-        lacking = sum(len(subscription.holdings.lacking) for subscription in self._subscriptions.values())
-        if lacking < len(refs):
-            for type_url, subscription in self._subscriptions.items():
-                yield from (
-                    ref for name in subscription.holdings.lacking if (ref := Ref(type_url, name)) in refs
-                )
-        else:
-            for ref in refs:
-                wanted = self._subscriptions.get(ref.type_url)
-                if wanted and ref.name in wanted.holdings.lacking:
-                    yield ref
 
     def _removals(self, subscription: Subscription, now: float) -> list[str]:
         """Return what may be removed now; take note of when the clusters that drain may be."""
@@ -249,3 +250,14 @@ class Stream:
             subscription.ask(ref.name)
         elif known:
             self._owed.setdefault(ref.type_url, set()).add(ref.name)
+
+
+def _unacknowledged(refs: Set[Ref], lacking: Mapping[str, Mapping[str, int]]) -> Iterator[Ref]:
+    """Yield those of ``refs`` that the client wants and never acknowledged, given those by type."""
+    if sum(map(len, lacking.values())) < len(refs):
+        for type_url, names in lacking.items():
+            yield from (ref for name in names if (ref := Ref(type_url, name)) in refs)
+    else:
+        for ref in refs:
+            if ref.name in lacking.get(ref.type_url, ()):
+                yield ref

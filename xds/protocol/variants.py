@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from xds.cache import Resource, View
@@ -16,10 +16,6 @@ from xds.protocol.types import absence_removes, empty_means_all, named_on_demand
 from xds.wire import DeltaRequest, SotwRequest, decode_delta_request, decode_sotw_request
 
 Request = DeltaRequest | SotwRequest
-
-_BATCH_BYTES = 1 << 20
-"""A delta response is closed at this size: below the 4 MiB that gRPC clients take by default, and small
-enough that one client's first load does not hold up the loop."""
 
 
 class Due(NamedTuple):
@@ -49,6 +45,10 @@ class Variant(Protocol):
     wrapped: bool
     """Whether each resource comes in a ``Resource``, with its name and version."""
 
+    def in_parts(self, type_url: str) -> bool:
+        """Whether what is due of a type may come in several responses, rather than in one alone."""
+        ...
+
     def decode(self, data: bytes) -> Request:
         """Decode a request; raise ``WireError`` for malformed bytes."""
         ...
@@ -64,7 +64,7 @@ class Variant(Protocol):
         ...
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
-        """Write one response with what is due, or the first part of it; None if none is needed."""
+        """Write one response with what is due; None if none is needed."""
         ...
 
     def renew(
@@ -79,6 +79,9 @@ class _Delta:
 
     nonce_field = 5
     wrapped = True
+
+    def in_parts(self, type_url: str) -> bool:
+        return True
 
     def decode(self, data: bytes) -> DeltaRequest:
         return decode_delta_request(data)
@@ -105,25 +108,23 @@ class _Delta:
             subscription.resume(request.initial_resource_versions)
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
-        put = _batch(due.put.values())
-        if not (put or due.missing or due.drop or due.bare):
+        if not (due.put or due.missing or due.drop or due.bare):
             return None
-        last = len(put) == len(due.put)
-        missing, drop = (due.missing, due.drop) if last else ((), ())
         type_url = subscription.type_url
-        absent = tuple(name for name in missing if _is_absent(name, subscription))
-        unknown = tuple(name for name in missing if name not in absent)
+        put = tuple(due.put.values())
+        absent = {name: None for name in due.missing if _is_absent(name, subscription)}
+        unknown = tuple(name for name in due.missing if name not in absent)
         content = Content(
             type_url,
             view.version(type_url),
             features,
             put,
             tuple(map(view.version_of, put)),
-            gone=tuple(drop) if features.errors else (*unknown, *drop),
+            gone=tuple(due.drop) if features.errors else (*unknown, *due.drop),
             unknown=unknown if features.errors else (),
-            absent=absent,
+            absent=tuple(absent),
         )
-        moves = {resource.name: resource for resource in put} | dict.fromkeys((*missing, *drop))
+        moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
         return Response(delta_response(content), moves)
 
     def renew(
@@ -149,6 +150,9 @@ class _StateOfTheWorld:
 
     nonce_field = 5
     wrapped = False
+
+    def in_parts(self, type_url: str) -> bool:
+        return not absence_removes(type_url)
 
     def decode(self, data: bytes) -> SotwRequest:
         return decode_sotw_request(data)
@@ -255,14 +259,3 @@ def _is_absent(name: str, subscription: Subscription) -> bool:
         and name in subscription.wishes.names
         and name not in subscription.holdings.doubts  # this the client may have, so it is to be removed
     )
-
-
-def _batch(resources: Iterable[Resource]) -> tuple[Resource, ...]:
-    batch: list[Resource] = []
-    size = 0
-    for resource in resources:
-        size += len(resource.body)
-        if batch and size > _BATCH_BYTES:
-            break
-        batch.append(resource)
-    return tuple(batch)

@@ -37,6 +37,9 @@ def tag(field_number: int, wire_type: int) -> bytes:
     return varint(field_number << 3 | wire_type)
 
 
+_DELIMITED_TAGS = tuple(tag(number, DELIMITED) for number in range(16))
+
+
 def prefixed(payload: bytes) -> bytes:
     """Encode the value of a length-delimited field: a string, bytes or an encoded message."""
     length = len(payload)
@@ -45,4 +48,5 @@ def prefixed(payload: bytes) -> bytes:
 
 def delimited(field_number: int, payload: bytes) -> bytes:
     """Encode a whole length-delimited field, ready to be appended to an encoded message."""
-    return tag(field_number, DELIMITED) + prefixed(payload)
+    known = field_number < len(_DELIMITED_TAGS)
+    return (_DELIMITED_TAGS[field_number] if known else tag(field_number, DELIMITED)) + prefixed(payload)

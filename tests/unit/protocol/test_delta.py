@@ -376,7 +376,18 @@ def test_a_large_load_comes_in_parts_below_the_message_limit_of_clients() -> Non
     client.ask(CLUSTER)
     responses = client.settle()
     assert len(responses) > 1
-    assert all(sum(map(len, response.bodies.values())) < 2 << 20 for response in responses)
+    assert all(sum(map(len, response.bodies.values())) < 1 << 20 for response in responses)
+    assert set().union(*(response.names for response in responses)) == set(view.resources(CLUSTER))
+
+
+def test_a_load_of_many_small_resources_comes_in_parts_that_hold_up_nobody() -> None:
+    view = View()
+    view.apply([cluster(f"c{number}") for number in range(2_000)])
+    client = DeltaClient(view)
+    client.ask(CLUSTER)
+    responses = client.settle()
+    assert len(responses) > 1
+    assert sum(len(response.names) for response in responses) == 2_000
     assert set().union(*(response.names for response in responses)) == set(view.resources(CLUSTER))
 
 

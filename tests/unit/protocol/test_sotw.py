@@ -232,3 +232,17 @@ def test_19_of_several_requests_only_the_latest_is_answered(client: SotwClient) 
     client.ask(ENDPOINT, "b")
     [response] = client.settle()
     assert response.names == {"b"}
+
+
+def test_a_load_comes_in_parts_where_absence_removes_nothing() -> None:
+    view = View()
+    names = [f"c{number}" for number in range(2_000)]
+    view.apply([*map(cluster, names), *map(endpoints, names)])
+    client = SotwClient(view)
+    client.ask(CLUSTER)
+    assert len(client.settle()) == 1
+    client.ask(ENDPOINT, *names)
+    responses = client.settle()
+    assert len(responses) > 1
+    assert sum(len(response.names) for response in responses) == 2_000
+    assert set().union(*(response.names for response in responses)) == set(names)
