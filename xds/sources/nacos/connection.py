@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
-from v2.nacos.common.nacos_exception import NO_RIGHT, UN_REGISTER
-from v2.nacos.transport.model.rpc_request import Request
-from v2.nacos.transport.model.rpc_response import Response
 
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.link import Link, Module
+from xds.sources.nacos.sdk import NO_RIGHT, UN_REGISTER, Request, Response
 from xds.sources.nacos.settings import NacosSettings, Server
 
 CONFIG_NOT_FOUND = 300

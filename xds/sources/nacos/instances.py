@@ -13,16 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from v2.nacos.naming.model.naming_request import (
-    NotifySubscriberRequest,
-    ServiceListRequest,
-    ServiceQueryRequest,
-    SubscribeServiceRequest,
-)
-from v2.nacos.naming.model.naming_response import NotifySubscriberResponse
-from v2.nacos.transport.model.rpc_request import Request
-from v2.nacos.transport.model.rpc_response import Response
-
 from xds.rules.instance import Instance
 from xds.sources.absence import Absence
 from xds.sources.base import Event, InstancesChanged
@@ -32,6 +22,15 @@ from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.pace import Pace
 from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.sdk import (
+    NotifySubscriberRequest,
+    NotifySubscriberResponse,
+    Request,
+    Response,
+    ServiceListRequest,
+    ServiceQueryRequest,
+    SubscribeServiceRequest,
+)
 from xds.sources.nacos.settings import NacosSettings
 from xds.sources.troubles import Troubles
 

@@ -13,25 +13,26 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Literal
 
-from v2.nacos.common.client_config import ClientConfig
-from v2.nacos.common.constants import Constants
-from v2.nacos.common.nacos_exception import INVALID_INTERFACE_ERROR, UN_REGISTER, NacosException
-from v2.nacos.transport.grpc_client import GrpcClient
-from v2.nacos.transport.grpc_connection import GrpcConnection
-from v2.nacos.transport.grpc_util import GrpcUtils
-from v2.nacos.transport.model.internal_request import (
+from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
+from xds.sources.nacos.sdk import (
     CONNECTION_RESET_REQUEST_TYPE,
+    INVALID_INTERFACE_ERROR,
+    UN_REGISTER,
+    ClientConfig,
     ClientDetectionRequest,
+    ClientDetectionResponse,
+    Constants,
+    GrpcClient,
+    GrpcConnection,
+    GrpcUtils,
     HealthCheckRequest,
+    NacosException,
+    NetUtils,
+    Request,
+    Response,
+    ServerInfo,
     SetupAckRequest,
 )
-from v2.nacos.transport.model.internal_response import ClientDetectionResponse
-from v2.nacos.transport.model.rpc_request import Request
-from v2.nacos.transport.model.rpc_response import Response
-from v2.nacos.transport.model.server_info import ServerInfo
-from v2.nacos.utils.net_util import NetUtils
-
-from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
 from xds.sources.nacos.settings import NacosSettings, Server
 
 Module = Literal["config", "naming"]

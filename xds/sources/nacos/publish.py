@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from v2.nacos.config.model.config_request import ConfigPublishRequest, ConfigQueryRequest
-
 from xds.sources.nacos.connection import CONFIG_NOT_FOUND, AnswerError, Connection, connected
+from xds.sources.nacos.sdk import ConfigPublishRequest, ConfigQueryRequest
 from xds.sources.nacos.settings import NacosSettings
 
 _TYPES = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}

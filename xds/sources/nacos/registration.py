@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from v2.nacos.naming.model.instance import Instance as NacosInstance
-from v2.nacos.naming.model.naming_request import InstanceRequest
-from v2.nacos.naming.util.naming_remote_constants import NamingRemoteConstants
-
 from xds.rules.instance import Instance
 from xds.sources.nacos.connection import Connection, connected
 from xds.sources.nacos.errors import NacosError
+from xds.sources.nacos.sdk import Instance as NacosInstance
+from xds.sources.nacos.sdk import InstanceRequest, NamingRemoteConstants
 from xds.sources.nacos.settings import NacosSettings
 
 _RETRY = 1.0

@@ -16,15 +16,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from v2.nacos.config.model.config import ConfigListenContext
-from v2.nacos.config.model.config_request import (
-    ConfigBatchListenRequest,
-    ConfigChangeNotifyRequest,
-    ConfigQueryRequest,
-)
-from v2.nacos.transport.model.rpc_request import Request
-from v2.nacos.transport.model.rpc_response import Response
-
 from xds.sources.absence import Absence
 from xds.sources.base import DocumentChanged, Event
 from xds.sources.nacos.connection import CONFIG_NOT_FOUND, AnswerError, Connection
@@ -33,6 +24,14 @@ from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.listing import Listing
 from xds.sources.nacos.pace import Pace
 from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.sdk import (
+    ConfigBatchListenRequest,
+    ConfigChangeNotifyRequest,
+    ConfigListenContext,
+    ConfigQueryRequest,
+    Request,
+    Response,
+)
 from xds.sources.nacos.settings import NacosSettings
 from xds.sources.troubles import Troubles
 
