@@ -1,7 +1,6 @@
 """The virtual hosts of one RouteConfiguration, kept in order while services come and go."""
 
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Iterable
 
 from xds.cache import Ref, Resource
@@ -20,7 +19,7 @@ class RouteTable:
         self._name = name
         self._order: list[str] = []
         self._hosts: dict[str, tuple[bytes, frozenset[Ref]]] = {}
-        self._required: Counter[Ref] = Counter()
+        self._required: dict[Ref, int] = {}
 
     def set(self, service: str, host: bytes | None, requires: frozenset[Ref] = frozenset()) -> bool:
         """Put the virtual host of a service, or take it away (None); return whether anything changed."""
@@ -29,7 +28,8 @@ class RouteTable:
             self._release(before[1])
         if host is not None:
             self._hosts[service] = (host, requires)
-            self._required.update(requires)
+            for ref in requires:
+                self._required[ref] = self._required.get(ref, 0) + 1
         if host is None and before:
             del self._order[bisect_left(self._order, service)]
         elif host is not None and not before:

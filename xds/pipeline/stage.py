@@ -137,7 +137,7 @@ class Stage:
         if kinds == self._deliveries.keys():
             return
         hosts = {name: self._cast.host(service) for name, service in self._services.items()}
-        before = {resource.ref for resource in self._everything(hosts)}
+        before = {resource.ref for resource in self._everything(hosts)} if self._deliveries else set()
         # Lazy first: a cluster that another kind has for everybody is not on demand.
         order = sorted(kinds, key=lambda kind: (kind is not RouteDelivery.LAZY, kind))
         name = self._cast.routes_name
@@ -146,9 +146,12 @@ class Stage:
         self._view.apply(put.values(), before - put.keys())
 
     def _everything(self, hosts: Mapping[str, Host | None]) -> Iterator[Resource]:
+        """Yield all resources; of one that several deliveries have, the last counts."""
         for delivery in self._deliveries.values():
             yield from delivery.opening()
-        yield from self._owned(hosts)
+            for name, host in hosts.items():
+                if host:
+                    yield from delivery.own(name, host)
         origins = {host.origin for host in hosts.values() if host}
         for delivery in self._deliveries.values():
             yield from delivery.common(hosts, origins)
