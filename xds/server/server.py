@@ -9,6 +9,7 @@ import grpc.aio
 from xds.cache import View
 from xds.errors import BindError
 from xds.server import client_status, health, load_reports
+from xds.server.broadcast import Broadcasts
 from xds.server.client_status import ClientStatusDiscovery
 from xds.server.handlers import Handlers
 from xds.server.health import Health
@@ -46,7 +47,7 @@ class XdsServer:
         self._roster = Roster(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
         self._executor = ThreadPoolExecutor(1, "xds-decode")
-        self._shared = Shared(view_of, observer, drain, limits, self._roster)
+        self._shared = Shared(view_of, observer, drain, limits, self._roster, Broadcasts())
         self._opened = asyncio.Event()
         self._server = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=limits.streams)
         handlers = Handlers()

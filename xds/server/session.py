@@ -10,6 +10,7 @@ import grpc.aio
 from xds.cache import Changes, Ref, View
 from xds.protocol import Acked, LimitExceededError, Rejected, Stream
 from xds.protocol.variants import Request
+from xds.server.broadcast import Broadcasts
 from xds.server.errors import StreamError, exhausted
 from xds.server.intake import Intake
 from xds.server.limits import HANDLING, Allowance, Limits
@@ -29,6 +30,7 @@ class Shared:
     drain: float
     limits: Limits
     roster: Roster
+    broadcasts: Broadcasts
 
 
 class _FinishedError(Exception):
@@ -45,6 +47,7 @@ class Session:
 
     __slots__ = (
         "_alarm",
+        "_broadcast",
         "_context",
         "_ending",
         "_intake",
@@ -96,11 +99,11 @@ class Session:
                 max_names=self._shared.limits.names,
             )
             self._shared.observer.connected(self.client)
-            self.view.watch(self)
+            self._broadcast = self._shared.broadcasts.join(self.view, self)
             try:
                 await self._serve(request)
             finally:
-                self.view.unwatch(self)
+                self._shared.broadcasts.leave(self.view, self)
                 self._shared.observer.disconnected(self.client)
         finally:
             self._shared.roster.leave(self)
@@ -164,6 +167,7 @@ class Session:
 
     def _receive(self, request: Request) -> None:
         self._shared.observer.asked(self.client, request)
+        self._broadcast.catch_up()
         try:
             event = self.stream.receive(request)
         except LimitExceededError as error:
@@ -186,13 +190,17 @@ class Session:
     async def _write_on(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._wake.clear()
-            while (response := self.stream.poll(loop.time())) is not None:
+            while (response := self._next(loop)) is not None:
                 await self._write(response, loop)
             if self._ending:
                 raise _FinishedError
             self._set_alarm(loop)
             await self._wake.wait()
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
+        self._broadcast.catch_up()
+        self._wake.clear()
+        return self.stream.poll(loop.time())
 
     async def _write(self, response: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._writing = True
