@@ -3,27 +3,16 @@
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 
-import grpc
-from envoy_data_plane.envoy.config.core.v3 import Node
-from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest
-
-from bench import workload
+from bench import restart
 from bench.compiled import compiled
 from bench.limit import decoded, recipe
-from bench.processes import running, whole
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
-from xds.lastgood import Kept, LastGood, Store
 from xds.pipeline.compiled import CompiledService
-from xds.type_urls import CLUSTER, VIRTUAL_HOST
-from xds.wire import encode
-
-_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+from xds.type_urls import VIRTUAL_HOST
 
 _RUNS = 3
 """Each takes up to half a minute."""
@@ -31,7 +20,7 @@ _RUNS = 3
 
 def measure(scale: Scale) -> list[Table]:
     """Measure both."""
-    return [_compiling(scale), _restarting(scale)]
+    return [_compiling(scale), restart.measure(scale)]
 
 
 def _compiling(scale: Scale) -> Table:
@@ -92,37 +81,3 @@ def _messages(service: CompiledService) -> Iterator[tuple[str, bytes]]:
     for host in (service.mesh, service.edge):
         if host is not None:
             yield VIRTUAL_HOST, host
-
-
-def _restarting(scale: Scale) -> Table:
-    table = Table(
-        "Restart with a source that says nothing: start of the process → first answer, from the disk",
-        "under 2 s",
-        ("services", "listening", "first answer"),
-    )
-    for services in scale.sizes:
-        with tempfile.TemporaryDirectory() as directory:
-            state = Path(directory, "state.sqlite")
-            _keep(services, state)
-            found = [_restart(state) for _ in range(_RUNS)]
-        table.rows.append(
-            [number(services), *(time(Spread.of(seconds)) for seconds in zip(*found, strict=True))]
-        )
-    table.notes.append("One second of it is the time that the source is given.")
-    return table
-
-
-def _keep(services: int, state: Path) -> None:
-    kept = {workload.service(number): Kept("", compiled(number)) for number in range(services)}
-    Store(state, CompiledService).save(LastGood(services=dict(kept)))
-
-
-def _restart(state: Path) -> tuple[float, float]:
-    start = perf_counter()
-    with running(whole("--state", state)) as server:
-        listening = perf_counter() - start
-        with grpc.insecure_channel(f"127.0.0.1:{server.xds}") as channel:
-            call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(_METHOD)
-            request = DeltaDiscoveryRequest(node=Node(id="bench", cluster=workload.GROUP), type_url=CLUSTER)
-            next(call(iter([encode(request)])))
-            return listening, perf_counter() - start

@@ -1,7 +1,6 @@
 """All of Grayplane but its sources: ``python -m bench.pipeline_server`` (``--help`` says more).
 
-Instead of files or Nacos, a source of as many services as wanted, or one that says nothing at all, as Nacos
-does when it is down.
+Instead of files or Nacos, a source of as many services as wanted.
 """
 
 import argparse
@@ -93,8 +92,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     if arguments.services:
         report(inbox, arguments.services, arguments.upstreams)
     with tempfile.TemporaryDirectory() as directory:
-        state = arguments.state or Path(directory, "state.sqlite")
-        async with pipeline(plane, inbox, state, server.open):
+        async with pipeline(plane, inbox, Path(directory, "state.sqlite"), server.open):
             await serve(server, lambda number: edit(inbox, number))
 
 
@@ -104,7 +102,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--upstreams", type=int, nargs=2, help="ports of the edited service's v1 and v2")
     parser.add_argument("--routes", choices=DELIVERIES, default="shared")
     parser.add_argument("--listener", type=int, default=10000, help="port that proxies listen on")
-    parser.add_argument("--state", type=Path, help="file of the last known good")
     return parser.parse_args()
 
 

@@ -44,7 +44,7 @@ class ControlPlane:
         discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
         self._http = HttpServer(admin_app(self._readiness, discovery))
         self._inbox = inbox
-        self._keeper = Keeper(Store(_last_good_path(settings), CompiledService))
+        self._keeper = Keeper(Store(last_good_path(settings), CompiledService))
         self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)
 
     async def run(self, source: Awaitable[None]) -> None:
@@ -131,8 +131,8 @@ def _proxies(settings: Settings) -> Proxies:
     return Proxies(edge, sidecar)
 
 
-def _last_good_path(settings: Settings) -> Path:
-    """One file per source: the last known good of another one is not ours."""
+def last_good_path(settings: Settings) -> Path:
+    """Say where the last known good is kept: one file per source, since that of another is not ours."""
     of = (
         settings.nacos.server,
         settings.nacos.namespace,
