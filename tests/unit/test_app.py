@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from tests.harness.grayplane import until
 from tests.harness.ports import free_port
 from xds import app
+from xds.control_plane import ControlPlane
 from xds.server import BindError
 from xds.settings import Files, Http, Settings, Xds
+from xds.sources.base import Event
 
 
 def settings(home: Path) -> Settings:
@@ -97,3 +100,45 @@ async def test_a_taken_port_is_an_error_that_names_the_setting(tmp_path: Path, t
         )
         with pytest.raises(BindError, match=rf"{taken}\.port.*{port}"):
             await app.serve(chosen)
+
+
+class _Source:
+    """A source that says nothing, or fails."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.asked = threading.Event()
+        self._failure = failure
+
+    async def run(self, emit: Callable[[Event], None]) -> None:
+        self.asked.set()
+        if self._failure:
+            raise self._failure
+        await asyncio.Event().wait()
+
+
+async def test_the_source_is_asked_while_the_rest_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _Source()
+
+    def imported() -> type[ControlPlane]:
+        assert source.asked.wait(60)
+        return ControlPlane
+
+    monkeypatch.setattr(app, "_source", lambda _: source)
+    monkeypatch.setattr(app, "_control_plane", imported)
+    async with serving(settings(tmp_path)) as client:
+
+        async def alive() -> bool:
+            return await standing(client) == "nothing yet"
+
+        await until(alive)
+
+
+async def test_a_source_that_can_never_work_ends_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_source", lambda _: _Source(ValueError("no such thing")))
+    with pytest.raises(ExceptionGroup) as caught:
+        await app.serve(settings(tmp_path))
+    assert caught.group_contains(ValueError, match="no such thing")
