@@ -10,13 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-from envoy_data_plane.envoy.service.load_stats.v3 import LoadStatsResponse
 
 from xds.server.errors import StreamError
 from xds.server.limits import Limits
-from xds.server.requests import node_of, requests
+from xds.server.requests import loaded, node_of, requests
 from xds.server.session import Context
-from xds.wire import Locality, Node, encode
+from xds.wire import Locality, Node
 from xds.wire.descriptors import RpcMethod
 
 SERVICE = "envoy.service.load_stats.v3.LoadReportingService"
@@ -80,27 +79,29 @@ class LoadReports:
     async def stream(self, context: Context) -> None:
         """Serve a stream to its end. Raise ``StreamError`` where the client is at fault."""
         node: Node | None = None
-        asked: bytes | None = None
+        asked: Any = None
+        response = await loaded(METHOD.response)
         async for request in requests(context, METHOD.request, self._limits):
             node = node or node_of(request.node, self._limits)
-            wanted = self._wanted(node)
+            wanted = response(**self._wanted(node))
             if wanted != asked:
-                await context.write(wanted)
+                await context.write(wanted.SerializeToString())
                 asked = wanted
             if request.cluster_stats:
                 self._reporting.observer(node, tuple(_clusters(request)))
 
-    def _wanted(self, node: Node) -> bytes:
+    def _wanted(self, node: Node) -> dict[str, Any]:
+        """Return the fields of the LoadStatsResponse that says what a node is to report."""
         interval = timedelta(seconds=self._reporting.interval)
         if self._reporting.clusters is not None:
             names = sorted(self._reporting.clusters(node))
-            return encode(LoadStatsResponse(clusters=names, load_reporting_interval=interval))
+            return {"clusters": names, "load_reporting_interval": interval}
         if _SENDS_ALL not in node.client_features:
             raise StreamError(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"the load of all clusters is wanted, and node.client_features lacks {_SENDS_ALL}",
             )
-        return encode(LoadStatsResponse(send_all_clusters=True, load_reporting_interval=interval))
+        return {"send_all_clusters": True, "load_reporting_interval": interval}
 
 
 def _clusters(request: Any) -> Iterator[ClusterLoad]:
