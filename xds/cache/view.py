@@ -31,10 +31,12 @@ class View:
     def __init__(self) -> None:
         self._resources: dict[str, dict[str, Resource]] = {}
         self._version_sums: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
         # By type URL and alias: the names that go by it.
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
         self._requirers: dict[Ref, int] = {}
-        self._revivers: dict[Ref, Resource] = {}
+        # By type URL and name of what they revive.
+        self._revivers: dict[str, dict[str, Resource]] = {}
         self._watchers: dict[Watcher, None] = {}
 
     def get(self, ref: Ref) -> Resource | None:
@@ -61,16 +63,12 @@ class View:
         It is another one whenever what revives the resource has changed: so who got that, and lost the
         stream before this came again after it, does not pass as having it.
         """
-        reviver = self._revivers.get(resource.ref)
+        reviver = self._revivers.get(resource.type_url, _NOTHING).get(resource.name)
         return f"{resource.version}-{reviver.version}" if reviver else resource.version
 
     def resources(self, type_url: str) -> Mapping[str, Resource]:
         """Return all current resources of a type, by name; a live, read-only view."""
-        return MappingProxyType(self._resources.get(type_url, _NOTHING))
-
-    def type_urls(self) -> Iterable[str]:
-        """Return the type URLs that have resources."""
-        return self._resources.keys()
+        return MappingProxyType(self._resources.setdefault(type_url, {}))
 
     def version(self, type_url: str) -> str:
         """Return the version of all resources of a type together: a hash of their names and versions.
@@ -78,7 +76,9 @@ class View:
         It is a sum of one hash per resource, so a change costs what changed, and any order of changes that
         ends in the same content ends in the same version.
         """
-        return f"{self._version_sums.get(type_url, 0):016x}"
+        if type_url not in self._versions:
+            self._versions[type_url] = f"{self._version_sums.get(type_url, 0):016x}"
+        return self._versions[type_url]
 
     def apply(self, put: Iterable[Resource] = (), drop: Iterable[Ref] = ()) -> None:
         """Set and remove resources, then tell the watchers once what was there before.
@@ -121,6 +121,7 @@ class View:
         self._index(before, now)
         total = self._version_sums.get(ref.type_url, 0) + _fingerprint(now) - _fingerprint(before)
         self._version_sums[ref.type_url] = total % (1 << _VERSION_BITS)
+        self._versions.pop(ref.type_url, None)
         # A name changed twice in one call is one change, from the first state to the last.
         changes.setdefault(ref.type_url, {}).setdefault(ref.name, before)
 
@@ -147,10 +148,13 @@ class View:
             self._requirers[ref] -= 1
             if not self._requirers[ref]:
                 del self._requirers[ref]
-        if before and before.revives and self._revivers.get(before.revives) is before:
-            del self._revivers[before.revives]
+        if before and before.revives:
+            type_url, name = before.revives
+            if self._revivers[type_url].get(name) is before:
+                del self._revivers[type_url][name]
         if now and now.revives:
-            self._revivers[now.revives] = now
+            type_url, name = now.revives
+            self._revivers.setdefault(type_url, {})[name] = now
         for resource in (before, now):
             if resource and resource.aliases:
                 self._index_aliases(resource, added=resource is now)

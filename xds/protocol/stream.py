@@ -98,8 +98,7 @@ class Stream:
 
         ``now`` is the driver's monotonic clock, in seconds.
         """
-        ready = [each for each in self._subscriptions.values() if len(each.holdings.flights) < _UNANSWERED]
-        waiting = [each for each in ready if each.awaits]
+        waiting = [each for each in self._subscriptions.values() if each.awaits and _answers(each)]
         for subscription in waiting:
             due = self._additions(subscription)
             if response := self._variant.write(due, subscription, self._view, self._features):
@@ -112,7 +111,7 @@ class Stream:
             if due.drop and (response := self._variant.write(due, subscription, self._view, self._features)):
                 return self._send(response, subscription, now)
         expiring = self._leases.due(now)
-        for subscription in ready if expiring else ():
+        for subscription in filter(_answers, self._subscriptions.values()) if expiring else ():
             if held := self._expiring(subscription, expiring, now):
                 response = self._variant.renew(held, subscription, self._view, self._features)
                 return self._send(response, subscription, now)
@@ -250,6 +249,10 @@ class Stream:
             subscription.ask(ref.name)
         elif known:
             self._owed.setdefault(ref.type_url, set()).add(ref.name)
+
+
+def _answers(subscription: Subscription) -> bool:
+    return len(subscription.holdings.flights) < _UNANSWERED
 
 
 def _unacknowledged(refs: Set[Ref], lacking: Mapping[str, Mapping[str, int]]) -> Iterator[Ref]:

@@ -158,10 +158,11 @@ class Subscription:
 
     def dismiss(self, names: Iterable[str]) -> None:
         """Take note that what is due at these names needs no response."""
-        for name in names:
-            self._answered(name, self.wishes.target(name))
+        if self.asked:
+            for name in names:
+                self._answered(name, self.wishes.target(name))
+            self.asked = self.asked or {}  # an emptied dict keeps the memory of all that it ever held
         self.holdings.dismiss(names)
-        self.asked = self.asked or {}  # an emptied dict keeps the memory of all that it ever held
 
     # What was sent, and what the client said of it
 
