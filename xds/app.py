@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, assert_never
 
+from xds import garbage
 from xds.settings import Settings
 from xds.sources.base import Source
 from xds.sources.inbox import Inbox
@@ -17,7 +18,9 @@ async def serve(settings: Settings) -> None:
     The source is asked first of all: it may take its time to answer, and everything else is imported and
     read from the disk meanwhile.
     """
-    source, inbox = _source(settings), Inbox()
+    with garbage.paused():
+        source = _source(settings)
+    inbox = Inbox()
     asking = asyncio.create_task(source.run(inbox.put))
     try:
         control_plane = await asyncio.to_thread(_control_plane)
@@ -29,7 +32,8 @@ async def serve(settings: Settings) -> None:
 
 def _control_plane() -> "type[ControlPlane]":
     # In a thread, so that the source's answers are taken in while this is imported.
-    from xds.control_plane import ControlPlane  # noqa: PLC0415
+    with garbage.paused():
+        from xds.control_plane import ControlPlane  # noqa: PLC0415
 
     return ControlPlane
 

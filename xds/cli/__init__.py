@@ -14,6 +14,7 @@ def main() -> None:
     """Run the command line."""
     # Before anything else is imported, which makes objects by the hundred thousand.
     garbage.look_rarely()
-    from xds.cli.commands import app  # noqa: PLC0415
+    with garbage.paused():
+        from xds.cli.commands import app  # noqa: PLC0415
 
     app(prog_name="grayplane")

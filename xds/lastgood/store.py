@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
+from xds import garbage
+
 _log = structlog.get_logger(__name__)
 
 # Changes whenever a row would be read otherwise than it was written: a file of another format is not read.
@@ -72,7 +74,7 @@ class Store(Generic[ServiceT]):
         if not self._path.exists():
             return LastGood()
         try:
-            with closing(self._connect()) as database:
+            with closing(self._connect()) as database, garbage.paused():
                 return self._read(database)
         except sqlite3.OperationalError as error:  # not the file's fault: no permission, locked, disk gone
             _log.warning("the last known good cannot be read", file=str(self._path), reason=str(error))
