@@ -60,7 +60,7 @@ class Holdings:
       same, as Envoy takes what it finds no fault with; or it was in flight when it was taken back and
       wanted again;
     - ``lacking``: the client has not acknowledged any version of this since it began to want it, or since
-      it was told to remove it: an acknowledgement counts from the flight of this number on.
+      it was told to remove it: an answer counts from the flight of this number on.
     """
 
     __slots__ = ("_launched", "_wishes", "behind", "doubts", "flights", "lacking", "refused", "sure")
@@ -111,9 +111,13 @@ class Holdings:
     # What the client wants and brings along
 
     def begin(self, name: str) -> None:
-        """Take note that the client comes to want a resource, and holds nothing of it."""
+        """Take note that the client comes to want a resource: it holds nothing of it, but may yet take what
+        is in flight.
+        """
         self.behind[name] = None
         self.lacking[name] = self._launched + 1
+        if sent := self._in_flight(name):
+            self.doubts[name] = sent
 
     def end(self, name: str, held: Resource | None = None) -> None:
         """Take note that the client wants a resource no more, unless by an alias that only ``held`` has."""
@@ -125,14 +129,16 @@ class Holdings:
     def recall(self, names: Iterable[str]) -> Iterator[str]:
         """Take note that the client, which comes to want these, may take what is in flight of them.
 
-        Yield those of which it is to hold nothing.
+        Yield those of which it is to hold nothing, unless it is about to be told so.
         """
         for name in names:
-            for flight in self.flights.values():
-                _, sent = flight.moves.get(name, (None, None))
-                if sent and not self._wishes.target(name):
-                    self.doubts[name] = sent
-                    yield name
+            if not self._wishes.target(name) and (sent := self._in_flight(name)):
+                self.doubts[name] = sent
+                yield name
+
+    def _in_flight(self, name: str) -> Resource | None:
+        last = next((flight for flight in reversed(self.flights.values()) if name in flight.moves), None)
+        return last.moves[name][1] if last else None
 
     def brought(self, name: str, other: Resource | None) -> None:
         """Take note that the client brought along what it is to hold, or some ``other`` version."""
@@ -154,7 +160,7 @@ class Holdings:
         self._note(name, held)
         if held is None and self._wishes.target(name):
             self.lacking[name] = self._launched + 1
-        elif held is None:
+        elif held is None and name not in self.doubts:
             self.lacking.pop(name, None)
 
     def release(self, changed: Set[str]) -> Iterator[str]:
@@ -169,7 +175,8 @@ class Holdings:
                 if name not in self.behind:
                     yield name  # it had been sent although nothing had changed
         for name in changed & self.doubts.keys():
-            if not any(name in flight.moves for flight in self.flights.values()):
+            anew = self.lacking.get(name, 0)
+            if not any(name in flight.moves and flight.number >= anew for flight in self.flights.values()):
                 yield name
 
     def _note(self, name: str, held: Resource | None) -> None:
@@ -202,6 +209,11 @@ class Holdings:
             self.behind.pop(name, None)
         self.behind = self.behind or {}  # an emptied dict keeps the memory of all that it ever held
 
+    def trust(self, names: Iterable[str]) -> None:
+        """Take note that the client holds of these what it is to hold."""
+        for name in names:
+            self.doubts.pop(name, None)
+
     def acknowledge(self, nonce: str) -> dict[str, Resource | None] | None:
         """Settle a response and those before it, since a client takes them in order.
 
@@ -215,9 +227,11 @@ class Holdings:
             flight = self.flights.pop(next(iter(self.flights)))
             landed |= flight.sent
             for name, (_, sent) in flight.moves.items():
+                if self.lacking.get(name, 0) > flight.number:
+                    continue
                 self.doubts.pop(name, None)
-                if sent and self.lacking.get(name, flight.number + 1) <= flight.number:
-                    del self.lacking[name]
+                if sent or not self._wishes.target(name):
+                    self.lacking.pop(name, None)
         self.lacking = self.lacking or {}
         return landed
 

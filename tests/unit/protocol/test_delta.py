@@ -411,3 +411,27 @@ def test_07_no_response_has_a_name_twice(client: DeltaClient, view: View) -> Non
     [response] = client.settle()
     assert sorted(name for name, _ in response.versions) == ["a", "b"]
     assert response.bodies["a"] == b"a 3"
+
+
+def test_24_what_comes_of_wanting_everything_anew_is_removed(client: DeltaClient, view: View) -> None:
+    """It may still be taken from a response that was in flight then, though it is gone before it is sent."""
+    client.ask(CLUSTER, "*")
+    client.settle()
+    view.apply([cluster("later")])
+    [late] = client.take()
+    client.ask(CLUSTER, drop=("*",))
+    client.ask(CLUSTER, "*")
+    client.ack(late)
+    view.apply(drop=[Ref(CLUSTER, "later")])
+    assert "later" in {name for response in client.settle() for name in response.removed}
+
+
+def test_24_what_is_about_to_be_removed_is_not_removed_again(client: DeltaClient, view: View) -> None:
+    client.ask(CLUSTER, "*")
+    client.take()
+    view.apply(drop=[Ref(CLUSTER, "b")])
+    client.ask(ENDPOINT)
+    assert [response.removed for response in client.take()] == [("b",)]
+    client.ask(CLUSTER, drop=("*",))
+    client.ask(CLUSTER, "*")
+    assert not any(response.removed for response in client.settle())
