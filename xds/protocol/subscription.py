@@ -1,6 +1,6 @@
 """One type on one stream: what the client wants, and what is due to it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from xds.cache import Resource, View
 from xds.protocol.holdings import Brought, Flight, Holdings
@@ -156,8 +156,14 @@ class Subscription:
         if name in self.wishes.names or self.wishes.target(name):
             self.asked[name] = None
 
-    def dismiss(self, names: Iterable[str]) -> None:
-        """Take note that what is due at these names needs no response."""
+    def pass_over(self, names: Sequence[str]) -> None:
+        """Take note that there is no word for what is due at these names: nothing goes by them any more, and
+        the client lets go of what it has of them along with what refers to it.
+        """
+        self._dismiss(names)
+        self.holdings.trust(names)
+
+    def _dismiss(self, names: Sequence[str]) -> None:
         if self.asked:
             for name in names:
                 self._answered(name, self.wishes.target(name))
@@ -169,7 +175,7 @@ class Subscription:
     def launch(self, nonce: str, sent: Mapping[str, Resource | None], again: Set[str]) -> None:
         """Take note that a response went out; it repeats what was sent of the names in ``again``."""
         self.holdings.launch(nonce, sent, again)
-        self.dismiss((WILDCARD, *sent))
+        self._dismiss((WILDCARD, *sent))
 
     def reject(self, nonce: str) -> dict[str, Resource | None] | None:
         """Settle a response that the client rejected.

@@ -196,7 +196,7 @@ class _StateOfTheWorld:
             return None
         unknown = tuple(due.missing) if features.errors else ()
         if not due.put and not unknown:
-            subscription.dismiss((*due.missing, *due.drop, WILDCARD))
+            subscription.pass_over((*due.missing, *due.drop, WILDCARD))
             return None
         type_url = subscription.type_url
         content = Content(

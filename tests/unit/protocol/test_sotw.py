@@ -246,3 +246,17 @@ def test_a_load_comes_in_parts_where_absence_removes_nothing() -> None:
     assert len(responses) > 1
     assert sum(len(response.names) for response in responses) == 2_000
     assert set().union(*(response.names for response in responses)) == set(names)
+
+
+def test_31_a_cluster_leaves_after_a_route_that_was_rejected_in_company_is_gone(
+    client: SotwClient, view: View
+) -> None:
+    """There is no word for the removal of that route, so the client counts as holding it no more."""
+    client.ask(CLUSTER)
+    client.settle()
+    client.ask(ROUTE, "x", "y")
+    view.apply([route("x", "a"), route("y")], drop=[Ref(ROUTE, "r")])
+    [rejected] = client.take()
+    client.nack(rejected)
+    view.apply([route("y", content="2")], drop=[Ref(ROUTE, "x"), Ref(CLUSTER, "a")])
+    assert [response.names for response in client.settle() if response.type_url == CLUSTER] == [{"b"}]
