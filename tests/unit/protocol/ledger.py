@@ -149,7 +149,7 @@ class Ledger:
         for type_url, kept in self._types.items():
             # There is no word for these removals: the client drops them with what refers to them.
             if type_url not in COMPLETE:
-                kept.unsaid |= kept.held().keys() - truth[type_url].keys()
+                kept.unsaid |= (kept.held().keys() | kept.doubted.keys()) - truth[type_url].keys()
 
     def _settle(self, kept: TypeLedger, request: Request) -> None:
         if all(sent.nonce != request.nonce for sent in kept.sent):
@@ -239,7 +239,8 @@ class Ledger:
         complete = not self._delta and type_url in COMPLETE
         omitted = held.keys() - response.things.keys() if complete else set()
         changed = {name for name, thing in response.things.items() if held.get(name) != thing}
-        for name in held.keys() & {*response.gone, *omitted} if type_url == CLUSTER else ():
+        leaving = held.keys() & {*response.gone, *omitted} if type_url == CLUSTER else set()
+        for name in leaving & gone_since.keys():
             assert now - gone_since[name] >= self._drain, "a cluster left before it was drained"
         self._judge(response, changed, omitted, truth)
         moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
@@ -317,13 +318,14 @@ class Ledger:
     def _judge_removal(self, type_url: str, name: str, truth: Truth) -> None:
         kept = self._types[type_url]
         there = truth[type_url].get(name)
-        assert there is None or not kept.wish.wants(there), f"{name} is there and is removed"
+        wanted = there is not None and kept.wish.wants(there)
+        assert not wanted or name in kept.doubted, f"{name} is there and is removed"
         if name not in kept.held():
             known = name in kept.owed or name in kept.doubted or name in kept.unsure
             assert known, f"{name} is removed, which the client neither has nor asked for"
             return
         pending = self._pending(truth)
-        assert not pending, f"{name} is removed before {pending} are sent"
+        assert not pending or name in kept.doubted, f"{name} is removed before {pending} are sent"
         if type_url == CLUSTER:
             users = {
                 thing.name for things in truth.values() for thing in things.values() if name in thing.requires

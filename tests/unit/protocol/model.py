@@ -119,10 +119,12 @@ class Client:
     endpoints, and keeps what it holds over a reconnect.
     """
 
-    def __init__(self, *, delta: bool, picky: bool) -> None:
+    def __init__(self, *, delta: bool, picky: bool, trusting: bool) -> None:
         self.delta = delta
         self.picky = picky
         """Whether it rejects a response as a whole, as opposed to the bad resources in it."""
+        self.trusting = trusting
+        """Whether it rejects nothing."""
         self.held: dict[str, dict[str, Thing]] = {type_url: {} for type_url in TYPES}
         self.versions: dict[str, dict[str, str]] = {type_url: {} for type_url in TYPES}
         self.version: dict[str, str] = {}
@@ -161,7 +163,10 @@ class Client:
         self.awaited[type_url] -= {*old}
         # Under the wildcard a delta client does not know whether it is to keep what it named.
         if not (self.delta and wish.everything):
-            self._drop(type_url, [name for name, each in self.held[type_url].items() if not wish.wants(each)])
+            dropped = [name for name, each in self.held[type_url].items() if not wish.wants(each)]
+            self._drop(type_url, dropped)
+            if dropped:
+                self.version[type_url] = ""
         self._ask(type_url, unsubscribe=old)
         if type_url == CLUSTER:
             self._follow_clusters()
@@ -234,7 +239,7 @@ class Client:
     def receive(self, response: Response) -> None:
         """Take a response, or reject it, and answer."""
         type_url = response.type_url
-        bad = any(each.bad for each in response.things.values())
+        bad = any(map(self._rejects, response.things.values()))
         if not bad or not self.picky:
             self._take(response)
         if bad and type_url == CLUSTER:
@@ -244,10 +249,10 @@ class Client:
         if self.delta:
             self.sending.append(Request(type_url, nonce=response.nonce, error=bad))
         else:
-            if not bad:
+            if not bad and response.things.keys() <= self.held[type_url].keys():
                 self.version[type_url] = response.version
                 self.whole[type_url] = response.whole
-            elif not self.picky:
+            elif not (bad and self.picky):
                 # Envoy keeps its version over a rejection of which it took the good resources, and brings it
                 # along to the next stream: no server can know better. This client is honest.
                 self.version[type_url] = ""
@@ -255,11 +260,14 @@ class Client:
         if type_url == CLUSTER:
             self._follow_clusters()
 
+    def _rejects(self, thing: Thing) -> bool:
+        return thing.bad and not self.trusting
+
     def _take(self, response: Response) -> None:
         type_url = response.type_url
         wish = self.wishes[type_url]
         for name, thing in response.things.items():
-            if thing.bad:
+            if self._rejects(thing):
                 continue
             if not wish.wants(thing):
                 self._drop(type_url, [name])

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.unit.protocol.machine import Machine
 from xds.cache import Resource, View
 from xds.protocol import stream, types, variants
-from xds.protocol.holdings import Holdings
+from xds.protocol.holdings import Flight, Holdings
 from xds.protocol.names import WILDCARD
 from xds.protocol.stream import Stream
 from xds.protocol.subscription import Subscription
@@ -88,7 +88,12 @@ def removals_go_with_additions(patch: pytest.MonkeyPatch) -> None:
 
 @seed
 def a_rejection_is_taken_for_an_acknowledgement(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdings, "reject", Holdings.acknowledge)
+    def bug(self: Holdings, nonce: str) -> Flight | None:
+        rejected = self.flights.get(nonce)
+        self.acknowledge(nonce)
+        return rejected
+
+    patch.setattr(Holdings, "reject", bug)
 
 
 @seed
