@@ -67,23 +67,44 @@ class Stream:
     def receive(self, request: Request) -> Event | None:
         """Take a request; return what it says of the response that it answers, if it answers one.
 
-        Raise ``LimitExceededError`` if the client wants more than a stream may; the stream is then to be
-        ended.
+        This is ``settle`` and ``read`` at once. Raises what they raise.
+        """
+        event = self.settle(request)
+        for _ in self.read(request):
+            pass
+        return event
+
+    def settle(self, request: Request) -> Event | None:
+        """Take what a request says of the response that it answers, and return it, if it answers one."""
+        subscription = self._subscriptions.get(request.type_url)
+        if subscription is None:
+            return None
+        if request.error is None:
+            landed = subscription.holdings.acknowledge(request.response_nonce)
+            return None if landed is None else Acked(request.type_url, landed)
+        rejected = subscription.reject(request.response_nonce)
+        if rejected is None:
+            return None
+        return Rejected(request.type_url, rejected, request.error.code, request.error.message)
+
+    def read(self, request: Request) -> Iterator[None]:
+        """Take what a request says of the client's wishes, with a pause after every few hundred names.
+
+        In a pause the view may change, but until the end nothing else may be asked of this stream. Raise
+        ``LimitExceededError`` if the client wants more than a stream may; the stream is then to be ended.
         """
         type_url = request.type_url
         subscription = self._subscriptions.get(type_url)
         first = subscription is None
         if subscription is None:
             subscription = self._subscribe(type_url)
-        event = self._settle(request, subscription)
         stale = not first and request.response_nonce not in {"", self._last_nonce.get(type_url)}
-        self._variant.read(request, subscription, self._view, first=first, stale=stale)
+        yield from self._variant.read(request, subscription, self._view, first=first, stale=stale)
         for name in self._owed.pop(type_url, ()):
             subscription.ask(name)
         if first and self._features.ttl:
             self._resume_leases(subscription)
         self._check_names()
-        return event
 
     def on_change(self, changes: Changes) -> None:
         """Take note that the view changed (``Watcher``)."""
@@ -139,15 +160,6 @@ class Stream:
         self._subscriptions[type_url] = subscription
         self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: rank(item[0])))
         return subscription
-
-    def _settle(self, request: Request, subscription: Subscription) -> Event | None:
-        if request.error is None:
-            landed = subscription.holdings.acknowledge(request.response_nonce)
-            return None if landed is None else Acked(request.type_url, landed)
-        rejected = subscription.reject(request.response_nonce)
-        if rejected is None:
-            return None
-        return Rejected(request.type_url, rejected, request.error.code, request.error.message)
 
     def _resume_leases(self, subscription: Subscription) -> None:
         """Renew what the client kept from an earlier stream."""

@@ -38,7 +38,10 @@ class Subscription:
     # What the client wants
 
     def subscribe(self, name: str) -> None:
-        """Want one more name. One that was wanted already is answered again."""
+        """Want one more name, or all (``*``). One that was wanted already is answered again."""
+        if name == WILDCARD:
+            self._subscribe_all()
+            return
         matches = self.wishes.matches(name)
         fresh = [resource for resource in matches if not self.wishes.wants(resource)]
         # The view's own string where there is one: a thousand clients want the same names.
@@ -50,6 +53,8 @@ class Subscription:
 
     def unsubscribe(self, name: str) -> None:
         """Want one name less; under the wildcard the client must be told what it is to hold then."""
+        if name == WILDCARD:
+            self._unsubscribe_all()
         if name not in self.wishes.names:
             return
         matches = [resource.name for resource in self.wishes.matches(name)]
@@ -62,7 +67,7 @@ class Subscription:
         if self.wishes.everything:
             self._ask(matches or [name])
 
-    def subscribe_all(self) -> None:
+    def _subscribe_all(self) -> None:
         """Want whatever there is, now and later (``*``). The client awaits an answer even to nothing."""
         included = [each for each in self._view.resources(self.type_url).values() if not each.on_demand]
         self._ask([WILDCARD])
@@ -75,7 +80,7 @@ class Subscription:
         for resource in fresh:
             self.holdings.begin(resource.name)
 
-    def unsubscribe_all(self) -> None:
+    def _unsubscribe_all(self) -> None:
         """Take ``*`` back; what is wanted by name stays wanted."""
         held = {name: self.holdings.held(name) for name in self.holdings.noted()}
         self.wishes.everything = False
@@ -86,21 +91,20 @@ class Subscription:
             name: None for name in self.asked if name in self.wishes.names or self.wishes.wanted(name)
         }
 
-    def resume(self, versions: Mapping[str, str]) -> None:
-        """Take note of what the client brought along from an earlier stream, name by name.
+    def resume(self, brought: tuple[str, str]) -> None:
+        """Take note of a name and version that the client brought along from an earlier stream.
 
         Only before anything was sent (``initial_resource_versions``).
         """
-        if versions:
-            self.asked.pop(WILDCARD, None)
-            self.holdings.sure = True
-        for name, version in versions.items():
-            if version == ABSENT:
-                continue
-            target = self.wishes.target(name)
-            self._answered(name, target)
-            current = target and self.wishes.version_of(target) == version
-            self.holdings.brought(name, None if current else Brought.known_as(self.type_url, name, version))
+        name, version = brought
+        self.asked.pop(WILDCARD, None)
+        self.holdings.sure = True
+        if version == ABSENT:
+            return
+        target = self.wishes.target(name)
+        self._answered(name, target)
+        current = target and self.wishes.version_of(target) == version
+        self.holdings.brought(name, None if current else Brought.known_as(self.type_url, name, version))
 
     def resume_all(self) -> None:
         """Take note that the client brought along exactly what the view holds."""

@@ -4,8 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from typing import NamedTuple, Protocol, TypeVar
 
 from xds.cache import Resource, View
 from xds.protocol.features import Features
@@ -16,6 +16,8 @@ from xds.protocol.types import absence_removes, empty_means_all, named_on_demand
 from xds.wire import DeltaRequest, SotwRequest, decode_delta_request, decode_sotw_request
 
 Request = DeltaRequest | SotwRequest
+
+_T = TypeVar("_T")
 
 
 class Due(NamedTuple):
@@ -55,8 +57,8 @@ class Variant(Protocol):
 
     def read(
         self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
-    ) -> None:
-        """Take over what a request says of the client's wishes.
+    ) -> Iterator[None]:
+        """Take over what a request says of the client's wishes, with pauses.
 
         It is the ``first`` on this stream for its type, or ``stale``: the client has yet to see a newer
         response than the one that it answers.
@@ -88,24 +90,18 @@ class _Delta:
 
     def read(
         self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
-    ) -> None:
+    ) -> Iterator[None]:
         # Stale or not, it adds and takes away what it says.
         assert isinstance(request, DeltaRequest)
         # The legacy wildcard: nothing named at first; names that come with later requests leave it standing.
         if first and not request.subscribe and empty_means_all(subscription.type_url):
-            subscription.subscribe_all()
-        for name in request.subscribe:
-            if name == WILDCARD:
-                subscription.subscribe_all()
-            else:
-                subscription.subscribe(name)
-        for name in request.unsubscribe:
-            if name == WILDCARD:
-                subscription.unsubscribe_all()
-            else:
-                subscription.unsubscribe(name)
+            subscription.subscribe(WILDCARD)
+        if request.subscribe:
+            yield from _paced(request.subscribe, subscription.subscribe)
+        if request.unsubscribe:
+            yield from _paced(request.unsubscribe, subscription.unsubscribe)
         if first:
-            subscription.resume(request.initial_resource_versions)
+            yield from _paced(request.initial_resource_versions.items(), subscription.resume)
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if not (due.put or due.missing or due.drop or due.bare):
@@ -159,26 +155,20 @@ class _StateOfTheWorld:
 
     def read(
         self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
-    ) -> None:
+    ) -> Iterator[None]:
         assert isinstance(request, SotwRequest)
         wishes = subscription.wishes
         wanted = self._wanted(request, subscription)
+        before = wishes.names | ({WILDCARD} if wishes.everything else set())
         if stale:
             # Not answered; but what it leaves out the client has dropped, even if the next one names it.
-            before = wishes.names | ({WILDCARD} if wishes.everything else set())
             subscription.omitted |= before - wanted.keys()
             return
         renewed = subscription.omitted & wanted.keys()
         subscription.omitted = set()
-        if WILDCARD in wanted and (WILDCARD in renewed or not wishes.everything):
-            subscription.subscribe_all()
-        for name in wanted:
-            if name != WILDCARD and (name in renewed or name not in wishes.names):
-                subscription.subscribe(name)
-        for name in wishes.names - wanted.keys():
-            subscription.unsubscribe(name)
-        if wishes.everything and WILDCARD not in wanted:
-            subscription.unsubscribe_all()
+        fresh = [name for name in wanted if name in renewed or name not in before]
+        yield from _paced(fresh, subscription.subscribe)
+        yield from _paced(before - {*wanted}, subscription.unsubscribe)
         if first and [*wanted] == [WILDCARD] and request.version_info == view.version(wishes.type_url):
             subscription.resume_all()
 
@@ -247,6 +237,17 @@ class _StateOfTheWorld:
 
 DELTA: Variant = _Delta()
 STATE_OF_THE_WORLD: Variant = _StateOfTheWorld()
+
+
+_PAUSE = 256
+"""Names between two pauses: about a millisecond."""
+
+
+def _paced(names: Iterable[_T], take: Callable[[_T], None]) -> Iterator[None]:
+    for number, name in enumerate(names, 1):
+        take(name)
+        if number % _PAUSE == 0:
+            yield
 
 
 def _is_absent(name: str, subscription: Subscription) -> bool:

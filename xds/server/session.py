@@ -1,7 +1,7 @@
 """Drives one stream: bytes in, protocol, bytes out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import grpc
@@ -33,6 +33,9 @@ class Shared:
     broadcasts: Broadcasts
 
 
+_DONE = object()
+
+
 class _FinishedError(Exception):
     """The stream ends in good order."""
 
@@ -52,6 +55,7 @@ class Session:
         "_ending",
         "_intake",
         "_method",
+        "_reading",
         "_shared",
         "_stalled",
         "_wake",
@@ -73,6 +77,7 @@ class Session:
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._reading = False
         self._writing = False
         self._written = 0
         self._stalled = False
@@ -158,23 +163,33 @@ class Session:
         limits = self._shared.limits
         allowance = Allowance(limits.loop_share, limits.loop_burst, clock())
         while request is not None:
-            began = clock()
-            self._receive(request)
-            now = clock()
-            if wait := allowance.spend(HANDLING + now - began, now):
-                await asyncio.sleep(wait)
+            steps = self._receive(request)
+            while True:
+                began = clock()
+                paused = next(steps, _DONE) is not _DONE
+                now = clock()
+                wait = allowance.spend(HANDLING + now - began, now)
+                if paused or wait:
+                    await asyncio.sleep(wait)
+                if not paused:
+                    break
             request = await self._read()
 
-    def _receive(self, request: Request) -> None:
+    def _receive(self, request: Request) -> Iterator[None]:
+        """Take a request, with pauses in which others have their turn."""
         self._shared.observer.asked(self.client, request)
         self._broadcast.catch_up()
-        try:
-            event = self.stream.receive(request)
-        except LimitExceededError as error:
-            raise exhausted(str(error)) from error
-        if event is not None:
+        if event := self.stream.settle(request):
             self._remember(event)
             self._shared.observer.answered(self.client, event)
+        self._reading = True
+        try:
+            for pause in self.stream.read(request):
+                yield pause
+                self._broadcast.catch_up()
+        except LimitExceededError as error:
+            raise exhausted(str(error)) from error
+        self._reading = False
         if self.stream.awaits:
             self._wake.set()
 
@@ -200,7 +215,7 @@ class Session:
     def _next(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
         self._broadcast.catch_up()
         self._wake.clear()
-        return self.stream.poll(loop.time())
+        return None if self._reading else self.stream.poll(loop.time())
 
     async def _write(self, response: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._writing = True
