@@ -33,9 +33,6 @@ class Shared:
     broadcasts: Broadcasts
 
 
-_DONE = object()
-
-
 class _FinishedError(Exception):
     """The stream ends in good order."""
 
@@ -163,16 +160,14 @@ class Session:
         limits = self._shared.limits
         allowance = Allowance(limits.loop_share, limits.loop_burst, clock())
         while request is not None:
-            steps = self._receive(request)
-            while True:
-                began = clock()
-                paused = next(steps, _DONE) is not _DONE
+            began = clock()
+            for _ in self._receive(request):
                 now = clock()
-                wait = allowance.spend(HANDLING + now - began, now)
-                if paused or wait:
-                    await asyncio.sleep(wait)
-                if not paused:
-                    break
+                await asyncio.sleep(allowance.spend(now - began, now))
+                began = clock()
+            now = clock()
+            if wait := allowance.spend(HANDLING + now - began, now):
+                await asyncio.sleep(wait)
             request = await self._read()
 
     def _receive(self, request: Request) -> Iterator[None]:
