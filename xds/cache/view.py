@@ -44,7 +44,7 @@ class View:
         return self._resources.get(ref.type_url, _NOTHING).get(ref.name)
 
     def named(self, ref: Ref) -> list[Resource]:
-        """Return the current versions of what goes by a name, its own or an alias."""
+        """Return the current versions of what goes by a name: first that with this very name."""
         of_type = self._resources.get(ref.type_url, _NOTHING)
         names = (ref.name, *self._aliases.get(ref.type_url, {}).get(ref.name, ()))
         return [of_type[name] for name in names if name in of_type]

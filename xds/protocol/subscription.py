@@ -43,18 +43,22 @@ class Subscription:
             self._subscribe_all()
             return
         matches = self.wishes.matches(name)
-        fresh = [resource for resource in matches if not self.wishes.wants(resource)]
+        fresh = [resource.name for resource in matches if not self.wishes.wants(resource)]
         # The view's own string where there is one: a thousand clients want the same names.
-        self.wishes.names.add(next((each.name for each in matches if each.name == name), name))
-        self._ask(self.holdings.recall([name]))
-        for resource in fresh:
-            self.holdings.begin(resource.name)
-        self._ask((name, *(resource.name for resource in matches)))
+        self.wishes.names.add(matches[0].name if matches and matches[0].name == name else name)
+        if self.holdings.flights:
+            self._ask(self.holdings.recall([name]))
+        for each in fresh:
+            self.holdings.begin(each)
+        self.asked[name] = None
+        for resource in matches:
+            self.asked[resource.name] = None
 
     def unsubscribe(self, name: str) -> None:
         """Want one name less; under the wildcard the client must be told what it is to hold then."""
         if name == WILDCARD:
             self._unsubscribe_all()
+            return
         if name not in self.wishes.names:
             return
         matches = [resource.name for resource in self.wishes.matches(name)]
