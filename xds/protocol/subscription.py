@@ -89,7 +89,7 @@ class Subscription:
         held = {name: self.holdings.held(name) for name in self.holdings.noted()}
         self.wishes.everything = False
         for name, before in held.items():
-            if not self.wishes.target(name):
+            if name not in self.wishes.names and not self.wishes.target(name):
                 self._end(name, before)
         self.asked = {
             name: None for name in self.asked if name in self.wishes.names or self.wishes.wanted(name)

@@ -435,3 +435,17 @@ def test_24_what_is_about_to_be_removed_is_not_removed_again(client: DeltaClient
     client.ask(CLUSTER, drop=("*",))
     client.ask(CLUSTER, "*")
     assert not any(response.removed for response in client.settle())
+
+
+def test_12_taking_the_wildcard_back_keeps_an_answer_that_is_due_to_a_name(
+    client: DeltaClient, view: View
+) -> None:
+    client.ask(CLUSTER, "*")
+    [late] = client.take()
+    view.apply(drop=[Ref(CLUSTER, "b")])
+    client.ask(CLUSTER, drop=("*",))
+    client.ask(CLUSTER, "*")
+    client.ask(CLUSTER, "b")
+    client.ask(CLUSTER, drop=("*",))
+    client.ack(late)
+    assert [response.removed for response in client.settle()] == [("b",)]
