@@ -1,6 +1,6 @@
 """Bugs put in on purpose, each of which the state machine finds: it can fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -30,7 +30,7 @@ def seed(plant: Seed) -> Seed:
 
 @seed
 def routes_do_not_wait_for_their_clusters(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Stream, "_must_wait", lambda self, resource: False)
+    patch.setattr(Stream, "_must_wait", lambda *args: False)
 
 
 @seed
@@ -160,8 +160,8 @@ def a_stale_request_is_obeyed(patch: pytest.MonkeyPatch) -> None:
     variant = type(variants.STATE_OF_THE_WORLD)
     read = variant.read
 
-    def bug(*args: Any, first: bool, stale: bool) -> None:
-        read(*args, first=first, stale=False)
+    def bug(*args: Any, first: bool, stale: bool) -> Iterator[None]:
+        return read(*args, first=first, stale=False)
 
     patch.setattr(variant, "read", bug)
 
@@ -171,9 +171,8 @@ def a_stale_request_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     variant = type(variants.STATE_OF_THE_WORLD)
     read = variant.read
 
-    def bug(*args: Any, first: bool, stale: bool) -> None:
-        if not stale:
-            read(*args, first=first, stale=False)
+    def bug(*args: Any, first: bool, stale: bool) -> Iterator[None]:
+        return iter(()) if stale else read(*args, first=first, stale=False)
 
     patch.setattr(variant, "read", bug)
 
