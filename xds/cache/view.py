@@ -11,6 +11,7 @@ Changes = Mapping[str, Mapping[str, Resource | None]]
 """By type URL and name: what was there before a change, None if nothing was."""
 
 _NOTHING: Mapping[str, Resource] = MappingProxyType({})
+_NO_REFS: frozenset[Ref] = frozenset()
 _VERSION_BITS = 64
 
 
@@ -87,11 +88,11 @@ class View:
         dropping one that is not there, nor dropping and setting the same.
         """
         changes: dict[str, dict[str, Resource | None]] = {}
-        for ref in drop:
-            self._replace(ref, None, changes)
+        for type_url, name in drop:
+            self._replace(type_url, name, None, changes)
         for resource in put:
-            self._replace(resource.ref, resource, changes)
-        if remaining := self._without_returns(changes):
+            self._replace(resource.type_url, resource.name, resource, changes)
+        if self._watchers and (remaining := self._without_returns(changes)):
             self._tell(remaining)
 
     def watch(self, watcher: Watcher) -> None:
@@ -108,22 +109,29 @@ class View:
         return bool(self._watchers)
 
     def _replace(
-        self, ref: Ref, now: Resource | None, changes: dict[str, dict[str, Resource | None]]
+        self,
+        type_url: str,
+        name: str,
+        now: Resource | None,
+        changes: dict[str, dict[str, Resource | None]],
     ) -> None:
-        of_type = self._resources.setdefault(ref.type_url, {})
-        before = of_type.get(ref.name)
-        if _identity(before) == _identity(now):
+        of_type = self._resources.setdefault(type_url, {})
+        before = of_type.get(name)
+        if _same(before, now):
             return
+        total = self._version_sums.get(type_url, 0)
+        if before:
+            total -= _fingerprint(before)
         if now:
-            of_type[ref.name] = now
+            total += _fingerprint(now)
+            of_type[name] = now
         else:
-            del of_type[ref.name]
+            del of_type[name]
+        self._version_sums[type_url] = total % (1 << _VERSION_BITS)
+        self._versions.pop(type_url, None)
         self._index(before, now)
-        total = self._version_sums.get(ref.type_url, 0) + _fingerprint(now) - _fingerprint(before)
-        self._version_sums[ref.type_url] = total % (1 << _VERSION_BITS)
-        self._versions.pop(ref.type_url, None)
         # A name changed twice in one call is one change, from the first state to the last.
-        changes.setdefault(ref.type_url, {}).setdefault(ref.name, before)
+        changes.setdefault(type_url, {}).setdefault(name, before)
 
     def _without_returns(self, changes: Changes) -> Changes:
         """Leave out what is again as it was."""
@@ -134,20 +142,21 @@ class View:
                 remaining := {
                     name: was
                     for name, was in before.items()
-                    if _identity(was) != _identity(self.get(Ref(type_url, name)))
+                    if not _same(was, self._resources[type_url].get(name))
                 }
             )
         }
 
     def _index(self, before: Resource | None, now: Resource | None) -> None:
-        required = now.requires if now else frozenset()
-        was_required = before.requires if before else frozenset()
-        for ref in required - was_required:
-            self._requirers[ref] = self._requirers.get(ref, 0) + 1
-        for ref in was_required - required:
-            self._requirers[ref] -= 1
-            if not self._requirers[ref]:
-                del self._requirers[ref]
+        required = now.requires if now else _NO_REFS
+        was_required = before.requires if before else _NO_REFS
+        if required != was_required:
+            for ref in required - was_required:
+                self._requirers[ref] = self._requirers.get(ref, 0) + 1
+            for ref in was_required - required:
+                self._requirers[ref] -= 1
+                if not self._requirers[ref]:
+                    del self._requirers[ref]
         if before and before.revives:
             type_url, name = before.revives
             if self._revivers[type_url].get(name) is before:
@@ -173,12 +182,12 @@ class View:
             watcher.changed(changes)
 
 
-def _identity(resource: Resource | None) -> tuple[str, bool] | None:
-    return (resource.version, resource.on_demand) if resource else None
+def _same(one: Resource | None, other: Resource | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.version == other.version and one.on_demand == other.on_demand
 
 
-def _fingerprint(resource: Resource | None) -> int:
-    if resource is None:
-        return 0
+def _fingerprint(resource: Resource) -> int:
     key = f"{resource.name}\0{resource.version}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=_VERSION_BITS // 8).digest())
