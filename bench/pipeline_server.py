@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import workload
 from bench.control import serve
 from bench.delivery import DELIVERIES
-from xds import logs
+from xds import garbage, logs
 from xds.cache import Cache
 from xds.lastgood import Keeper, Store
 from xds.pipeline import Inbox, Pipeline, Plane, audience_of
@@ -107,4 +107,5 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     logs.configure("info", "json")  # as in production: a log line is part of what an edit costs
+    garbage.look_rarely()
     asyncio.run(_main(_arguments()))
