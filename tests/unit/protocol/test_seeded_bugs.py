@@ -140,11 +140,6 @@ def endpoints_are_not_sent_again_after_their_cluster(patch: pytest.MonkeyPatch) 
 
 
 @seed
-def endpoints_lost_with_the_stream_pass_as_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(View, "version_of", lambda self, resource: resource.version)
-
-
-@seed
 def what_vanished_between_two_streams_is_not_removed(patch: pytest.MonkeyPatch) -> None:
     resume = Subscription.resume
 
@@ -162,17 +157,6 @@ def a_stale_request_is_obeyed(patch: pytest.MonkeyPatch) -> None:
 
     def bug(*args: Any, first: bool, stale: bool) -> Iterator[None]:
         return read(*args, first=first, stale=False)
-
-    patch.setattr(variant, "read", bug)
-
-
-@seed
-def a_stale_request_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    variant = type(variants.STATE_OF_THE_WORLD)
-    read = variant.read
-
-    def bug(*args: Any, first: bool, stale: bool) -> Iterator[None]:
-        return iter(()) if stale else read(*args, first=first, stale=False)
 
     patch.setattr(variant, "read", bug)
 
