@@ -159,6 +159,11 @@ class Subscription:
         """Return what the client holds and is to hold no more."""
         return [name for name in self.holdings.behind if not self.wishes.target(name)]
 
+    def refused(self) -> dict[str, Resource]:
+        """Return what the client is to hold and rejected, by name."""
+        targets = ((name, self.wishes.target(name)) for name in self.holdings.refused)
+        return {name: target for name, target in targets if target}
+
     def ask(self, name: str) -> None:
         """Have a name answered, if it is wanted, whatever the client holds of it."""
         if name in self.wishes.names or self.wishes.target(name):

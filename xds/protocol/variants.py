@@ -207,6 +207,9 @@ class _StateOfTheWorld:
 
     def _all(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response:
         type_url = subscription.type_url
+        if not subscription.holdings.sure:
+            # Its absence would remove what the client has of it from before this stream.
+            due = due._replace(put={**subscription.refused(), **due.put})
         after = self._after(due, subscription, view)
         version = view.version(type_url)
         if after != view.resources(type_url):

@@ -267,6 +267,10 @@ class Ledger:
             assert not self._pending(truth, earlier), "there was something to be sent before this"
         for name in (*response.gone, *omitted):
             self._judge_removal(type_url, name, truth)
+        if complete and not kept.sure:
+            there = kept.wish.wanted(truth[type_url].values())
+            missing = {each for each in there.keys() - response.things.keys() if there[each] in kept.disliked}
+            assert not missing, f"{missing} are not listed, of which the client may hold an earlier version"
         news = changed | omitted if complete else {*response.things, *response.gone, *response.absent}
         awaited = kept.owed or kept.doubted or not kept.sure
         assert news or awaited, "a response that says nothing, to a client that awaits nothing"
@@ -301,7 +305,8 @@ class Ledger:
         unsure = name in kept.doubted or name in kept.unsaid
         assert asked or unsure or held.get(name) != thing, f"{name} is sent again"
         rejected, _ = kept.rejected.get(name, (None, None))
-        assert asked or rejected != thing, f"{name} was rejected and is sent again"
+        needed = complete and not kept.sure
+        assert asked or needed or rejected != thing, f"{name} was rejected and is sent again"
 
     def _judge_order(self, thing: Thing, truth: Truth) -> None:
         missing = self._unacknowledged(thing, truth)

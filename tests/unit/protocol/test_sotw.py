@@ -260,3 +260,28 @@ def test_31_a_cluster_leaves_after_a_route_that_was_rejected_in_company_is_gone(
     client.nack(rejected)
     view.apply([route("y", content="2")], drop=[Ref(ROUTE, "x"), Ref(CLUSTER, "a")])
     assert [response.names for response in client.settle() if response.type_url == CLUSTER] == [{"b"}]
+
+
+def test_what_was_rejected_on_a_new_stream_is_listed_until_something_was_taken() -> None:
+    """The client may have an earlier version of it, in use, which its absence would remove."""
+    view = View()
+    view.apply([cluster("a"), cluster("bad")])
+    client = SotwClient(view)
+    client.ask(CLUSTER, version="of an earlier stream")
+    [response] = client.take()
+    client.nack(response)
+    assert client.take() == []
+    view.apply([cluster("c")])
+    [response] = client.take()
+    assert response.names == {"a", "bad", "c"}
+    client.nack(response)
+    view.apply(drop=[Ref(CLUSTER, "bad")])
+    [response] = client.take()
+    assert response.names == {"a", "c"}
+    client.ack(response)
+    view.apply([cluster("worse")])
+    [response] = client.take()
+    client.nack(response)
+    view.apply([cluster("d")])
+    [response] = client.take()
+    assert response.names == {"a", "c", "d"}
