@@ -173,6 +173,11 @@ def absence_removes_what_is_held_back(patch: pytest.MonkeyPatch) -> None:
 
 
 @seed
+def what_was_rejected_on_a_new_stream_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Subscription, "refused", lambda self: {})
+
+
+@seed
 def a_change_is_noted_under_its_name_alone(patch: pytest.MonkeyPatch) -> None:
     def bug(self: Wishes, resource: Resource) -> bool:
         return (self.everything and not resource.on_demand) or resource.name in self.names
@@ -193,7 +198,7 @@ def test_a_seeded_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=2_000,
+                max_examples=6_000,  # three times what the slowest hunt takes
                 stateful_step_count=40,
                 deadline=None,
                 derandomize=True,
