@@ -1,13 +1,21 @@
-"""Tells the streams that see a view of its changes: of all since they last looked, as one.
+"""Tells the streams that see a view of its changes: of all since they were last told, as one.
 
-Telling a thousand streams of a change costs the event loop milliseconds whether it is one version or ten. So
-it waits for the loop's next turn, and what changes until then is told together: a storm of changes is merged
-as fast as it comes, whoever makes them.
+Telling a thousand streams of a change costs the event loop milliseconds, whether of one version or of ten. So
+the first change is told in the loop's next turn, and those that follow it are told together, after a rest
+that leaves most of the loop's time to the streams: a storm of changes is merged as fast as it comes, whoever
+makes it.
+
+A stream must know what changed before it looks at the view: what it sends and does not know of would be sent
+again. So while there is something untold, it sends nothing (``settled``), and has what it did not hear told
+before it asks for more (``catch_up``).
 """
 
 import asyncio
 
 from xds.cache import Changes, Resource, View, Watcher
+
+_REST = 4.0
+"""Times as long as the last telling took until the next may begin."""
 
 
 class Broadcast:
@@ -17,20 +25,34 @@ class Broadcast:
         self._view = view
         self._members: dict[Watcher, None] = {}
         self._untold: dict[str, dict[str, Resource | None]] = {}
+        self._telling: asyncio.TimerHandle | None = None
+        self._rested = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that changed was told. If not, whoever waits is woken once it is."""
+        return self._telling is None
 
     def changed(self, changes: Changes) -> None:
         """Take note of what changed (``Watcher``)."""
-        if not self._untold:
-            asyncio.get_running_loop().call_soon(self.catch_up)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_at(self._rested, self.catch_up)
         for type_url, before in changes.items():
             self._untold[type_url] = {**before, **self._untold.get(type_url, {})}
 
     def catch_up(self) -> None:
-        """Tell what is untold now: before a stream looks at the view, it must know what changed there."""
-        if self._untold:
-            changes, self._untold = self._untold, {}
-            for member in tuple(self._members):
-                member.changed(changes)
+        """Tell what is untold now."""
+        if self._telling is None:
+            return
+        self._telling.cancel()
+        self._telling = None
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        changes, self._untold = self._untold, {}
+        for member in tuple(self._members):
+            member.changed(changes)
+        ended = clock()
+        self._rested = ended + _REST * (ended - began)
 
     def join(self, member: Watcher) -> None:
         """Tell ``member`` of every change from now on."""
@@ -44,6 +66,7 @@ class Broadcast:
         self._members.pop(member, None)
         if not self._members:
             self._view.unwatch(self)
+            self.catch_up()
         return bool(self._members)
 
 

@@ -16,7 +16,7 @@ from xds.server.intake import Intake
 from xds.server.limits import HANDLING, Allowance, Limits
 from xds.server.observer import Client, Observer
 from xds.server.roster import Roster
-from xds.wire import Node
+from xds.wire import DeltaRequest, Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -55,6 +55,7 @@ class Session:
         "_reading",
         "_shared",
         "_stalled",
+        "_waited",
         "_wake",
         "_watchdog",
         "_writer",
@@ -74,6 +75,7 @@ class Session:
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._waited = False
         self._reading = False
         self._writing = False
         self._written = 0
@@ -173,7 +175,8 @@ class Session:
     def _receive(self, request: Request) -> Iterator[None]:
         """Take a request, with pauses in which others have their turn."""
         self._shared.observer.asked(self.client, request)
-        self._broadcast.catch_up()
+        if not self._only_acknowledges(request):
+            self._broadcast.catch_up()
         if event := self.stream.settle(request):
             self._remember(event)
             self._shared.observer.answered(self.client, event)
@@ -187,6 +190,14 @@ class Session:
         self._reading = False
         if self.stream.awaits:
             self._wake.set()
+
+    def _only_acknowledges(self, request: Request) -> bool:
+        """Whether a request has nothing looked up in the view, as nearly all have not."""
+        return (
+            isinstance(request, DeltaRequest)
+            and request.type_url in self.stream.subscriptions
+            and not (request.error or request.subscribe or request.unsubscribe)
+        )
 
     def _remember(self, event: Acked | Rejected) -> None:
         if isinstance(event, Rejected):
@@ -208,9 +219,14 @@ class Session:
             await self._wake.wait()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
-        self._broadcast.catch_up()
+        """Return what to send now; what stands in the way of that wakes us when it is out of the way."""
         self._wake.clear()
-        return None if self._reading else self.stream.poll(loop.time())
+        if self._waited or self._ending:
+            self._broadcast.catch_up()  # or changes that keep coming would keep us waiting
+        self._waited = not self._broadcast.settled
+        if self._waited or self._reading:
+            return None
+        return self.stream.poll(loop.time())
 
     async def _write(self, response: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._writing = True

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from xds.cache import Changes, Ref, Resource, View
 from xds.server.broadcast import Broadcasts
 from xds.type_urls import CLUSTER, ENDPOINT
@@ -22,7 +24,8 @@ def cluster(name: str, body: bytes) -> Resource:
 
 
 async def turn() -> None:
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def test_changes_within_a_turn_of_the_loop_are_told_as_one_from_the_first_state() -> None:
@@ -76,3 +79,32 @@ async def test_a_view_is_watched_as_long_as_anybody_is_there() -> None:
     view.apply([cluster("a", b"2")])
     await turn()
     assert one.told == [{"a": b"1"}]
+
+
+async def test_after_a_telling_that_took_long_the_next_one_waits_and_takes_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+
+    class Slow(Member):
+        def changed(self, changes: Changes) -> None:
+            nonlocal now
+            super().changed(changes)
+            now += 1.0
+
+    view, member, broadcasts = View(), Slow(), Broadcasts()
+    broadcast = broadcasts.join(view, member)
+    view.apply([cluster("a", b"1")])
+    assert not broadcast.settled
+    await turn()
+    assert broadcast.settled
+    for body in (b"2", b"3"):
+        view.apply([cluster("a", body)])
+        await turn()
+    assert member.told == [{"a": None}]
+    assert not broadcast.settled
+    now = 106.0
+    await turn()
+    assert member.told == [{"a": None}, {"a": b"1"}]
+    assert broadcast.settled
