@@ -1,6 +1,7 @@
 """Streams over real gRPC: who they are from, what type they carry, how they begin and end."""
 
 import asyncio
+import itertools
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ from xds.cache import Ref, Resource
 from xds.server.limits import Limits
 from xds.server.services import methods
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, VIRTUAL_HOST
+from xds.wire.splice import prefixed
 
 from .clients import ADS_DELTA, NODE, DeltaStream, RawStream, SotwStream, running
 
@@ -176,3 +178,28 @@ async def test_acknowledgements_and_rejections_reach_the_observer() -> None:
         assert acked.resources == {"a": A}
         assert rejected.resources == {"a": A_LATER}
         assert getattr(rejected, "message", None) == "bad cluster"
+
+
+async def test_changes_in_every_turn_of_the_loop_hold_up_nobody() -> None:
+    async with running(A) as it, DeltaStream(it.port) as stream:
+
+        async def change_without_end() -> None:
+            for number in itertools.count():
+                it.view.apply([Resource.of(CLUSTER, "a", b"\x0a\x01a\x42" + prefixed(b"%d" % number))])
+                await asyncio.sleep(0)
+
+        await stream.ask(CLUSTER)
+        changing = asyncio.create_task(change_without_end())
+        try:
+            for _ in range(10):
+                await stream.ack(await stream.next())
+        finally:
+            changing.cancel()
+        [last] = it.view.resources(CLUSTER).values()
+        body = b""
+        while body != last.body:
+            response = await stream.next()
+            await stream.ack(response)
+            assert response.resources[0].resource
+            assert response.resources[0].resource.value != body
+            body = response.resources[0].resource.value
