@@ -54,6 +54,10 @@ class View:
         """Return the first of what goes by a name, the resource of that very name if there is one."""
         return next(iter(self.named(ref)), None)
 
+    def has_aliases(self, type_url: str) -> bool:
+        """Whether anything of a type goes, or ever went, by another name."""
+        return type_url in self._aliases
+
     def requires(self, ref: Ref) -> bool:
         """Whether any current resource requires this one, be it there or not."""
         return ref in self._requirers

@@ -18,6 +18,9 @@ from xds.sources.inbox import Batch, Inbox
 _COMPILED_AT_ONCE = 16
 """Services compiled before other tasks of the loop have their turn: a few milliseconds."""
 
+_LONGEST_REST = 0.1
+"""Seconds between two batches, at most."""
+
 _RESTORED_AT_ONCE = 256
 """Kept services put into the plane before other tasks of the loop have their turn."""
 
@@ -74,7 +77,7 @@ class Pipeline:
             began = clock()
             await self._apply(batch)
             # Half of the time is the streams', however fast edits come; what comes meanwhile is merged.
-            await asyncio.sleep(clock() - began)
+            await asyncio.sleep(min(clock() - began, _LONGEST_REST))
 
     async def _restore(self) -> None:
         """Put the last known good into the plane, where nobody sees it yet."""

@@ -123,12 +123,14 @@ class Subscription:
 
     def changed(self, before: Mapping[str, Resource | None]) -> None:
         """Take note that the view changed, given what it held before."""
-        for name, was in before.items():
+        for name in self.wishes.among(before.keys()):
+            was = before[name]
             known = was if was and self.wishes.wants(was) else None
             if known or self.wishes.target(name):
                 self.holdings.changed(name, known)
                 self._ask_unless_sure()
-        self._ask(self.holdings.release(before.keys()))
+        if self.holdings.refused or self.holdings.doubts:
+            self._ask(self.holdings.release(before.keys()))
 
     # What is due
 

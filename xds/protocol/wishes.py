@@ -1,5 +1,7 @@
 """What a client wants of one type."""
 
+from collections.abc import Collection, Iterable
+
 from xds.cache import Ref, Resource, View
 from xds.protocol.names import glob_of, is_glob
 
@@ -27,6 +29,15 @@ class Wishes:
             or not self.names.isdisjoint(resource.aliases)
             or glob_of(resource.name) in self.names
         )
+
+    def among(self, names: Collection[str]) -> Iterable[str]:
+        """Return those of the resources with these names that the client may want, or more.
+
+        Costs the names or the wishes, whichever are fewer.
+        """
+        if self.everything or len(names) <= len(self.names) or self._view.has_aliases(self.type_url):
+            return names
+        return names if any(map(is_glob, self.names)) else [name for name in self.names if name in names]
 
     def target(self, name: str) -> Resource | None:
         """Return what the client is to hold of the resource with this name."""

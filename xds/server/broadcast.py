@@ -16,6 +16,8 @@ from xds.cache import Changes, Resource, View, Watcher
 
 _REST = 4.0
 """Times as long as the last telling took until the next may begin."""
+_LONGEST_REST = 0.1
+"""Seconds that a rest takes at most, however much there was to tell."""
 
 
 class Broadcast:
@@ -52,7 +54,7 @@ class Broadcast:
         for member in tuple(self._members):
             member.changed(changes)
         ended = clock()
-        self._rested = ended + _REST * (ended - began)
+        self._rested = ended + min(_REST * (ended - began), _LONGEST_REST)
 
     def join(self, member: Watcher) -> None:
         """Tell ``member`` of every change from now on."""

@@ -449,3 +449,18 @@ def test_12_taking_the_wildcard_back_keeps_an_answer_that_is_due_to_a_name(
     client.ask(CLUSTER, drop=("*",))
     client.ack(late)
     assert [response.removed for response in client.settle()] == [("b",)]
+
+
+def test_of_many_changes_a_client_hears_those_of_what_it_asked_for() -> None:
+    view = View()
+    view.apply([cluster(f"c{number}") for number in range(100)])
+    client = DeltaClient(view)
+    client.ask(CLUSTER, "c1", "c2", "c3", "new", "never")
+    client.settle()
+    view.apply(
+        [cluster("new"), *(cluster(f"c{number}", "2") for number in range(100) if number != 2)],
+        drop=[Ref(CLUSTER, "c2")],
+    )
+    responses = client.settle()
+    assert {name for each in responses for name in each.names} == {"c1", "c3", "new"}
+    assert {name for each in responses for name in each.removed} == {"c2"}
