@@ -42,7 +42,11 @@ class View:
 
     def get(self, ref: Ref) -> Resource | None:
         """Return the current version of a resource, None if there is none."""
-        return self._resources.get(ref.type_url, _NOTHING).get(ref.name)
+        return self.lookup(ref.type_url, ref.name)
+
+    def lookup(self, type_url: str, name: str) -> Resource | None:
+        """Return the current version of a resource, None if there is none: ``get`` without making a ``Ref``."""
+        return self._resources.get(type_url, _NOTHING).get(name)
 
     def named(self, ref: Ref) -> list[Resource]:
         """Return the current versions of what goes by a name: first that with this very name."""
@@ -72,8 +76,8 @@ class View:
         return f"{resource.version}-{reviver.version}" if reviver else resource.version
 
     def resources(self, type_url: str) -> Mapping[str, Resource]:
-        """Return all current resources of a type, by name; a live, read-only view."""
-        return MappingProxyType(self._resources.setdefault(type_url, {}))
+        """Return all current resources of a type, by name; a read-only view, live if there are any."""
+        return MappingProxyType(self._resources.get(type_url, _NOTHING))
 
     def version(self, type_url: str) -> str:
         """Return the version of all resources of a type together: a hash of their names and versions.
@@ -81,8 +85,11 @@ class View:
         It is a sum of one hash per resource, so a change costs what changed, and any order of changes that
         ends in the same content ends in the same version.
         """
+        # Nothing is kept of a type that only clients know: they may make up any number.
+        if type_url not in self._version_sums:
+            return _EMPTY_VERSION
         if type_url not in self._versions:
-            self._versions[type_url] = f"{self._version_sums.get(type_url, 0):016x}"
+            self._versions[type_url] = _version(self._version_sums[type_url])
         return self._versions[type_url]
 
     def apply(self, put: Iterable[Resource] = (), drop: Iterable[Ref] = ()) -> None:
@@ -190,6 +197,13 @@ def _same(one: Resource | None, other: Resource | None) -> bool:
     if one is None or other is None:
         return one is other
     return one.version == other.version and one.on_demand == other.on_demand
+
+
+def _version(total: int) -> str:
+    return f"{total:016x}"
+
+
+_EMPTY_VERSION = _version(0)
 
 
 def _fingerprint(resource: Resource) -> int:

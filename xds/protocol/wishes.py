@@ -9,7 +9,7 @@ from xds.protocol.names import glob_of, is_glob
 class Wishes:
     """Names as the client wrote them (a resource's name, an alias, a glob), or ``everything`` (``*``)."""
 
-    __slots__ = ("_current", "_view", "everything", "explicit", "names", "type_url")
+    __slots__ = ("_view", "everything", "explicit", "names", "type_url")
 
     def __init__(self, type_url: str, view: View) -> None:
         self.type_url = type_url
@@ -18,7 +18,6 @@ class Wishes:
         self.explicit = False
         """Whether the client ever named anything, be it ``*``."""
         self._view = view
-        self._current = view.resources(type_url)
 
     def wants(self, resource: Resource) -> bool:
         """Whether the client wants this, by name, alias or glob, or under the wildcard."""
@@ -41,7 +40,7 @@ class Wishes:
 
     def target(self, name: str) -> Resource | None:
         """Return what the client is to hold of the resource with this name."""
-        resource = self._current.get(name)
+        resource = self._view.lookup(self.type_url, name)
         return resource if resource and self.wants(resource) else None
 
     def version_of(self, target: Resource) -> str:
@@ -51,7 +50,8 @@ class Wishes:
     def matches(self, name: str) -> list[Resource]:
         """Return what the view holds that the client may call by this name."""
         if is_glob(name):
-            return [resource for resource in self._current.values() if glob_of(resource.name) == name]
+            everything = self._view.resources(self.type_url).values()
+            return [resource for resource in everything if glob_of(resource.name) == name]
         return self._view.named(Ref(self.type_url, name))
 
     def wanted(self, name: str) -> list[Resource]:

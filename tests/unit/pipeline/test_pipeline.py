@@ -70,6 +70,14 @@ async def running(kept: Path) -> AsyncIterator[World]:
         await world.keeper.flush()
 
 
+async def keep_one(kept: Path) -> None:
+    """Run until there is a last known good: a document for the service ``a``."""
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com")
+        world.inbox.put(Synced())
+        await world.until(lambda: world.pipeline.in_step)
+
+
 async def test_nothing_is_served_before_everything_was_reported(kept: Path) -> None:
     async with running(kept) as world:
         world.write("a.yaml", "a.example.com")
@@ -139,10 +147,7 @@ async def test_a_source_that_answers_in_time_is_served_without_what_it_does_not_
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_PATIENCE", 60.0)
-    async with running(kept) as world:
-        world.write("a.yaml", "a.example.com")
-        world.inbox.put(Synced())
-        await world.until(lambda: world.pipeline.in_step)
+    await keep_one(kept)
     async with running(kept) as world:
         world.write("b.yaml", "b.example.com")
         await world.until(lambda: world.plane.service("a"))
@@ -156,10 +161,7 @@ async def test_a_source_that_answers_in_time_is_served_without_what_it_does_not_
 async def test_what_was_kept_is_served_at_once_when_the_source_is_in_trouble(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(kept) as world:
-        world.write("a.yaml", "a.example.com")
-        world.inbox.put(Synced())
-        await world.until(lambda: world.pipeline.in_step)
+    await keep_one(kept)
     monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
     async with running(kept) as world:
         await world.until(lambda: world.plane.service("a"))
@@ -171,10 +173,7 @@ async def test_what_was_kept_is_served_at_once_when_the_source_is_in_trouble(
 async def test_a_source_that_was_asked_long_ago_is_not_waited_for(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(kept) as world:
-        world.write("a.yaml", "a.example.com")
-        world.inbox.put(Synced())
-        await world.until(lambda: world.pipeline.in_step)
+    await keep_one(kept)
     monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
     monkeypatch.setattr(Inbox, "age", 3601.0)
     async with running(kept) as world:

@@ -464,3 +464,12 @@ def test_of_many_changes_a_client_hears_those_of_what_it_asked_for() -> None:
     responses = client.settle()
     assert {name for each in responses for name in each.names} == {"c1", "c3", "new"}
     assert {name for each in responses for name in each.removed} == {"c2"}
+
+
+def test_types_that_clients_make_up_leave_nothing_behind(view: View) -> None:
+    for number in range(10):
+        client = DeltaClient(view)
+        client.ask(f"made-up-{number}", "a", "*")
+        client.settle()
+        client.disconnect()
+    assert "made-up" not in repr(vars(view))
