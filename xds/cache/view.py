@@ -45,7 +45,7 @@ class View:
         return self.lookup(ref.type_url, ref.name)
 
     def lookup(self, type_url: str, name: str) -> Resource | None:
-        """Return the current version of a resource, None if there is none: ``get`` without making a ``Ref``."""
+        """Return the same as ``get``, for callers that have no ``Ref``."""
         return self._resources.get(type_url, _NOTHING).get(name)
 
     def named(self, ref: Ref) -> list[Resource]:
