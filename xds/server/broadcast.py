@@ -40,7 +40,9 @@ class Broadcast:
         if self._telling is None:
             self._telling = asyncio.get_running_loop().call_at(self._rested, self.catch_up)
         for type_url, before in changes.items():
-            self._untold[type_url] = {**before, **self._untold.get(type_url, {})}
+            untold = self._untold.setdefault(type_url, {})
+            for name, was in before.items():
+                untold.setdefault(name, was)
 
     def catch_up(self) -> None:
         """Tell what is untold now."""
