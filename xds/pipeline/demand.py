@@ -20,13 +20,7 @@ def concerns_routes(request: Request) -> bool:
     """Whether a request may tell which kind of routes a client asks for; a mere acknowledgement does not."""
     if request.type_url not in _OF_ROUTES:
         return False
-    acknowledges = bool(request.response_nonce)
-    return not (
-        acknowledges
-        and isinstance(request, DeltaRequest)
-        and not request.subscribe
-        and not request.unsubscribe
-    )
+    return not (isinstance(request, DeltaRequest) and request.response_nonce and not request.asks)
 
 
 class Demand:

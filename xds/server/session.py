@@ -192,11 +192,13 @@ class Session:
             self._wake.set()
 
     def _only_acknowledges(self, request: Request) -> bool:
-        """Whether a request has nothing looked up in the view, as nearly all have not."""
+        """Whether a request only says that a response was taken, as nearly all do: then it comes to the same
+        whether it is heard before or after what is untold.
+        """
         return (
             isinstance(request, DeltaRequest)
             and request.type_url in self.stream.subscriptions
-            and not (request.error or request.subscribe or request.unsubscribe)
+            and not (request.error or request.asks)
         )
 
     def _remember(self, event: Acked | Rejected) -> None:

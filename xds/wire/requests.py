@@ -65,6 +65,11 @@ class DeltaRequest:
     response_nonce: str = ""
     error: Status | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it adds or takes away names; the first of its type on a stream may ask without."""
+        return bool(self.subscribe or self.unsubscribe)
+
 
 @dataclass(frozen=True, slots=True)
 class SotwRequest:
