@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test lint format bench lock clean distclean
+.PHONY: demo test test-compose lint format bench lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -14,9 +14,10 @@ help:
 	@echo 'make demo                  Grayplane, a real Envoy and sample services on this machine'
 	@echo 'make demo NACOS=host:port  the same, with rules and instances in your Nacos'
 	@echo 'make test                  every test, against a real Envoy and a real Nacos'
+	@echo 'make test-compose          the tests of the compose demo; they need Docker'
 	@echo 'make lint | format         check | mend style, types and the import contract'
 	@echo 'make bench                 the benchmarks'
-	@echo 'make lock                  resolve the dependencies of pyproject.toml anew'
+	@echo 'make lock | upgrade        lock what pyproject.toml has new | everything in its newest version'
 	@echo 'make clean | distclean     remove what was generated | and what was installed'
 
 # DEMO passes flags on: make demo DEMO='--edge-port 10001' (see grayplane demo --help).
@@ -26,7 +27,13 @@ demo: $(STAMP)
 # TEST passes arguments on: make test TEST='tests/unit -x'.
 test: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest $(TEST)
+	@$(BIN)/pytest -m 'not compose' $(TEST)
+	@echo 'Not run, since they need Docker: the tests of the compose demo. Run them by: make test-compose'
+
+test-compose: $(STAMP)
+	@docker info >/dev/null 2>&1 || { echo 'No Docker engine answers `docker info`; start one, or run the other tests: make test' >&2; exit 1; }
+	@$(BIN)/python -m tests.harness.nacos --install
+	@$(BIN)/pytest -m compose tests/compose
 
 lint: $(STAMP)
 	$(BIN)/ruff check
@@ -42,11 +49,12 @@ format: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(BENCH)
 
-lock: $(STAMP)
+lock upgrade: $(STAMP)
 	$(BIN)/uv pip compile $(RESOLVE) --group build -o requirements-build.lock
 	$(BIN)/uv pip compile $(RESOLVE) --extra dev --constraint requirements-build.lock pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(RESOLVE) --constraint requirements.lock pyproject.toml -o requirements-runtime.lock
 
-RESOLVE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+RESOLVE := --quiet $(if $(filter upgrade,$(MAKECMDGOALS)),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
 clean:
