@@ -49,7 +49,8 @@ format: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(BENCH)
 
-lock upgrade: $(STAMP)
+# Needs uv alone: what is locked may well not be what pyproject.toml asks for by now.
+lock upgrade: $(BIN)/uv
 	$(BIN)/uv pip compile $(RESOLVE) --group build -o requirements-build.lock
 	$(BIN)/uv pip compile $(RESOLVE) --extra dev --constraint requirements-build.lock pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(RESOLVE) --constraint requirements.lock pyproject.toml -o requirements-runtime.lock
@@ -63,6 +64,9 @@ clean:
 
 distclean: clean
 	rm -rf .venv
+
+$(BIN)/uv:
+	@.ci/setup $(LOCKS)
 
 $(STAMP):
 	@.ci/setup $(LOCKS)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import structlog
 
-from xds.admin import HttpServer, Readiness, Standing, admin_app
 from xds.cache import Cache, View
 from xds.compiler.route_sources import RouteDelivery
 from xds.errors import BindError
+from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.lastgood import Keeper, Store
 from xds.pipeline import EdgeListener, Pipeline, Plane, Proxies, SidecarListeners, audience_of
 from xds.pipeline.audience import Stranger
@@ -42,7 +42,7 @@ class ControlPlane:
         limits = Limits(**settings.limits.model_dump())
         self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
         discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
-        self._http = HttpServer(admin_app(self._readiness, discovery))
+        self._http = HttpServer(http_app(self._readiness, discovery))
         self._inbox = inbox
         self._keeper = Keeper(Store(last_good_path(settings), CompiledService))
         self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)

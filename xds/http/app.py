@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from xds.admin.readiness import Readiness, ReadinessEndpoint
+from xds.http.readiness import Readiness, ReadinessEndpoint
 
 
-def admin_app(readiness: Callable[[], Readiness], discovery: Starlette) -> Starlette:
+def http_app(readiness: Callable[[], Readiness], discovery: Starlette) -> Starlette:
     """Return the application: ``/live``, ``/ready``, and discovery by REST-JSON."""
     return Starlette(
         routes=[
