@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from xds.cli.errors import FAILED
+from xds.documents.problem import Problem, Severity
 from xds.rules.book import RuleBook
 from xds.rules.parse import parse
-from xds.rules.problem import Problem, Severity
 
 _ENDINGS = frozenset({".yaml", ".yml", ".json"})
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}

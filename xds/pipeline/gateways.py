@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from xds.documents.problem import Problem
 from xds.rules.parse import ParsedRule
-from xds.rules.problem import Problem
 
 
 def refuse_wildcards(document: str, parsed: ParsedRule, exact_only: Callable[[str], bool]) -> ParsedRule:

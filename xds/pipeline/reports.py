@@ -4,9 +4,9 @@ from collections.abc import Iterable, Set
 
 import structlog
 
+from xds.documents.problem import Problem, Severity
 from xds.rules.book import BookChange
 from xds.rules.parse import ParsedRule
-from xds.rules.problem import Problem, Severity
 
 _log = structlog.get_logger(__name__)
 

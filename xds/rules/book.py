@@ -15,10 +15,10 @@ wait for each other, such as two documents that swap their hosts, take their pla
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from xds.rules.fault import Path, render
+from xds.documents.defect import Path, render
+from xds.documents.problem import Problem
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedRule, parse
-from xds.rules.problem import Problem
 
 Claim = tuple[str, str]
 """A gateway and a host on it, or '' and a service; host and service in lower case."""

@@ -1,7 +1,18 @@
-"""A running copy of a service, as a source reports it and as subset labels select it."""
+"""A service, and its running copies as a source reports them and as subset labels select them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class ServiceId(NamedTuple):
+    """A service: its namespace ('' is the default one) and the name it has in the registry."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from xds.rules.fault import Fault, Path, printable, render
+from xds.documents.defect import Defect, Path, printable, render
+from xds.documents.problem import Problem, Severity
 from xds.rules.instance import Instance
 from xds.rules.model import HttpRule, Match, RuleDocument, Subset
-from xds.rules.problem import Problem, Severity
 
 
-def lint(rule: RuleDocument) -> Iterator[Fault]:
+def lint(rule: RuleDocument) -> Iterator[Defect]:
     """Warn about a document by itself."""
-    for fault in (*_unreachable(rule.http), *_needless_sticky(rule.http), *_same_subsets(rule.subsets)):
-        yield fault._replace(severity=Severity.WARNING)
+    for defect in (*_unreachable(rule.http), *_needless_sticky(rule.http), *_same_subsets(rule.subsets)):
+        yield defect._replace(severity=Severity.WARNING)
 
 
 def lint_instances(document: str, rule: RuleDocument, instances: Iterable[Instance]) -> tuple[Problem, ...]:
@@ -36,13 +36,13 @@ def _said(labels: Iterable[tuple[str, str]]) -> str:
     return ", ".join(printable(f"{key}={value}") for key, value in labels)
 
 
-def _unreachable(rules: Iterable[HttpRule]) -> Iterator[Fault]:
+def _unreachable(rules: Iterable[HttpRule]) -> Iterator[Defect]:
     known: dict[str, Path] = {}
     taker: HttpRule | None = None
     for index, rule in enumerate(rules):
         path: Path = ("http", index)
         if taker:
-            yield Fault(
+            yield Defect(
                 path, f"is never reached: rule {taker.name} takes every request", "move it above that rule"
             )
             continue
@@ -50,7 +50,7 @@ def _unreachable(rules: Iterable[HttpRule]) -> Iterator[Fault]:
             here = (*path, "match", number)
             first = known.setdefault(_canonical(match), here)
             if first is not here:
-                yield Fault(here, f"is never reached: the same as {render(first)}", "remove one")
+                yield Defect(here, f"is never reached: the same as {render(first)}", "remove one")
         if not rule.match:
             taker = rule
 
@@ -59,19 +59,19 @@ def _canonical(match: Match) -> str:
     return json.dumps(match.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
 
 
-def _needless_sticky(rules: Iterable[HttpRule]) -> Iterator[Fault]:
+def _needless_sticky(rules: Iterable[HttpRule]) -> Iterator[Defect]:
     for index, rule in enumerate(rules):
         if rule.sticky and len(rule.route) == 1:
             hint = "remove it, or list the subsets of the split"
-            yield Fault(("http", index, "sticky"), "has no effect: all requests go to one subset", hint)
+            yield Defect(("http", index, "sticky"), "has no effect: all requests go to one subset", hint)
 
 
-def _same_subsets(subsets: dict[str, Subset]) -> Iterator[Fault]:
+def _same_subsets(subsets: dict[str, Subset]) -> Iterator[Defect]:
     first: dict[frozenset[tuple[str, str]], str] = {}
     for name, subset in subsets.items():
         known = first.setdefault(frozenset(subset.labels.items()), name)
         if known != name:
-            yield Fault(
+            yield Defect(
                 ("subsets", name),
                 f"has the labels of {known}: the same instances",
                 "tell them apart by a label",

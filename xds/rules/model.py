@@ -1,8 +1,8 @@
 """The gray-rule document as typed values (see docs/rules.md for the language).
 
 Every model is frozen and refuses unknown fields. Field names are Python's; aliases are the language's words.
-The models check every value and every object by itself. How objects fit together is `xds.rules.relations`' to
-tell, and where they stand in a text `xds.rules.parse`'s: only what that returns is known to be whole.
+The models check every value and every object by itself. `xds.rules.cross_checks` checks how objects fit
+together. `xds.rules.parse` does both and knows where things stand in the text: only what it returns is whole.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from xds.rules.fault import invalid
+from xds.documents.defect import invalid
 from xds.rules.regex import Regex, check_regex_ignoring_case
-from xds.rules.terms import (
+from xds.rules.scalars import (
     Bool,
     CookieName,
     Duration,

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from xds.rules import relations, shape, tree
-from xds.rules.fault import Fault, Path, render
+from xds.documents import tree
+from xds.documents.defect import Defect, Path, render
+from xds.documents.problem import Problem, Severity
+from xds.documents.text import Mark, UnreadableError, decode
+from xds.rules import cross_checks, shape
 from xds.rules.lint import lint
 from xds.rules.model import RuleDocument
-from xds.rules.problem import Problem, Severity
-from xds.rules.text import Mark, UnreadableError, decode
 
 MAX_PROBLEMS = 50
 """Problems told of one document; one more says how many are left."""
@@ -40,14 +41,14 @@ def parse(document: str, content: bytes) -> ParsedRule:
     that the document is named after.
     """
     try:
-        root, faults = tree.compose(decode(content))
+        root, defects = tree.compose(decode(content))
         rule, found = _read(root, default_service(document))
     except UnreadableError as error:
-        return ParsedRule(None, _problems(document, [(error.mark, Fault((), error.message, error.hint))]))
-    faults += [(tree.locate(root, fault.path, at_key=fault.at_key), fault) for fault in found]
-    if any(fault.severity is Severity.ERROR for _, fault in faults):
-        return ParsedRule(None, _problems(document, faults))
-    return ParsedRule(rule, _problems(document, faults), _positions(root))
+        return ParsedRule(None, _problems(document, [(error.mark, Defect((), error.message, error.hint))]))
+    defects += [(tree.locate(root, defect.path, at_key=defect.at_key), defect) for defect in found]
+    if any(defect.severity is Severity.ERROR for _, defect in defects):
+        return ParsedRule(None, _problems(document, defects))
+    return ParsedRule(rule, _problems(document, defects), _positions(root))
 
 
 def default_service(document: str) -> str:
@@ -59,7 +60,7 @@ def default_service(document: str) -> str:
     return name
 
 
-def _read(root: tree.Node, name: str) -> tuple[RuleDocument | None, list[Fault]]:
+def _read(root: tree.Node, name: str) -> tuple[RuleDocument | None, list[Defect]]:
     if isinstance(root, tree.Refused):
         raise UnreadableError(root.mark, root.message, root.hint)
     if not isinstance(root, tree.Mapping):
@@ -75,11 +76,11 @@ def _read(root: tree.Node, name: str) -> tuple[RuleDocument | None, list[Fault]]
         )
     values = tree.mapping_data(root)
     values.setdefault("service", name)
-    rule, faults = shape.read(root, values)
-    faults += relations.check(values)
-    if rule and not faults:
-        faults += lint(rule)
-    return rule, faults
+    rule, defects = shape.read(root, values)
+    defects += cross_checks.check(values)
+    if rule and not defects:
+        defects += lint(rule)
+    return rule, defects
 
 
 def _regexes(node: tree.Node) -> Iterator[Mark]:
@@ -93,15 +94,17 @@ def _regexes(node: tree.Node) -> Iterator[Mark]:
             yield from _regexes(value)
 
 
-def _problems(document: str, faults: list[tuple[Mark, Fault]]) -> tuple[Problem, ...]:
-    faults.sort(key=lambda found: found[0])
+def _problems(document: str, defects: list[tuple[Mark, Defect]]) -> tuple[Problem, ...]:
+    defects.sort(key=lambda found: found[0])
     told = sorted(
-        Problem(document, *mark, render(fault.path), fault.message, fault.hint, fault.severity)
-        for mark, fault in faults[:MAX_PROBLEMS]
+        Problem(document, *mark, render(defect.path), defect.message, defect.hint, defect.severity)
+        for mark, defect in defects[:MAX_PROBLEMS]
     )
-    if left := faults[MAX_PROBLEMS:]:
-        mark, fault = left[0]
-        told.append(Problem(document, *mark, "", f"and {len(left):,} more problems", severity=fault.severity))
+    if left := defects[MAX_PROBLEMS:]:
+        mark, defect = left[0]
+        told.append(
+            Problem(document, *mark, "", f"and {len(left):,} more problems", severity=defect.severity)
+        )
     return tuple(told)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import re2
 from pydantic import AfterValidator, Field
 
-from xds.rules.fault import invalid
+from xds.documents.defect import invalid
 
 MAX_LENGTH = 512
 """Characters of a pattern; with `_MEMORY` it bounds the time that a hostile one costs."""

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from xds.rules.fault import Fault, Path, printable, quoted
+from xds.documents.defect import Defect, Path, printable, quoted
+from xds.documents.tree import Data, Mapping, Node, Refused, Scalar, Sequence, find
 from xds.rules.model import HttpRule, Match, Model, RuleDocument, StringMatcher, Subset, UriMatcher
-from xds.rules.tree import Data, Mapping, Node, Refused, Scalar, Sequence, find
 from xds.rules.vocabulary import LATER, did_you_mean, model_at, words
 
 _WANTED = {
@@ -38,16 +38,16 @@ _MISSING = {
 }
 
 
-def read(root: Node, values: Data) -> tuple[RuleDocument | None, list[Fault]]:
+def read(root: Node, values: Data) -> tuple[RuleDocument | None, list[Defect]]:
     """The document that ``values``, the plain data of ``root``, describe; or None, and what is wrong."""
     try:
         return RuleDocument.model_validate(values, by_alias=True, by_name=False), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return None, [fault for detail in details for fault in _faults(root, detail)]
+        return None, [defect for detail in details for defect in _defects(root, detail)]
 
 
-def _faults(root: Node, detail: ErrorDetails) -> Iterator[Fault]:
+def _defects(root: Node, detail: ErrorDetails) -> Iterator[Defect]:
     at_key = detail["loc"][-1:] == ("[key]",)
     path: Path = detail["loc"][:-1] if at_key else detail["loc"]
     node, context = find(root, path), detail.get("ctx", {})
@@ -55,27 +55,27 @@ def _faults(root: Node, detail: ErrorDetails) -> Iterator[Fault]:
         case "extra_forbidden":
             yield _unknown(path)
         case _ if isinstance(node, Refused) and not at_key:
-            yield Fault(path, node.message, node.hint)
+            yield Defect(path, node.message, node.hint)
         case "rule":
-            yield Fault(path, context["message"], context["hint"], at_key)
+            yield Defect(path, context["message"], context["hint"], at_key)
         case "missing":
-            yield Fault(path, "is missing", _MISSING.get(str(path[-1]), ""))
+            yield Defect(path, "is missing", _MISSING.get(str(path[-1]), ""))
         case "too_short" if node is not None and _size(node):
             pass  # not empty: its items are wrong, each with an error of its own
         case kind if kind in _WANTED:
-            yield Fault(path, f"expected {_WANTED[kind]}, found {_describe(node)}", _hint(kind, path, node))
+            yield Defect(path, f"expected {_WANTED[kind]}, found {_describe(node)}", _hint(kind, path, node))
         case kind:
-            yield Fault(path, *_limit(kind, context, detail["msg"]), at_key)
+            yield Defect(path, *_limit(kind, context, detail["msg"]), at_key)
 
 
-def _unknown(path: Path) -> Fault:
+def _unknown(path: Path) -> Defect:
     word, model = str(path[-1]), model_at(path[:-1])
     if model is None:
-        return Fault(path, "unknown field", at_key=True)
+        return Defect(path, "unknown field", at_key=True)
     if word in LATER.get(model, ()):
         hint = "to match headers, write them under `match`" if word == "headers" else "remove it"
-        return Fault(path, "not supported yet", hint, at_key=True)
-    return Fault(path, "unknown field", did_you_mean(word, words(model)), at_key=True)
+        return Defect(path, "not supported yet", hint, at_key=True)
+    return Defect(path, "unknown field", did_you_mean(word, words(model)), at_key=True)
 
 
 def _limit(kind: str, context: dict[str, Any], otherwise: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Union, get_args, get_origin
 
 from rapidfuzz import fuzz, process
 
-from xds.rules.fault import Path, printable
+from xds.documents.defect import Path, printable
 from xds.rules.model import HttpRule, Match, Model, RuleDocument, Sticky
 
 LATER: dict[type[Model], frozenset[str]] = {

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from xds.documents.problem import Problem
 from xds.rules.parse import parse
-from xds.rules.problem import Problem
 
 DOCUMENT = "reviews.yaml"
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xds.documents.problem import Severity
 from xds.rules.book import BookChange, RuleBook
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedRule, parse
-from xds.rules.problem import Severity
 
 BROKEN = b"hosts: ["
 _parsed = functools.cache(parse)

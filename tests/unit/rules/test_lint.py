@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.rules.marked import Expected, assert_problems, unmark
+from xds.documents.problem import Severity
 from xds.rules.instance import Instance
 from xds.rules.lint import lint_instances
 from xds.rules.parse import parse
-from xds.rules.problem import Severity
 
 SUBSETS = "subsets:\n  stable: {labels: {version: v1}}\n  gray: {labels: {version: v2}}\nbaseline: stable\n"
 

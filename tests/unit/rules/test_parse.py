@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.unit.rules.documents import documents
 from tests.unit.rules.marked import DOCUMENT, told
+from xds.documents.problem import Severity
 from xds.rules.model import RuleDocument
 from xds.rules.parse import MAX_PROBLEMS, default_service, parse
-from xds.rules.problem import Severity
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "config" / "rules"

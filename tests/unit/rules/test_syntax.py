@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.unit.rules.marked import DOCUMENT, Expected, assert_problems, told
-from xds.rules import text, tree
+from xds.documents import text, tree
 from xds.rules.parse import parse
 
 

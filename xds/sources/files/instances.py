@@ -20,8 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, Validat
 from pydantic_core import ErrorDetails, PydanticCustomError
 from rapidfuzz import process
 
+from xds.documents.problem import Problem
 from xds.rules.instance import Instance
-from xds.rules.problem import Problem
 from xds.sources.endpoint import address_problem, port_problem, weight_problem
 
 _DEEPEST = 8

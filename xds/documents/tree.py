@@ -14,9 +14,9 @@ from typing import NamedTuple
 import yaml
 from yaml import events
 
-from xds.rules import syntax
-from xds.rules.fault import Fault, Path, printable, quoted
-from xds.rules.text import Mark, UnreadableError
+from xds.documents import yaml_errors
+from xds.documents.defect import Defect, Path, printable, quoted
+from xds.documents.text import Mark, UnreadableError
 
 MAX_DEPTH = 32
 """How deep lists and mappings may nest; the language itself needs eight levels."""
@@ -140,20 +140,20 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
     return node.mark if node else locate(root, path[:-1])
 
 
-def compose(text: str) -> tuple[Node, list[tuple[Mark, Fault]]]:
+def compose(text: str) -> tuple[Node, list[tuple[Mark, Defect]]]:
     """The tree of ``text`` and what is wrong with its keys; `UnreadableError` if it is not one document."""
     composer = _Composer(text)
     try:
-        return composer.document(), composer.faults
+        return composer.document(), composer.defects
     except yaml.YAMLError as error:
-        raise syntax.explain(error, text) from None
+        raise yaml_errors.explain(error, text) from None
 
 
 class _Composer:
     """Recursive descent over libyaml's events, as deep as ``MAX_DEPTH``."""
 
     def __init__(self, text: str) -> None:
-        self.faults: list[tuple[Mark, Fault]] = []
+        self.defects: list[tuple[Mark, Defect]] = []
         self._loader = yaml.CSafeLoader(text)
         self._values = 0
         self._depth = 0
@@ -185,11 +185,11 @@ class _Composer:
         self._count(mark)
         refused = _refusal(event, mark)
         if isinstance(event, events.CollectionStartEvent):
-            known = len(self.faults)
+            known = len(self.defects)
             collection = self._collection(event, mark, path)
             if refused is None:
                 return collection
-            del self.faults[known:]  # what is wrong inside does not matter any more
+            del self.defects[known:]  # what is wrong inside does not matter any more
         if refused is not None:
             return refused
         assert isinstance(event, events.ScalarEvent)
@@ -226,7 +226,7 @@ class _Composer:
                 continue
             if first := mapping.entries.get(name):
                 message = f"is given twice, first at line {first.mark.line}, column {first.mark.column}"
-                self._fault(key.mark, (*path, name), message, "keep one")
+                self._defect(key.mark, (*path, name), message, "keep one")
             else:
                 mapping.entries[name] = Entry(key.mark, value)
         self._next()
@@ -235,19 +235,19 @@ class _Composer:
     def _key(self, key: Node, path: Path) -> str | None:
         match key:
             case Scalar(text="<<", plain=True):
-                self._fault(key.mark, path, "merge keys (<<) are not supported", "write the fields out")
+                self._defect(key.mark, path, "merge keys (<<) are not supported", "write the fields out")
             case Scalar(text=text) if isinstance(key.value, str):
                 return text
             case Scalar(text=text):
                 hint = f"write it in quotes: {quoted(text)}"
-                self._fault(key.mark, (*path, text), f"the key {printable(text)} is not text", hint)
+                self._defect(key.mark, (*path, text), f"the key {printable(text)} is not text", hint)
                 return text
             case Refused(message=message) if message == _NO_VALUE:
-                self._fault(key.mark, path, "a key is missing before ':'")
+                self._defect(key.mark, path, "a key is missing before ':'")
             case Refused(message=message, hint=hint):
-                self._fault(key.mark, path, message, hint)
+                self._defect(key.mark, path, message, hint)
             case _:
-                self._fault(key.mark, path, "a list or mapping cannot be a key", "write text before ':'")
+                self._defect(key.mark, path, "a list or mapping cannot be a key", "write text before ':'")
         return None
 
     def _count(self, mark: Mark) -> None:
@@ -257,8 +257,8 @@ class _Composer:
                 mark, f"more than {MAX_VALUES:,} keys and values", "split the document or shorten its lists"
             )
 
-    def _fault(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:
-        self.faults.append((mark, Fault(path, message, hint)))
+    def _defect(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:
+        self.defects.append((mark, Defect(path, message, hint)))
 
 
 def _mark(event: events.Event) -> Mark:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from xds.rules.text import Mark, UnreadableError, mark_after
+from xds.documents.text import Mark, UnreadableError, mark_after
 
 _INDENT = "are all keys of a mapping at the same indentation, and texts with ':' or '#' in quotes?"
 _FLOW = "is a bracket or comma missing?"

@@ -7,13 +7,13 @@ told of an unknown subset in the same breath as of a misspelt field elsewhere.
 from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
-from xds.rules.fault import Fault, Path, printable, quoted, render
+from xds.documents.defect import Defect, Path, printable, quoted, render
 from xds.rules.vocabulary import did_you_mean
 
 _MAX_TOTAL = 2**32 - 1  # of the weights of a split: Envoy adds them in 32 bits
 
 
-def check(document: dict[str, Any]) -> Iterator[Fault]:
+def check(document: dict[str, Any]) -> Iterator[Defect]:
     """What does not fit together in the plain data of a document."""
     yield from _hosts(document)
     yield from _baseline(document)
@@ -24,44 +24,44 @@ def check(document: dict[str, Any]) -> Iterator[Fault]:
         yield from _split(("http", index, "route"), _items(_mapping(rule).get("route")), document)
 
 
-def _hosts(document: dict[str, Any]) -> Iterator[Fault]:
+def _hosts(document: dict[str, Any]) -> Iterator[Defect]:
     hosts = _items(document.get("hosts"))
     yield from _twice(("hosts",), hosts, fold=str.lower)
     yield from _twice(("gateways",), _items(document.get("gateways")))
     if hosts and document.get("gateways") == []:
         hint = "remove `gateways` for the default, [edge]"
-        yield Fault(("gateways",), "is empty: nothing serves the hosts", hint)
+        yield Defect(("gateways",), "is empty: nothing serves the hosts", hint)
 
 
-def _baseline(document: dict[str, Any]) -> Iterator[Fault]:
+def _baseline(document: dict[str, Any]) -> Iterator[Defect]:
     subsets = _mapping(document.get("subsets"))
     if "baseline" in document:
         yield from _reference(("baseline",), document["baseline"], document)
     elif subsets:
         few = ", ".join(printable(name) for name in list(subsets)[:10])
-        yield Fault(("baseline",), "is missing", f"name the subset that takes all other requests: {few}")
+        yield Defect(("baseline",), "is missing", f"name the subset that takes all other requests: {few}")
 
 
-def _reference(path: Path, name: object, document: dict[str, Any]) -> Iterator[Fault]:
+def _reference(path: Path, name: object, document: dict[str, Any]) -> Iterator[Defect]:
     """Tell of a subset that is named at ``path`` and defined nowhere."""
     subsets = document.get("subsets", {})
     if isinstance(name, str) and isinstance(subsets, dict) and name not in subsets:
         hint = did_you_mean(name, subsets) if subsets else "define it under `subsets`"
-        yield Fault(path, f"there is no subset {quoted(name)}", hint)
+        yield Defect(path, f"there is no subset {quoted(name)}", hint)
 
 
-def _alternatives(path: Path, match: object) -> Iterator[Fault]:
+def _alternatives(path: Path, match: object) -> Iterator[Defect]:
     everything = "to match every request, leave `match` out"
     if match == []:
-        yield Fault(path, "is empty", everything)
+        yield Defect(path, "is empty", everything)
     for index, alternative in _items(match):
         if alternative == {}:
-            yield Fault((*path, index), "is empty", everything)
+            yield Defect((*path, index), "is empty", everything)
         for kind in ("headers", "cookies", "query"):
             here = (*path, index, kind)
             matchers = _mapping(alternative).get(kind)
             if matchers == {}:
-                yield Fault(here, "is empty", "name one, or remove the key")
+                yield Defect(here, "is empty", "name one, or remove the key")
             if kind == "headers":
                 yield from _same_header(here, _mapping(matchers))
             for name, matcher in _mapping(matchers).items():
@@ -69,32 +69,32 @@ def _alternatives(path: Path, match: object) -> Iterator[Fault]:
         yield from _values((*path, index, "method"), _mapping(_mapping(alternative).get("method")))
 
 
-def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Fault]:
+def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Defect]:
     first: dict[str, str] = {}
     for name in headers:
         known = first.setdefault(name.lower(), name)
         if known != name:
             message = f"is the same header as {printable(known)}"
-            yield Fault((*path, name), message, "keep one; case does not count", at_key=True)
+            yield Defect((*path, name), message, "keep one; case does not count", at_key=True)
 
 
-def _values(path: Path, matcher: dict[str, Any]) -> Iterator[Fault]:
+def _values(path: Path, matcher: dict[str, Any]) -> Iterator[Defect]:
     fold = str.lower if matcher.get("ignoreCase") is True else None
     yield from _twice((*path, "in"), _items(matcher.get("in")), fold=fold)
 
 
-def _split(path: Path, route: list[tuple[int, Any]], document: dict[str, Any]) -> Iterator[Fault]:
+def _split(path: Path, route: list[tuple[int, Any]], document: dict[str, Any]) -> Iterator[Defect]:
     destinations = [(index, destination) for index, destination in route if isinstance(destination, dict)]
     for index, destination in destinations:
         yield from _reference((*path, index, "subset"), destination.get("subset"), document)
         if len(route) > 1 and "weight" not in destination:
-            yield Fault((*path, index, "weight"), "is missing", "every destination of a split needs one")
+            yield Defect((*path, index, "weight"), "is missing", "every destination of a split needs one")
     yield from _twice(path, [(i, destination.get("subset")) for i, destination in destinations], at="subset")
     weights = [weight for _, destination in destinations if _is_weight(weight := destination.get("weight"))]
     if weights and len(weights) == len(route) and sum(weights) == 0:
-        yield Fault(path, "all weights are 0", "give at least one subset a weight above 0")
+        yield Defect(path, "all weights are 0", "give at least one subset a weight above 0")
     if sum(weights) > _MAX_TOTAL:
-        yield Fault(path, "the weights add up to too much", f"their sum may be {_MAX_TOTAL} at most")
+        yield Defect(path, "the weights add up to too much", f"their sum may be {_MAX_TOTAL} at most")
 
 
 def _twice(
@@ -103,7 +103,7 @@ def _twice(
     *,
     at: str | None = None,
     fold: Callable[[str], str] | None = None,
-) -> Iterator[Fault]:
+) -> Iterator[Defect]:
     """Every text that occurs again; ``at`` is the field of each entry that holds it."""
     first: dict[str, Path] = {}
     for index, value in values:
@@ -111,7 +111,7 @@ def _twice(
             here = (*path, index) if at is None else (*path, index, at)
             known = first.setdefault(fold(value) if fold else value, here)
             if known is not here:
-                yield Fault(here, f"{quoted(value)} is given twice, first in {render(known)}", "remove one")
+                yield Defect(here, f"{quoted(value)} is given twice, first in {render(known)}", "remove one")
 
 
 def _mapping(value: object) -> dict[str, Any]:

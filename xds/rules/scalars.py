@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
-from xds.rules.fault import invalid, quoted
+from xds.documents.defect import invalid, quoted
 
 _NAME = r"[A-Za-z0-9_.:-]{1,200}"
 _TCHAR = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}"  # RFC 9110, 5.6.2

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from xds.rules.problem import Severity
+from xds.documents.problem import Severity
 
 Path = tuple[str | int, ...]
 """The keys and indexes that lead from the document to a field."""
@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 _LONGEST = 60
 
 
-class Fault(NamedTuple):
+class Defect(NamedTuple):
     """What is wrong at ``path``, and what would be right; ``at_key`` points at the key, not its value."""
 
     path: Path

@@ -1,0 +1,60 @@
+"""Which document is meant, which version of it, and what kind of document it is."""
+
+import hashlib
+from enum import StrEnum
+from typing import NamedTuple
+
+EXTENSIONS = (".yaml", ".yml", ".json")
+"""How the name of a document in YAML ends; JSON is YAML."""
+
+Revision = str
+"""A version of a document: the hash of its text, 16 hexadecimal digits."""
+
+
+class DocumentId(NamedTuple):
+    """A document: its namespace ('' is the default one) and its name, a dataId or file name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class Origin(NamedTuple):
+    """The version of a document that something was made from."""
+
+    document: DocumentId
+    revision: Revision
+
+
+class Kind(StrEnum):
+    """What a document holds."""
+
+    RULES = "rules"
+    LANES = "lanes"
+    LIST = "list"
+
+
+def revision_of(content: bytes) -> Revision:
+    """The revision of a document with this text."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def kind_of(name: str) -> Kind | None:
+    """The kind of a document of this name; None for what is not ours, such as README.md."""
+    stem = stem_of(name)
+    if stem == name or not stem:
+        return None
+    if name.endswith(".list"):
+        return Kind.LIST
+    return Kind.LANES if stem == "lanes" else Kind.RULES
+
+
+def stem_of(name: str) -> str:
+    """The name of a document without folder and extension: its service, or the name of its list."""
+    base = name.rpartition("/")[2]
+    for extension in (*EXTENSIONS, ".list"):
+        if base.endswith(extension):
+            return base.removesuffix(extension)
+    return base
