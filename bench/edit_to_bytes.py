@@ -19,7 +19,7 @@ from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
 from xds.cache import Cache, View
 from xds.compiler.route_sources import RouteDelivery
-from xds.pipeline import Inbox, Plane
+from xds.pipeline import ChangeBuffer, Plane
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
 from xds.wire import DeltaRequest
 
@@ -77,18 +77,18 @@ def _caches(scale: Scale) -> Table:
 
 async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> list[float]:
     """Edit a rule document as a source reports it; time until the response of a proxy's stream."""
-    inbox, plane, opened = Inbox(), Plane(Cache(), delivery.proxies(10000)), asyncio.Event()
+    buffer, plane, opened = ChangeBuffer(), Plane(Cache(), delivery.proxies(10000)), asyncio.Event()
     seconds = []
     with tempfile.TemporaryDirectory() as directory:
-        async with pipeline(plane, inbox, Path(directory, "state.sqlite"), opened.set) as keeper:
-            report(inbox, services)
+        async with pipeline(plane, buffer, Path(directory, "state.sqlite"), opened.set) as keeper:
+            report(buffer, services)
             await opened.wait()
             await keeper.flush()  # an edit is measured, not the writing of all that came before it
             view = plane.view_of(delivery.audience)
             client = InProcessClient(view, _wishes(delivery, view))
             for edition in range(1, scale.warm_up + scale.runs + 1):
                 start = perf_counter()
-                edit_document(inbox, edition)
+                edit_document(buffer, edition)
                 await client.news.wait()
                 seconds.append(client.take() - start)
     return seconds[scale.warm_up :]

@@ -33,7 +33,7 @@ def measure(scale: Scale) -> list[Table]:
         served.rows.append([number(services), *(edit for edit, _, _ in found)])
         cost.rows.append([number(services), *(cell for _, *cells in found for cell in cells)])
     served.notes.append(
-        "From the edited document in Grayplane's inbox to the first answer by the new rule, asked for"
+        "From the edited document in Grayplane's change buffer to the first answer by the new rule, asked for"
         " without a pause on one connection."
     )
     cost.notes.append("A lazy sidecar has called one service. CPU is of all threads.")

@@ -16,7 +16,7 @@ from bench.delivery import DELIVERIES
 from xds import garbage, logs
 from xds.cache import Cache
 from xds.lastgood import Keeper, Store
-from xds.pipeline import Inbox, Pipeline, Plane, audience_of
+from xds.pipeline import ChangeBuffer, Pipeline, Plane, audience_of
 from xds.pipeline.compiled import CompiledService
 from xds.pipeline.demand import concerns_routes
 from xds.protocol.variants import Request
@@ -24,29 +24,29 @@ from xds.server import Client, Clients, XdsServer
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 
 
-def report(inbox: Inbox, services: int, upstreams: list[int] | None = None) -> None:
-    """Put into an inbox what a source says when it starts.
+def report(buffer: ChangeBuffer, services: int, upstreams: list[int] | None = None) -> None:
+    """Put into a change buffer what a source says when it starts.
 
     ``upstreams`` are ports on this machine of the edited service's instances, one of v1 and one of v2.
     """
     for number in range(services):
-        inbox.put(DocumentChanged(workload.document(number), workload.text(number)))
-        inbox.put(InstancesChanged(workload.service(number), workload.instances(number)))
+        buffer.put(DocumentChanged(workload.document(number), workload.text(number)))
+        buffer.put(InstancesChanged(workload.service(number), workload.instances(number)))
     if upstreams:
         local = workload.local_instances(upstreams)
-        inbox.put(InstancesChanged(workload.service(workload.EDITED), local))
-    inbox.put(Synced())
+        buffer.put(InstancesChanged(workload.service(workload.EDITED), local))
+    buffer.put(Synced())
 
 
-def edit(inbox: Inbox, number: int) -> None:
-    """Put into an inbox what a source says of an edit."""
+def edit(buffer: ChangeBuffer, number: int) -> None:
+    """Put into a change buffer what a source says of an edit."""
     text = workload.text(workload.EDITED, number)
-    inbox.put(DocumentChanged(workload.document(workload.EDITED), text))
+    buffer.put(DocumentChanged(workload.document(workload.EDITED), text))
 
 
 @asynccontextmanager
 async def pipeline(
-    plane: Plane, inbox: Inbox, state: Path, opened: Callable[[], None]
+    plane: Plane, buffer: ChangeBuffer, state: Path, opened: Callable[[], None]
 ) -> AsyncIterator[Keeper[CompiledService]]:
     """Run a pipeline for the length of a block; ``opened`` is called when there is something to serve.
 
@@ -55,7 +55,7 @@ async def pipeline(
     keeper = Keeper(Store(state, CompiledService))
     tasks = [
         asyncio.ensure_future(keeper.run()),
-        asyncio.ensure_future(Pipeline(inbox, plane, keeper, opened, _exact_only).run()),
+        asyncio.ensure_future(Pipeline(buffer, plane, keeper, opened, _exact_only).run()),
     ]
     try:
         yield keeper
@@ -88,12 +88,12 @@ def _exact_only(_: str) -> bool:
 async def _main(arguments: argparse.Namespace) -> None:
     plane = Plane(Cache(), DELIVERIES[arguments.routes].proxies(arguments.listener))
     server = XdsServer(lambda node: plane.view_of(audience_of(node)), _Observer(plane))
-    inbox = Inbox()
+    buffer = ChangeBuffer()
     if arguments.services:
-        report(inbox, arguments.services, arguments.upstreams)
+        report(buffer, arguments.services, arguments.upstreams)
     with tempfile.TemporaryDirectory() as directory:
-        async with pipeline(plane, inbox, Path(directory, "state.sqlite"), server.open):
-            await serve(server, lambda number: edit(inbox, number))
+        async with pipeline(plane, buffer, Path(directory, "state.sqlite"), server.open):
+            await serve(server, lambda number: edit(buffer, number))
 
 
 def _arguments() -> argparse.Namespace:

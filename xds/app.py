@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 from xds import garbage
 from xds.settings import Settings
 from xds.sources.base import Source
-from xds.sources.inbox import Inbox
+from xds.sources.change_buffer import ChangeBuffer
 
 if TYPE_CHECKING:
     from xds.control_plane import ControlPlane
@@ -20,11 +20,11 @@ async def serve(settings: Settings) -> None:
     """
     with garbage.paused():
         source = _source(settings)
-    inbox = Inbox()
-    asking = asyncio.create_task(source.run(inbox.put))
+    buffer = ChangeBuffer()
+    asking = asyncio.create_task(source.run(buffer.put))
     try:
         control_plane = await asyncio.to_thread(_control_plane)
-        await control_plane(settings, inbox).run(asking)
+        await control_plane(settings, buffer).run(asking)
     finally:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)

@@ -26,16 +26,16 @@ from xds.server import Client, Clients, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
 from xds.settings import Settings
-from xds.sources.inbox import Inbox
+from xds.sources.change_buffer import ChangeBuffer
 from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
 
 
 class ControlPlane:
-    """Takes what is put into the inbox to proxies, over gRPC and HTTP."""
+    """Takes what is put into the change buffer to proxies, over gRPC and HTTP."""
 
-    def __init__(self, settings: Settings, inbox: Inbox) -> None:
+    def __init__(self, settings: Settings, buffer: ChangeBuffer) -> None:
         self._settings = settings
         self._plane = Plane(Cache(), _proxies(settings))
         self._clients = Clients()
@@ -43,9 +43,11 @@ class ControlPlane:
         self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
         discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
         self._http = HttpServer(http_app(self._readiness, discovery))
-        self._inbox = inbox
+        self._buffer = buffer
         self._keeper = Keeper(Store(last_good_path(settings), CompiledService))
-        self._pipeline = Pipeline(self._inbox, self._plane, self._keeper, self._server.open, self._exact_only)
+        self._pipeline = Pipeline(
+            self._buffer, self._plane, self._keeper, self._server.open, self._exact_only
+        )
 
     async def run(self, source: Awaitable[None]) -> None:
         """Listen and serve until something fails, the source too, or we are cancelled.
@@ -87,7 +89,7 @@ class ControlPlane:
         standing = Standing.NOTHING
         if self._server.serving:
             standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
-        return Readiness(standing, self._inbox.trouble)
+        return Readiness(standing, self._buffer.trouble)
 
     def connected(self, client: Client) -> None:
         """Note a client (``Observer``)."""

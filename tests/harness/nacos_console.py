@@ -110,7 +110,7 @@ async def console(server: NacosServer, namespace: str) -> AsyncIterator[Console]
             if login.status_code != 200:
                 login = await http.post("/nacos/v3/auth/user/login", data=form)
             http.headers["accessToken"] = login.raise_for_status().json()["accessToken"]
-        listing = "/nacos/v3/admin/cs/config/list?pageNo=1&pageSize=1&dataId=*&groupName=*"
+        listing = "/nacos/v3/admin/cs/config/list?search=blur&pageNo=1&pageSize=1&dataId=*&groupName=*"
         v3 = (await http.get(listing)).status_code == 200
         works = Console(http, namespace, v3=v3)
         await works.create_namespace()

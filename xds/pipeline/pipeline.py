@@ -13,7 +13,7 @@ from xds.rules.book import RuleBook
 from xds.rules.instance import Instance
 from xds.rules.lint import lint_instances
 from xds.rules.parse import ParsedRule, parse
-from xds.sources.inbox import Batch, Inbox
+from xds.sources.change_buffer import ChangeBuffer, Changes
 
 _COMPILED_AT_ONCE = 16
 """Services compiled before other tasks of the loop have their turn: a few milliseconds."""
@@ -35,7 +35,7 @@ _PATIENCE_IN_TROUBLE = 0.1
 
 
 class Pipeline:
-    """Takes batches from the inbox and brings the plane up to date, one batch after the other.
+    """Takes batches from the change buffer and brings the plane up to date, one batch after the other.
 
     Until the source is synced, documents are only collected: which of two that conflict is applied must not
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
@@ -45,13 +45,13 @@ class Pipeline:
 
     def __init__(
         self,
-        inbox: Inbox,
+        buffer: ChangeBuffer,
         plane: Plane,
         keeper: Keeper[CompiledService],
         opened: Callable[[], None],
         exact_only: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._inbox = inbox
+        self._buffer = buffer
         self._plane = plane
         self._keeper = keeper
         self._opened = opened
@@ -86,9 +86,9 @@ class Pipeline:
             if count % _RESTORED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _first(self) -> Batch:
+    async def _first(self) -> Changes:
         """Collect what there is until the source is synced."""
-        first = Batch()
+        first = Changes()
         if self._kept.services:
             await self._collect_while_patient(first)
         if self._kept.services and not first.synced:
@@ -98,22 +98,22 @@ class Pipeline:
             first.absorb(await self._take())
         return first
 
-    async def _collect_while_patient(self, batch: Batch) -> None:
+    async def _collect_while_patient(self, batch: Changes) -> None:
         """Collect until the source is synced or its time is up."""
-        asked = asyncio.get_running_loop().time() - self._inbox.age
+        asked = asyncio.get_running_loop().time() - self._buffer.age
         with suppress(TimeoutError):
             async with asyncio.timeout_at(asked + _PATIENCE) as limit:
                 while not batch.synced:
                     batch.absorb(await self._take())
-                    in_trouble = self._inbox.trouble is not None
+                    in_trouble = self._buffer.trouble is not None
                     limit.reschedule(asked + (_PATIENCE_IN_TROUBLE if in_trouble else _PATIENCE))
 
-    async def _take(self) -> Batch:
-        batch = await self._inbox.take()
-        self._reports.trouble(self._inbox.trouble)
+    async def _take(self) -> Changes:
+        batch = await self._buffer.take()
+        self._reports.trouble(self._buffer.trouble)
         return batch
 
-    async def _load(self, batch: Batch) -> None:
+    async def _load(self, batch: Changes) -> None:
         """Bring the plane from the last known good, if there is one, to what the source says.
 
         The texts of then are loaded first and those of now applied as edits of them: so a document that is
@@ -129,7 +129,7 @@ class Pipeline:
         await self._compile(changed | self._instances.keys() | known)
         self._reports.synced(documents=len(self._texts), services=len(self._instances))
 
-    async def _apply(self, batch: Batch) -> None:
+    async def _apply(self, batch: Changes) -> None:
         changed = await self._edit(batch.documents)
         await self._compile(changed, self._note_instances(batch) - changed)
 
@@ -164,7 +164,7 @@ class Pipeline:
     def _read(self, document: str, text: bytes) -> ParsedRule:
         return refuse_wildcards(document, parse(document, text), self._exact_only)
 
-    def _note_instances(self, batch: Batch) -> set[str]:
+    def _note_instances(self, batch: Changes) -> set[str]:
         changed = {
             service
             for service, instances in batch.instances.items()

@@ -1,1 +1,1 @@
-"""Where rules and instances come from: one small protocol (``base``), a directory, Nacos."""
+"""Where documents and instances come from: a protocol for sources (``base``), directories, Nacos."""

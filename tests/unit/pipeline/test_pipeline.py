@@ -12,7 +12,16 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
 from xds.cache import Cache, Ref
 from xds.lastgood import Keeper, Store
-from xds.pipeline import Edge, EdgeListener, Inbox, Pipeline, Plane, Proxies, SidecarListeners, pipeline
+from xds.pipeline import (
+    ChangeBuffer,
+    Edge,
+    EdgeListener,
+    Pipeline,
+    Plane,
+    Proxies,
+    SidecarListeners,
+    pipeline,
+)
 from xds.pipeline.compiled import CompiledService
 from xds.rules.instance import Instance
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
@@ -23,14 +32,14 @@ class World:
     """A pipeline whose source is the test."""
 
     def __init__(self, kept: Path) -> None:
-        self.inbox = Inbox()
+        self.buffer = ChangeBuffer()
         self.plane = Plane(
             Cache(),
             Proxies(lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)),
         )
         self.keeper = Keeper(Store(kept, CompiledService))
         self.opened = 0
-        self.pipeline = Pipeline(self.inbox, self.plane, self.keeper, self._open)
+        self.pipeline = Pipeline(self.buffer, self.plane, self.keeper, self._open)
 
     def _open(self) -> None:
         self.opened += 1
@@ -38,7 +47,7 @@ class World:
     def write(self, document: str, *hosts: str, **more: Any) -> None:
         fields = {"hosts": list(hosts), **more}
         text = "\n".join(f"{key}: {value}" for key, value in fields.items())
-        self.inbox.put(DocumentChanged(document, text.encode()))
+        self.buffer.put(DocumentChanged(document, text.encode()))
 
     def hosts(self) -> list[str]:
         """Return the hosts that an edge is served."""
@@ -74,7 +83,7 @@ async def keep_one(kept: Path) -> None:
     """Run until there is a last known good: a document for the service ``a``."""
     async with running(kept) as world:
         world.write("a.yaml", "a.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.pipeline.in_step)
 
 
@@ -83,8 +92,8 @@ async def test_nothing_is_served_before_everything_was_reported(kept: Path) -> N
         world.write("a.yaml", "a.example.com")
         await asyncio.sleep(0.05)
         assert world.opened == 0
-        world.inbox.put(InstancesChanged("a", (Instance("127.0.0.1", 80),)))
-        world.inbox.put(Synced())
+        world.buffer.put(InstancesChanged("a", (Instance("127.0.0.1", 80),)))
+        world.buffer.put(Synced())
         await world.until(lambda: world.opened)
         assert world.hosts() == ["a.example.com"]
         assert world.plane.view_of(Edge("edge")).get(Ref(ENDPOINT, "a"))
@@ -95,7 +104,7 @@ async def test_at_first_the_order_of_arrival_decides_nothing(kept: Path, order: 
     async with running(kept) as world:
         for document in order:
             world.write(document, "same.example.com", f"only-{document[0]}.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.opened)
         assert world.hosts() == ["only-a.example.com", "same.example.com"]
 
@@ -103,12 +112,12 @@ async def test_at_first_the_order_of_arrival_decides_nothing(kept: Path, order: 
 async def test_who_was_there_before_a_restart_keeps_a_host(kept: Path) -> None:
     async with running(kept) as world:
         world.write("b.yaml", "same.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.hosts() == ["same.example.com"])
     async with running(kept) as world:
         world.write("a.yaml", "same.example.com", "only-a.example.com")
         world.write("b.yaml", "same.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.pipeline.in_step)
         assert world.hosts() == ["same.example.com"]
 
@@ -116,12 +125,12 @@ async def test_who_was_there_before_a_restart_keeps_a_host(kept: Path) -> None:
 async def test_a_document_that_is_broken_over_a_restart_keeps_its_last_valid_text(kept: Path) -> None:
     async with running(kept) as world:
         world.write("a.yaml", "a.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.hosts() == ["a.example.com"])
         world.write("a.yaml", "a.example.com", enabled="[")
     async with running(kept) as world:
         world.write("a.yaml", "a.example.com", enabled="[")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.pipeline.in_step)
         assert world.hosts() == ["a.example.com"]
 
@@ -130,15 +139,15 @@ async def test_without_its_source_the_last_known_good_is_served_then_the_source(
     async with running(kept) as world:
         world.write("a.yaml", "a.example.com")
         world.write("b.yaml", "b.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.pipeline.in_step)
     async with running(kept) as world:
-        world.inbox.put(Trouble("down"))
+        world.buffer.put(Trouble("down"))
         await world.until(lambda: world.opened)
         assert not world.pipeline.in_step
         assert world.hosts() == ["a.example.com", "b.example.com"]
         world.write("a.yaml", "a.example.com", "www.example.com")
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.pipeline.in_step)
         assert world.hosts() == ["a.example.com", "www.example.com"], "b was deleted meanwhile"
 
@@ -152,7 +161,7 @@ async def test_a_source_that_answers_in_time_is_served_without_what_it_does_not_
         world.write("b.yaml", "b.example.com")
         await world.until(lambda: world.plane.service("a"))
         assert not world.opened, "the source has its time, and what was kept is not served meanwhile"
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         await world.until(lambda: world.opened)
         assert world.pipeline.in_step
         assert world.hosts() == ["b.example.com"]
@@ -165,7 +174,7 @@ async def test_what_was_kept_is_served_at_once_when_the_source_is_in_trouble(
     monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
     async with running(kept) as world:
         await world.until(lambda: world.plane.service("a"))
-        world.inbox.put(Trouble("connection refused"))
+        world.buffer.put(Trouble("connection refused"))
         await world.until(lambda: world.opened)
         assert world.hosts() == ["a.example.com"]
 
@@ -175,7 +184,7 @@ async def test_a_source_that_was_asked_long_ago_is_not_waited_for(
 ) -> None:
     await keep_one(kept)
     monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
-    monkeypatch.setattr(Inbox, "age", 3601.0)
+    monkeypatch.setattr(ChangeBuffer, "age", 3601.0)
     async with running(kept) as world:
         await world.until(lambda: world.opened)
         assert not world.pipeline.in_step
@@ -184,15 +193,15 @@ async def test_a_source_that_was_asked_long_ago_is_not_waited_for(
 async def test_a_problem_is_said_once_and_its_end_too(kept: Path) -> None:
     with structlog.testing.capture_logs() as logs:
         async with running(kept) as world:
-            world.inbox.put(Synced())
+            world.buffer.put(Synced())
             await world.until(lambda: world.opened)
             world.write("a.yaml", "a.example.com", subset="{}")
             await world.until(lambda: [entry for entry in logs if entry["event"] == "rule problem"])
-            world.inbox.put(Trouble("down"))
-            world.inbox.put(Trouble("down"))
+            world.buffer.put(Trouble("down"))
+            world.buffer.put(Trouble("down"))
             await world.until(lambda: [entry for entry in logs if entry.get("reason") == "down"])
             world.write("a.yaml", "a.example.com")
-            world.inbox.put(Trouble(None))
+            world.buffer.put(Trouble(None))
             await world.until(lambda: world.hosts() == ["a.example.com"])
     [problem] = [entry for entry in logs if entry["event"] == "rule problem"]
     assert (problem["document"], problem["line"], problem["field"]) == ("a.yaml", 2, "subset")
@@ -205,10 +214,10 @@ async def test_a_problem_is_said_once_and_its_end_too(kept: Path) -> None:
 
 async def test_a_burst_of_edits_ends_with_the_last(kept: Path) -> None:
     async with running(kept) as world:
-        world.inbox.put(Synced())
+        world.buffer.put(Synced())
         for number in range(50):
             world.write("a.yaml", f"a{number}.example.com")
             await asyncio.sleep(0)
         await world.until(lambda: world.hosts() == ["a49.example.com"])
-        world.inbox.put(DocumentChanged("a.yaml", None))
+        world.buffer.put(DocumentChanged("a.yaml", None))
         await world.until(lambda: world.hosts() == [])

@@ -158,7 +158,7 @@ async def test_a_directory_that_comes_late(tmp_path: Path) -> None:
 
 
 async def test_a_config_map_is_swapped_as_one(tmp_path: Path) -> None:
-    """Kubernetes keeps the files in a hidden directory and swaps a link to it."""
+    """Kubernetes keeps the files in a hidden directory and swaps a transport to it."""
     rules = tmp_path / "rules"
     for generation, content in (("..1", OLD), ("..2", NEW)):
         (rules / generation).mkdir(parents=True)
@@ -180,12 +180,12 @@ async def test_a_rules_directory_that_is_a_link_can_be_pointed_elsewhere(rules: 
     other = tmp_path / "other"
     other.mkdir()
     (other / "reviews.yaml").write_bytes(NEW)
-    link = tmp_path / "link"
-    link.symlink_to(rules)
-    async with recording(FilesSource(link)) as recorder:
+    transport = tmp_path / "transport"
+    transport.symlink_to(rules)
+    async with recording(FilesSource(transport)) as recorder:
         await started(recorder)
         (tmp_path / "new").symlink_to(other)
-        (tmp_path / "new").rename(link)
+        (tmp_path / "new").rename(transport)
         await recorder.until(lambda r: r.documents["reviews.yaml"] == NEW)
         (other / "reviews.yaml").write_bytes(OLD)
         await recorder.until(lambda r: r.documents["reviews.yaml"] == OLD)

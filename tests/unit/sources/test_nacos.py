@@ -144,7 +144,7 @@ async def test_a_login_is_used_everywhere_and_renewed_when_refused(
     nacos: FakeNacos, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("xds.sources.nacos.identity._RETRY", 0.0)
+    monkeypatch.setattr("xds.sources.nacos.credentials._RETRY", 0.0)
     nacos.password = "right-secret"
     nacos.documents["a.yaml"] = "n: 0"
     nacos.services["reviews"] = [host(1)]

@@ -11,13 +11,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from xds.sources.base import Event, Trouble
+from xds.sources.health import SourceHealth
+from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, UnreachableError
 from xds.sources.nacos.http import Http
-from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.listing import Listing
-from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.read_queue import ReadQueue
 from xds.sources.nacos.settings import NacosSettings, Server
-from xds.sources.troubles import Troubles
 
 
 def test_addresses() -> None:
@@ -70,19 +70,19 @@ def test_the_public_namespace_has_two_spellings() -> None:
 
 def test_troubles_are_told_as_one() -> None:
     events: list[Event] = []
-    troubles = Troubles(events.append)
-    troubles.report("b", "two")
-    troubles.report("a", "one")
-    troubles.report("a", "one")
-    troubles.report("c", "one")
-    troubles.report("b", None)
-    troubles.report_all({"a": None, "c": None})
+    health = SourceHealth(events.append)
+    health.report("b", "two")
+    health.report("a", "one")
+    health.report("a", "one")
+    health.report("c", "one")
+    health.report("b", None)
+    health.report_all({"a": None, "c": None})
     assert events == [Trouble("two"), Trouble("one; two"), Trouble("one"), Trouble(None)]
 
 
 def test_of_many_troubles_some_are_named() -> None:
     events: list[Event] = []
-    Troubles(events.append).report_all({f"{number:02}": f"r{number}" for number in range(12)})
+    SourceHealth(events.append).report_all({f"{number:02}": f"r{number}" for number in range(12)})
     assert events == [Trouble("r0; r1; r2; r3; r4; r5; r6; r7; r8; r9; and 2 more")]
 
 
@@ -97,7 +97,7 @@ async def test_a_key_marked_during_its_read_is_read_once_more() -> None:
         await answer.wait()
 
     async with asyncio.TaskGroup() as tasks:
-        reads = Reads(read, tasks)
+        reads = ReadQueue(read, tasks)
         reads.mark("a")
         await reading.wait()
         for _ in range(3):
@@ -137,7 +137,7 @@ async def listing(**replies: Reply) -> AsyncIterator[Listing]:
         # The first server is down: the second is asked.
         settings = NacosSettings(server_addresses=f"127.0.0.1:1,127.0.0.1:{server.port}")
         http = Http(settings, session)
-        yield Listing(settings, http, Identity(settings, http))
+        yield Listing(settings, http, Credentials(settings, http))
 
 
 async def replying(reply: Reply, request: web.Request) -> web.Response:
@@ -187,7 +187,7 @@ async def test_no_server_answers() -> None:
     async with aiohttp.ClientSession() as session:
         http = Http(settings, session)
         with pytest.raises(UnreachableError) as refused:
-            await Listing(settings, http, Identity(settings, http)).documents()
+            await Listing(settings, http, Credentials(settings, http)).documents()
     told = str(refused.value)
     assert told.startswith("Nacos cannot be reached: 127.0.0.1:1: connection refused, ")
     assert "no-such-host.invalid:8848" in told

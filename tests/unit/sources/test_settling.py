@@ -2,7 +2,7 @@
 
 import pytest
 
-from xds.sources.absence import Absence
+from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.files.settling import (
     BLANK,
     CLOSED,
@@ -18,9 +18,9 @@ from xds.sources.files.settling import (
 SAVED = Content(b"a: 1", open_for_writing=False)
 
 
-def look(settling: Settling, seen: Seen, now: float, *, absence: bool = True) -> list[Seen]:
+def look(settling: Settling, seen: Seen, now: float, *, accept_deletions: bool = True) -> list[Seen]:
     files = {} if seen is None else {"f.yaml": seen}
-    return list(settling.look(files, now, absence=absence).values())
+    return list(settling.look(files, now, accept_deletions=accept_deletions).values())
 
 
 def known(content: Content = SAVED) -> Settling:
@@ -78,8 +78,8 @@ def test_a_file_away_for_a_moment_was_not_deleted() -> None:
 
 def test_absence_that_may_not_be_believed_waits() -> None:
     settling = known()
-    assert look(settling, None, 100, absence=False) == []
-    assert look(settling, None, 200, absence=False) == []
+    assert look(settling, None, 100, accept_deletions=False) == []
+    assert look(settling, None, 200, accept_deletions=False) == []
     assert look(settling, None, 300) == []
     assert look(settling, None, 300 + MISSING) == [None]
 
@@ -94,23 +94,23 @@ def test_back_from_unreadable_to_the_same_content_is_news() -> None:
 
 
 def test_a_place_that_was_never_lost_is_believed() -> None:
-    absence = Absence(settle=5)
-    absence.seen(empty=True, now=0)
-    assert absence.is_believed(0)
-    assert absence.settles_in(0) is None
+    guard = DeletionGuard(settle=5)
+    guard.seen(empty=True, now=0)
+    assert guard.accepts(0)
+    assert guard.settles_in(0) is None
 
 
 def test_a_place_that_came_back_is_believed_when_it_held_something_for_a_while() -> None:
-    absence = Absence(settle=5)
-    absence.lost()
-    assert not absence.is_believed(0)
-    absence.seen(empty=True, now=10)
-    assert absence.away
-    assert not absence.is_believed(1000)
-    absence.seen(empty=False, now=1000)
-    assert not absence.away
-    assert not absence.is_believed(1004)
-    assert absence.settles_in(1004) == 1
-    assert absence.is_believed(1005)
-    absence.seen(empty=True, now=1006)
-    assert absence.is_believed(1006)
+    guard = DeletionGuard(settle=5)
+    guard.lost()
+    assert not guard.accepts(0)
+    guard.seen(empty=True, now=10)
+    assert guard.away
+    assert not guard.accepts(1000)
+    guard.seen(empty=False, now=1000)
+    assert not guard.away
+    assert not guard.accepts(1004)
+    assert guard.settles_in(1004) == 1
+    assert guard.accepts(1005)
+    guard.seen(empty=True, now=1006)
+    assert guard.accepts(1006)

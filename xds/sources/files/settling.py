@@ -78,16 +78,16 @@ class Settling:
         return {*self._settled, *self._pending}
 
     def look(
-        self, files: Mapping[str, Content | Unreadable], now: float, *, absence: bool
+        self, files: Mapping[str, Content | Unreadable], now: float, *, accept_deletions: bool
     ) -> dict[str, Seen]:
         """What a look at all files at ``now`` makes certain, by name; only what is new.
 
-        ``absence``: whether a file that is missing may count as gone.
+        ``accept_deletions``: whether a missing file counts as deleted.
         """
         news: dict[str, Seen] = {}
         for name in sorted({*files, *self.names}):
             seen = files.get(name)
-            if self._is_known(name, seen) or (seen is None and not absence):
+            if self._is_known(name, seen) or (seen is None and not accept_deletions):
                 self._pending.pop(name, None)
                 continue
             pending = self._pending.get(name)

@@ -9,7 +9,7 @@ from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced
 from xds.sources.files.instances import ParsedInstances, parse_instances
 from xds.sources.files.settling import Content, Seen, Unreadable
 from xds.sources.files.watch import WatchedDirectory
-from xds.sources.troubles import Troubles
+from xds.sources.health import SourceHealth
 
 
 class FilesSource:
@@ -26,11 +26,11 @@ class FilesSource:
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """See ``Source.run``."""
-        troubles = Troubles(emit)
-        directories = [WatchedDirectory(self._rules_dir, _Rules(emit, troubles).deliver, troubles.report)]
+        health = SourceHealth(emit)
+        directories = [WatchedDirectory(self._rules_dir, _Rules(emit, health).deliver, health.report)]
         if self._services_dir is not None:
-            services = _Services(emit, troubles)
-            directories.append(WatchedDirectory(self._services_dir, services.deliver, troubles.report))
+            services = _Services(emit, health)
+            directories.append(WatchedDirectory(self._services_dir, services.deliver, health.report))
         async with asyncio.TaskGroup() as tasks:
             for directory in directories:
                 tasks.create_task(directory.follow())
@@ -42,15 +42,15 @@ class FilesSource:
 class _Rules:
     """Rule documents, passed on as they are."""
 
-    def __init__(self, emit: Callable[[Event], None], troubles: Troubles) -> None:
+    def __init__(self, emit: Callable[[Event], None], health: SourceHealth) -> None:
         self._emit = emit
-        self._troubles = troubles
+        self._health = health
 
     async def deliver(self, news: Mapping[str, Seen]) -> None:
         for name, seen in news.items():
             if not isinstance(seen, Unreadable):
                 self._emit(DocumentChanged(name, None if seen is None else seen.data))
-        self._troubles.report_all(
+        self._health.report_all(
             {
                 f"rules {name}": seen.reason if isinstance(seen, Unreadable) else None
                 for name, seen in news.items()
@@ -61,9 +61,9 @@ class _Rules:
 class _Services:
     """Instance files, parsed; the last good content of a broken one stays in force."""
 
-    def __init__(self, emit: Callable[[Event], None], troubles: Troubles) -> None:
+    def __init__(self, emit: Callable[[Event], None], health: SourceHealth) -> None:
         self._emit = emit
-        self._troubles = troubles
+        self._health = health
         self._good: dict[str, tuple[Instance, ...]] = {}
         self._told: dict[str, tuple[Instance, ...]] = {}
 
@@ -72,9 +72,9 @@ class _Services:
             match seen:
                 case None:
                     self._good.pop(name, None)
-                    self._troubles.report(f"instances {name}", None)
+                    self._health.report(f"instances {name}", None)
                 case Unreadable(reason):
-                    self._troubles.report(
+                    self._health.report(
                         f"instances {name}", f"{reason}; its last good content stays in force"
                     )
                 case Content(data):
@@ -85,10 +85,10 @@ class _Services:
     def _take(self, name: str, parsed: ParsedInstances) -> None:
         if parsed.instances is None:
             wrong = "; ".join(str(problem) for problem in parsed.problems)
-            self._troubles.report(f"instances {name}", f"{wrong}; its last good content stays in force")
+            self._health.report(f"instances {name}", f"{wrong}; its last good content stays in force")
         else:
             self._good[name] = parsed.instances
-            self._troubles.report(f"instances {name}", None)
+            self._health.report(f"instances {name}", None)
 
     def _tell(self, service: str) -> None:
         files = sorted(name for name in self._good if Path(name).stem == service)
@@ -97,7 +97,7 @@ class _Services:
             if files[1:]
             else None
         )
-        self._troubles.report(f"instances of {service}", ignored)
+        self._health.report(f"instances of {service}", ignored)
         instances = self._good[files[0]] if files else None
         if instances != self._told.get(service):
             self._emit(InstancesChanged(service, instances))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from xds.sources.absence import Absence
+from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.files.directory import Directory, Look
 from xds.sources.files.settling import Seen, Settling
 
@@ -38,7 +38,7 @@ class WatchedDirectory:
         self._report = report
         self._directory = Directory(path)
         self._settling = Settling()
-        self._absence = Absence(SETTLE)
+        self._deletions = DeletionGuard(SETTLE)
         self._identity: tuple[int, int] | None = None
         self._changed = asyncio.Event()
         self._watch_again = asyncio.Event()
@@ -61,7 +61,7 @@ class WatchedDirectory:
             self._notice(look, now)
             if look.lost is None:
                 began = now if began is None else began
-                news = self._settling.look(look.files, now, absence=self._absence.is_believed(now))
+                news = self._settling.look(look.files, now, accept_deletions=self._deletions.accepts(now))
                 if news:
                     await self._deliver(news)
                 if self._settling.settles_in(now) is None or now - began > _FIRST_LOOK:
@@ -72,11 +72,11 @@ class WatchedDirectory:
         """Keep up with whether the directory is there, and is the one that is watched."""
         if look.identity != self._identity:
             if self._identity is not None:
-                self._absence.lost()
+                self._deletions.lost()
             self._identity = look.identity
             self._watch_again.set()
         if look.lost is None:
-            self._absence.seen(empty=not look.files and bool(self._settling.names), now=now)
+            self._deletions.seen(empty=not look.files and bool(self._settling.names), now=now)
         self._report(f"{self._path}", self._lack(look))
         misnamed = ", ".join(look.misnamed)
         self._report(
@@ -87,12 +87,12 @@ class WatchedDirectory:
     def _lack(self, look: Look) -> str | None:
         if look.lost is not None:
             return f"{look.lost}; what was last read stays in force"
-        if self._absence.away:
+        if self._deletions.away:
             return f"{self._path}: came back empty; what was last read stays in force until it holds a file"
         return None
 
     async def _pause(self, now: float) -> None:
-        settles = (self._settling.settles_in(now), self._absence.settles_in(now))
+        settles = (self._settling.settles_in(now), self._deletions.settles_in(now))
         wait = min([RESCAN, *(each for each in settles if each is not None)])
         try:
             # Never shorter than the time between two looks, or they would be one.

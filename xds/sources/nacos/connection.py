@@ -1,4 +1,4 @@
-"""A lasting connection to Nacos: opened again whenever it is lost, with our identity on every request."""
+"""A lasting connection to Nacos: opened again whenever it is lost, with our credentials on every request."""
 
 import asyncio
 import random
@@ -8,12 +8,12 @@ from typing import Any
 
 import aiohttp
 
+from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.http import Http
-from xds.sources.nacos.identity import Identity
-from xds.sources.nacos.link import Link, Module
 from xds.sources.nacos.sdk import NO_RIGHT, UN_REGISTER, Request, Response
 from xds.sources.nacos.settings import NacosSettings, Server
+from xds.sources.nacos.transport import Module, Transport
 
 CONFIG_NOT_FOUND = 300
 """The error code of a query for a document that does not exist (Nacos's ConfigQueryResponse)."""
@@ -42,7 +42,7 @@ class Connection:
     def __init__(
         self,
         settings: NacosSettings,
-        identity: Identity,
+        credentials: Credentials,
         module: Module,
         *,
         pushed: Callable[[Request], Response | None],
@@ -50,12 +50,12 @@ class Connection:
         report: Callable[[str | None], None],
     ) -> None:
         self._settings = settings
-        self._identity = identity
+        self._credentials = credentials
         self._module = module
         self._pushed = pushed
         self._opened = opened
         self._report = report
-        self._link: Link | None = None
+        self._transport: Transport | None = None
         self._failure = "Nacos is not connected yet"
         self._failures: dict[Server, str] = {}
         self._is_open = asyncio.Event()
@@ -67,9 +67,9 @@ class Connection:
         while True:
             server = self._settings.servers[turn % len(self._settings.servers)]
             turn += 1
-            link = Link(self._settings, server, self._module, self._pushed)
+            transport = Transport(self._settings, server, self._module, self._pushed)
             try:
-                await link.open()
+                await transport.open()
             except UnreachableError as error:
                 self._unreachable(server, str(error))
                 await asyncio.sleep(retry)
@@ -78,16 +78,16 @@ class Connection:
             try:
                 retry = _FIRST_RETRY
                 self._failures.clear()
-                self._link = link
+                self._transport = transport
                 self._is_open.set()
                 self._report(None)
                 self._opened()
-                await link.until_lost()
+                await transport.until_lost()
                 self._failed(f"the connection to Nacos {server} ({self._module}) was lost")
             finally:
-                self._link = None
+                self._transport = None
                 self._is_open.clear()
-                await link.close()
+                await transport.close()
 
     def _unreachable(self, server: Server, reason: str) -> None:
         """Tell when no server is left to try, and the same of all of them every time."""
@@ -109,28 +109,28 @@ class Connection:
 
     async def config(self, request: Request) -> Any:
         """The answer to a request about the group of rules. Raises ``NacosError``."""
-        return await self._request(request, await self._identity.for_config())
+        return await self._request(request, await self._credentials.for_config())
 
     async def naming(self, request: Request, service: str = "") -> Any:
         """The answer to a request about a service. Raises ``NacosError``."""
-        return await self._request(request, await self._identity.for_naming(service))
+        return await self._request(request, await self._credentials.for_naming(service))
 
     async def _request(self, request: Request, headers: dict[str, str]) -> Any:
-        link = self._link
-        if link is None:
+        transport = self._transport
+        if transport is None:
             raise UnreachableError(self._failure)
         request.put_all_headers(headers)
-        response = await link.call(request)
+        response = await transport.call(request)
         if response.get_result_code() == 200:
             return response
         code, message = response.get_error_code(), response.get_message()
         if code == UN_REGISTER:
-            link.lost.set()
-            raise UnreachableError(f"{link.server} has forgotten the connection")
+            transport.lost.set()
+            raise UnreachableError(f"{transport.server} has forgotten the connection")
         if code == NO_RIGHT:
-            self._identity.refused()
-            raise RefusedError(self._refusal(link.server, message))
-        raise AnswerError(link.server, code, message)
+            self._credentials.refused()
+            raise RefusedError(self._refusal(transport.server, message))
+        raise AnswerError(transport.server, code, message)
 
     def _refusal(self, server: Server, message: str) -> str:
         what = "services" if self._module == "naming" else f"group {self._settings.rules_group}"
@@ -151,9 +151,9 @@ async def connected(
 ) -> AsyncIterator[Connection]:
     """A connection of its own for a while, for who only asks and is pushed nothing."""
     async with aiohttp.ClientSession() as session:
-        identity = Identity(settings, Http(settings, session))
+        credentials = Credentials(settings, Http(settings, session))
         connection = Connection(
-            settings, identity, module, pushed=lambda request: None, opened=opened, report=report
+            settings, credentials, module, pushed=lambda request: None, opened=opened, report=report
         )
         running = asyncio.create_task(connection.run())
         try:

@@ -20,4 +20,4 @@ class UnreachableError(NacosError):
 
 
 class RefusedError(NacosError):
-    """A server refused for lack of identity or permission."""
+    """A server refused for lack of credentials or permission."""

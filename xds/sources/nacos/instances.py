@@ -5,7 +5,7 @@ trusts no push, make the service be read again; a lost connection makes it be su
 push itself holds is not used: it could be older than an answer that overtook it.
 
 A server that was restarted has forgotten the instances that registered themselves, until they register
-again. For a while after a reconnect, what is missing is therefore kept (``Absence``).
+again. For a while after a reconnect, what is missing is therefore kept (``DeletionGuard``).
 """
 
 import asyncio
@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from xds.rules.instance import Instance
-from xds.sources.absence import Absence
 from xds.sources.base import Event, InstancesChanged
+from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.endpoint import address_problem, port_problem, weight_problem
+from xds.sources.health import SourceHealth
 from xds.sources.nacos.connection import Connection
+from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
-from xds.sources.nacos.identity import Identity
-from xds.sources.nacos.pace import Pace
-from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.poll_timer import PollTimer
+from xds.sources.nacos.read_queue import ReadQueue
 from xds.sources.nacos.sdk import (
     NotifySubscriberRequest,
     NotifySubscriberResponse,
@@ -32,7 +33,6 @@ from xds.sources.nacos.sdk import (
     SubscribeServiceRequest,
 )
 from xds.sources.nacos.settings import NacosSettings
-from xds.sources.troubles import Troubles
 
 _PAGE = 1000
 
@@ -43,20 +43,20 @@ class Instances:
     def __init__(
         self,
         settings: NacosSettings,
-        identity: Identity,
+        credentials: Credentials,
         emit: Callable[[Event], None],
-        troubles: Troubles,
+        health: SourceHealth,
     ) -> None:
         self._settings = settings
         self._emit = emit
-        self._troubles = troubles
+        self._health = health
         self._connection = Connection(
             settings,
-            identity,
+            credentials,
             "naming",
             pushed=self._pushed,
             opened=self._opened,
-            report=lambda reason: self._troubles.report("connection for instances", reason),
+            report=lambda reason: self._health.report("connection for instances", reason),
         )
         self._known: dict[str, tuple[Instance, ...]] = {}
         self._listed: set[str] = set()
@@ -65,9 +65,9 @@ class Instances:
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
         self._to_audit: deque[str] = deque()
-        self._absence = Absence(settings.settle)
-        self._pace = Pace(settings.poll)
-        self._reads: Reads
+        self._deletions = DeletionGuard(settings.settle)
+        self._timer = PollTimer(settings.poll)
+        self._reads: ReadQueue
         self.complete = asyncio.Event()
         """Set once every service that existed at the start has been emitted."""
 
@@ -75,14 +75,14 @@ class Instances:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connection.run())
-            with Reads(self._read, tasks) as self._reads:
-                async for _ in self._pace:
+            with ReadQueue(self._read, tasks) as self._reads:
+                async for _ in self._timer:
                     try:
                         await self._reconcile()
                     except NacosError as error:
-                        self._troubles.report("list of services", str(error))
+                        self._health.report("list of services", str(error))
                     else:
-                        self._troubles.report("list of services", None)
+                        self._health.report("list of services", None)
 
     def _pushed(self, request: Request) -> Response | None:
         if not isinstance(request, NotifySubscriberRequest):
@@ -94,24 +94,24 @@ class Instances:
     def _opened(self) -> None:
         self._subscribed.clear()
         if self._known:
-            self._absence.lost()
-        self._pace.hurry()
+            self._deletions.lost()
+        self._timer.hurry()
 
     async def _reconcile(self) -> None:
         await self._connection.ready(self._settings.request_timeout)
         self._listed = await self._list()
         now = asyncio.get_running_loop().time()
-        self._absence.seen(empty=not self._listed and bool(self._known), now=now)
-        self._troubles.report("absence of services", self._lack())
+        self._deletions.seen(empty=not self._listed and bool(self._known), now=now)
+        self._health.report("absence of services", self._lack())
         due = (self._listed | self._known.keys()) - self._subscribed
-        if self._absence.is_believed(now):
+        if self._deletions.accepts(now):
             due |= self._withheld | (self._known.keys() - self._listed)
         await self._reads.read(due | self._audit() | self._unread | self._unreadable)
         if self._known.keys() | self._unreadable >= self._listed:
             self.complete.set()
 
     def _lack(self) -> str | None:
-        if not self._absence.away:
+        if not self._deletions.away:
             return None
         group = self._settings.naming_group
         return (
@@ -146,15 +146,15 @@ class Instances:
             await self._take(service, reported)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(service)
-            self._troubles.report("reading services", str(error))
+            self._health.report("reading services", str(error))
         except NacosError as error:
             self._unreadable.add(service)
-            self._troubles.report(f"service {service}", f"service {service} cannot be read: {error}")
+            self._health.report(f"service {service}", f"service {service} cannot be read: {error}")
         else:
             self._unread.discard(service)
             self._unreadable.discard(service)
             wrong = f"service {service}: not routed to: {'; '.join(problems)}" if problems else None
-            self._troubles.report_all(
+            self._health.report_all(
                 {f"service {service}": wrong} | ({} if self._unread else {"reading services": None})
             )
 
@@ -184,15 +184,15 @@ class Instances:
 
     async def _take(self, service: str, reported: tuple[Instance, ...]) -> None:
         known = self._known.get(service)
-        believed = self._absence.is_believed(asyncio.get_running_loop().time())
-        if not reported and service not in self._listed and believed:
+        accepted = self._deletions.accepts(asyncio.get_running_loop().time())
+        if not reported and service not in self._listed and accepted:
             if known is not None:
                 del self._known[service]
                 self._withheld.discard(service)
                 self._emit(InstancesChanged(service, None))
             await self._unsubscribe(service)
             return
-        instances = reported if believed else _with_missing(reported, known or ())
+        instances = reported if accepted else _with_missing(reported, known or ())
         if instances == reported:
             self._withheld.discard(service)
         else:

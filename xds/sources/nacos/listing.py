@@ -6,9 +6,9 @@ Nacos 3 has `GET /v3/admin/cs/config/list`; Nacos 2, and servers that speak its 
 
 from pydantic import AliasChoices, BaseModel, Field
 
+from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError
 from xds.sources.nacos.http import Answer, Http
-from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.settings import NacosSettings
 
 _PAGE = 100
@@ -34,10 +34,10 @@ class _Result(BaseModel):
 class Listing:
     """Lists the documents of the group of rules."""
 
-    def __init__(self, settings: NacosSettings, http: Http, identity: Identity) -> None:
+    def __init__(self, settings: NacosSettings, http: Http, credentials: Credentials) -> None:
         self._settings = settings
         self._http = http
-        self._identity = identity
+        self._credentials = credentials
         self._path: str | None = None
 
     async def documents(self) -> dict[str, str]:
@@ -56,10 +56,10 @@ class Listing:
 
     async def _page(self, number: int) -> _Page:
         for path in (self._path,) if self._path else (_V3, _V1):
-            headers = await self._identity.for_config()
+            headers = await self._credentials.for_config()
             answer = await self._http.request("GET", path, query=self._query(path, number), headers=headers)
             if answer.status in {401, 403}:
-                self._identity.refused()
+                self._credentials.refused()
                 raise RefusedError(self._refusal(answer))
             if answer.status in {404, 410, 501}:
                 continue

@@ -16,14 +16,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from xds.sources.absence import Absence
 from xds.sources.base import DocumentChanged, Event
+from xds.sources.deletion_guard import DeletionGuard
+from xds.sources.health import SourceHealth
 from xds.sources.nacos.connection import CONFIG_NOT_FOUND, AnswerError, Connection
+from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
-from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.listing import Listing
-from xds.sources.nacos.pace import Pace
-from xds.sources.nacos.reads import Reads
+from xds.sources.nacos.poll_timer import PollTimer
+from xds.sources.nacos.read_queue import ReadQueue
 from xds.sources.nacos.sdk import (
     ConfigBatchListenRequest,
     ConfigChangeNotifyRequest,
@@ -33,7 +34,6 @@ from xds.sources.nacos.sdk import (
     Response,
 )
 from xds.sources.nacos.settings import NacosSettings
-from xds.sources.troubles import Troubles
 
 _LISTENS_AT_ONCE = 1000
 
@@ -56,31 +56,31 @@ class Rules:
     def __init__(
         self,
         settings: NacosSettings,
-        identity: Identity,
+        credentials: Credentials,
         listing: Listing,
         emit: Callable[[Event], None],
-        troubles: Troubles,
+        health: SourceHealth,
     ) -> None:
         self._settings = settings
         self._listing = listing
         self._emit = emit
-        self._troubles = troubles
+        self._health = health
         self._connection = Connection(
             settings,
-            identity,
+            credentials,
             "config",
             pushed=self._pushed,
             opened=self._opened,
-            report=lambda reason: self._troubles.report("connection for rules", reason),
+            report=lambda reason: self._health.report("connection for rules", reason),
         )
         self._known: dict[str, _Document] = {}
         self._listed: set[str] = set()
         self._listened: set[str] = set()
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
-        self._absence = Absence(settings.settle)
-        self._pace = Pace(settings.poll)
-        self._reads: Reads
+        self._deletions = DeletionGuard(settings.settle)
+        self._timer = PollTimer(settings.poll)
+        self._reads: ReadQueue
         self.complete = asyncio.Event()
         """Set once every document that existed at the start has been emitted."""
 
@@ -88,15 +88,15 @@ class Rules:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connection.run())
-            with Reads(self._read, tasks) as self._reads:
-                async for _ in self._pace:
+            with ReadQueue(self._read, tasks) as self._reads:
+                async for _ in self._timer:
                     try:
                         await self._reconcile()
                     except NacosError as error:
                         self._away()
-                        self._troubles.report("list of rules", str(error))
+                        self._health.report("list of rules", str(error))
                     else:
-                        self._troubles.report("list of rules", None)
+                        self._health.report("list of rules", None)
 
     def _pushed(self, request: Request) -> Response | None:
         if not isinstance(request, ConfigChangeNotifyRequest):
@@ -108,19 +108,19 @@ class Rules:
     def _opened(self) -> None:
         self._listened.clear()
         self._away()
-        self._pace.hurry()
+        self._timer.hurry()
 
     def _away(self) -> None:
         if self._known:
-            self._absence.lost()
+            self._deletions.lost()
 
     async def _reconcile(self) -> None:
         await self._connection.ready(self._settings.request_timeout)
         listed = await self._listing.documents()
         self._listed = set(listed)
         now = asyncio.get_running_loop().time()
-        self._absence.seen(empty=not listed and bool(self._known), now=now)
-        self._troubles.report("absence of rules", self._lack())
+        self._deletions.seen(empty=not listed and bool(self._known), now=now)
+        self._health.report("absence of rules", self._lack())
         stale = {data_id for data_id, md5 in listed.items() if not self._is_current(data_id, md5)}
         await self._reads.read(stale | self._unlisted() | self._unread | self._unreadable)
         await self._listen(self._known.keys() - self._listened)
@@ -128,7 +128,7 @@ class Rules:
             self.complete.set()
 
     def _lack(self) -> str | None:
-        if not self._absence.away:
+        if not self._deletions.away:
             return None
         group = self._settings.rules_group
         return (
@@ -141,7 +141,7 @@ class Rules:
 
     def _unlisted(self) -> set[str]:
         """The documents that may be gone."""
-        if not self._absence.is_believed(asyncio.get_running_loop().time()):
+        if not self._deletions.accepts(asyncio.get_running_loop().time()):
             return set()
         return self._known.keys() - self._listed
 
@@ -154,14 +154,14 @@ class Rules:
                 await self._found(data_id, document)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(data_id)
-            self._troubles.report("reading rules", str(error))
+            self._health.report("reading rules", str(error))
         except NacosError as error:
             self._unreadable.add(data_id)
-            self._troubles.report(f"rule {data_id}", f"{data_id} cannot be read: {error}")
+            self._health.report(f"rule {data_id}", f"{data_id} cannot be read: {error}")
         else:
             self._unread.discard(data_id)
             self._unreadable.discard(data_id)
-            self._troubles.report_all(
+            self._health.report_all(
                 {f"rule {data_id}": None} | ({} if self._unread else {"reading rules": None})
             )
 
@@ -185,7 +185,7 @@ class Rules:
             self._listened.discard(data_id)
             self._emit(DocumentChanged(data_id, None))
         elif data_id in self._known:
-            self._pace.hurry()
+            self._timer.hurry()
 
     async def _found(self, data_id: str, document: _Document) -> None:
         known = self._known.get(data_id)

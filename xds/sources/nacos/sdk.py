@@ -1,4 +1,4 @@
-"""What is used of nacos-sdk-python: its wire layer, without the clients above it (``link`` says why).
+"""What is used of nacos-sdk-python: its wire layer, without the clients above it (``transport`` says why).
 
 Importing any part of the SDK first imports its package, which imports those clients, and with them the
 client of a key management service: a quarter of a second at every start, and 20 MB, that serve nobody here.

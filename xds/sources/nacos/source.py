@@ -6,13 +6,13 @@ from collections.abc import Callable
 import aiohttp
 
 from xds.sources.base import Event, Synced
+from xds.sources.health import SourceHealth
+from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.http import Http
-from xds.sources.nacos.identity import Identity
 from xds.sources.nacos.instances import Instances
 from xds.sources.nacos.listing import Listing
 from xds.sources.nacos.rules import Rules
 from xds.sources.nacos.settings import NacosSettings
-from xds.sources.troubles import Troubles
 
 
 class NacosSource:
@@ -28,12 +28,14 @@ class NacosSource:
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """See ``Source.run``."""
-        troubles = Troubles(emit)
+        health = SourceHealth(emit)
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
             http = Http(self._settings, session)
-            identity = Identity(self._settings, http)
-            rules = Rules(self._settings, identity, Listing(self._settings, http, identity), emit, troubles)
-            instances = Instances(self._settings, identity, emit, troubles)
+            credentials = Credentials(self._settings, http)
+            rules = Rules(
+                self._settings, credentials, Listing(self._settings, http, credentials), emit, health
+            )
+            instances = Instances(self._settings, credentials, emit, health)
             tasks.create_task(rules.run())
             tasks.create_task(instances.run())
             await rules.complete.wait()

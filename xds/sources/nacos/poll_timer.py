@@ -7,7 +7,7 @@ _SHARE = 0.1
 """The share of time that looking may take."""
 
 
-class Pace:
+class PollTimer:
     """Iterates once now, then every ``interval`` seconds after the end of the turn before, or slower when
     turns are long.
     """

@@ -27,7 +27,7 @@ class _Login(BaseModel):
     token_ttl: float = Field(alias="tokenTtl")
 
 
-class Identity:
+class Credentials:
     """Logs in when there is a user, and signs when there is an access key.
 
     The SDK could log in too, but puts the password into the URL and the token into its log.

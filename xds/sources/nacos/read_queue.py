@@ -7,7 +7,7 @@ from typing import Self
 _AT_ONCE = 16
 
 
-class Reads:
+class ReadQueue:
     """Reads keys in the background, until it is left as a context.
 
     Two reads of one key never overlap, so an older answer cannot overtake a newer one. A key that is

@@ -46,7 +46,7 @@ _SDK_LOG = logging.getLogger("xds.sources.nacos.sdk")
 _SDK_LOG.setLevel(logging.CRITICAL + 1)
 
 
-class Link(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
+class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
     """One attempt at a connection, and the connection."""
 
     def __init__(

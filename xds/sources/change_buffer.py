@@ -1,0 +1,64 @@
+"""What sources have reported and the pipeline has not taken yet."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from xds.rules.instance import Instance
+from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced, Trouble
+
+
+@dataclass(slots=True)
+class Changes:
+    """The latest state of everything that changed: of several reports about one thing, the last.
+
+    ``documents`` and ``instances`` hold None for what is gone.
+    """
+
+    documents: dict[str, bytes | None] = field(default_factory=dict)
+    instances: dict[str, tuple[Instance, ...] | None] = field(default_factory=dict)
+    synced: bool = False
+
+    def absorb(self, later: "Changes") -> None:
+        """Merge later changes into these."""
+        self.documents |= later.documents
+        self.instances |= later.instances
+        self.synced |= later.synced
+
+
+class ChangeBuffer:
+    """Merges events until they are taken, so a burst of edits is one change and memory stays bounded."""
+
+    def __init__(self) -> None:
+        # Not taken yet. Written by `put`, replaced by `take`.
+        self._changes = Changes()
+        # Set while there is something to take.
+        self._filled = asyncio.Event()
+        self._created = time.monotonic()
+        # Why the source cannot be read; None when it can. Written by `put`.
+        self.trouble: str | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the buffer was created."""
+        return time.monotonic() - self._created
+
+    def put(self, event: Event) -> None:
+        """Add an event. Never blocks."""
+        match event:
+            case DocumentChanged(document, content):
+                self._changes.documents[document] = content
+            case InstancesChanged(service, instances):
+                self._changes.instances[service] = instances
+            case Synced():
+                self._changes.synced = True
+            case Trouble(reason):
+                self.trouble = reason
+        self._filled.set()
+
+    async def take(self) -> Changes:
+        """Wait for changes, and take all of them."""
+        await self._filled.wait()
+        self._filled.clear()
+        changes, self._changes = self._changes, Changes()
+        return changes
