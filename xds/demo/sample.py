@@ -4,9 +4,12 @@ Run it with ``python -m xds.demo.sample``. Its environment:
 
 - ``SERVICE_NAME``, ``SERVICE_VERSION``, ``SERVICE_PORT``; ``SERVICE_ADDRESS`` (default 127.0.0.1);
 - ``UPSTREAM``: a URL to call for every request, whose answer is included; the headers that rules may match
-  on, those beginning with ``x-`` and cookies, are passed on, as an application in a call chain does;
+  on, those beginning with ``x-``, cookies and ``baggage``, are passed on, as an application in a call chain
+  does; ``UPSTREAM_PROXY``: the HTTP proxy to call it through, such as the sidecar;
 - ``SERVICE_REGISTRY=nacos``: register while serving, in the Nacos that Grayplane's own settings name
-  (``GRAYPLANE_NACOS__SERVER`` and its siblings), with the version as metadata.
+  (``GRAYPLANE_NACOS__SERVER`` and its siblings), with the version as metadata; with ``REGISTERED_PORT``
+  (default ``SERVICE_PORT``), which is the sidecar's where calls come in through one. Bound to ``0.0.0.0`` it
+  registers the address that its own host name has.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
+from functools import cached_property
 from typing import Literal
 
 import httpx
@@ -29,6 +33,8 @@ from xds.rules.instance import Instance
 from xds.settings import Port
 from xds.settings_sources import load
 
+_EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  # compared with, not bound to
+_PASSED_ON = frozenset({"cookie", "baggage"})
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -42,7 +48,16 @@ class Service(BaseSettings):
     port: Port = Field(validation_alias="SERVICE_PORT")
     address: str = Field("127.0.0.1", validation_alias="SERVICE_ADDRESS")
     upstream: str | None = Field(None, validation_alias="UPSTREAM")
+    upstream_proxy: str | None = Field(None, validation_alias="UPSTREAM_PROXY")
+    registered_port: Port | None = Field(None, validation_alias="REGISTERED_PORT")
     registry: Literal["nacos"] | None = Field(None, validation_alias="SERVICE_REGISTRY")
+
+    @cached_property
+    def reached_at(self) -> str:
+        """The address that others reach it at."""
+        return (
+            socket.gethostbyname(socket.gethostname()) if self.address == _EVERY_INTERFACE else self.address
+        )
 
 
 def application(service: Service, client: httpx.AsyncClient) -> Starlette:
@@ -52,7 +67,7 @@ def application(service: Service, client: httpx.AsyncClient) -> Starlette:
         said: dict[str, object] = {
             "service": service.name,
             "version": service.version,
-            "instance": f"{service.address}:{service.port}",
+            "instance": f"{service.reached_at}:{service.port}",
             "path": request.url.path,
             "headers": dict(request.headers),
         }
@@ -64,7 +79,9 @@ def application(service: Service, client: httpx.AsyncClient) -> Starlette:
 
 
 async def _call(client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> object:
-    passed_on = {name: value for name, value in headers.items() if name.startswith("x-") or name == "cookie"}
+    passed_on = {
+        name: value for name, value in headers.items() if name.startswith("x-") or name in _PASSED_ON
+    }
     try:
         response = await client.get(url, headers=passed_on)
         response.raise_for_status()
@@ -96,7 +113,8 @@ def _registration(service: Service) -> AbstractAsyncContextManager[None]:
         return nullcontext()
     from xds.sources.nacos import registered  # noqa: PLC0415  # slow to load, and most do without
 
-    instance = Instance(service.address, service.port, metadata={"version": service.version})
+    port = service.registered_port or service.port
+    instance = Instance(service.reached_at, port, metadata={"version": service.version})
     return registered(load().nacos.client_settings(), service.name, instance, _report)
 
 
@@ -107,7 +125,7 @@ def _report(trouble: str | None) -> None:
 
 async def run(service: Service) -> None:
     """Serve until SIGINT or SIGTERM."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(proxy=service.upstream_proxy, trust_env=False) as client:
         app = application(service, client)
         config = uvicorn.Config(app, service.address, service.port, log_level="warning", access_log=False)
         await _Server(config, _registration(service)).serve()
