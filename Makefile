@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test test-compose lint format bench lock upgrade clean distclean
+.PHONY: demo test test-compose lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -17,6 +17,8 @@ help:
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
 	@echo 'make lint | format         check | mend style, types and the import contract'
 	@echo 'make bench                 the benchmarks'
+	@echo 'make dist                  wheel, source distribution, SBOM and licences, in dist/'
+	@echo 'make audit                 known vulnerabilities of what is locked'
 	@echo 'make lock | upgrade        lock what pyproject.toml has new | everything in its newest version'
 	@echo 'make clean | distclean     remove what was generated | and what was installed'
 
@@ -48,6 +50,19 @@ format: $(STAMP)
 # BENCH passes arguments on: make bench BENCH='edit_to_bytes --quick'.
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(BENCH)
+
+# The same commit gives the same bytes: no time of the build is in them.
+dist: $(STAMP)
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -d dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+		-o dist/grayplane.cdx.json requirements-runtime.lock
+	$(BIN)/pip-licenses --from mixed --format markdown --with-urls --output-file dist/licenses.md \
+		--packages $$(sed -n 's/^\([a-zA-Z0-9._-]*\)==.*/\1/p' requirements-runtime.lock)
+
+# Exit code 1 for a vulnerability; where the database of vulnerabilities cannot be reached, it says so.
+audit: $(STAMP)
+	@.ci/audit requirements-runtime.lock
 
 # Needs uv alone: what is locked may well not be what pyproject.toml asks for by now.
 lock upgrade: $(BIN)/uv
