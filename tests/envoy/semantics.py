@@ -89,4 +89,4 @@ def _compares(test: StringMatcher | UriMatcher, value: str) -> bool:
         return value.endswith(fold(test.suffix))
     if test.contains is not None:
         return fold(test.contains) in value
-    return value in {fold(one) for one in test.in_ or ()}
+    return value in {fold(one) for one in test.values}

@@ -38,7 +38,7 @@ class Part:
         if test.present is not None:
             yield inside
         elif test.in_ is not None:
-            possible = [value for value in test.in_ if self.stop not in value]
+            possible = [value for value in test.values if self.stop not in value]
             yield from alternations(possible, ignore_case=test.ignore_case) if possible else (NOTHING,)
         elif test.exact is not None:
             yield self._text(test.exact, test)

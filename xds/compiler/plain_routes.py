@@ -33,7 +33,7 @@ _MOST_ROUTES = 8
 def expressible(match: Match) -> bool:
     """Tell whether plain routes can say this, and mean the same by it as the rule language does."""
     tests = (*match.headers.values(), *match.cookies.values(), *match.query.values())
-    lists = [test.in_ for test in (match.method, *tests) if test and test.in_ and not test.not_]
+    lists = [test.values for test in (match.method, *tests) if test and test.in_ and not test.not_]
     return (
         math.prod(map(len, lists)) <= _MOST_ROUTES
         and not (match.uri and match.uri.regex and match.uri.not_)
@@ -53,11 +53,11 @@ def routes(decision: Decision) -> Iterator[Route]:
 
 def _header_expressible(test: StringMatcher) -> bool:
     # Turned round, a missing header counts as empty, and a pattern may match emptiness.
-    return not (test.regex and test.not_) and len(test.in_ or ()) <= _MOST_ROUTES
+    return not (test.regex and test.not_) and len(test.values) <= _MOST_ROUTES
 
 
 def _cookie_expressible(test: StringMatcher) -> bool:
-    return test.range is None and len(test.in_ or ()) <= _MOST_ROUTES
+    return test.range is None and len(test.values) <= _MOST_ROUTES
 
 
 def _query_expressible(test: StringMatcher) -> bool:

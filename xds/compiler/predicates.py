@@ -67,7 +67,7 @@ def _strings(test: StringMatcher) -> list[XdsStringMatcher]:
     if test.present is not None:
         return [_regex(ANYTHING)]
     if test.in_ is not None:
-        return [_regex(pattern) for pattern in alternations(test.in_, ignore_case=test.ignore_case)]
+        return [_regex(pattern) for pattern in alternations(test.values, ignore_case=test.ignore_case)]
     if test.range is not None:
         return [_regex(integer_range(test.range))]
     if test.regex is not None:

@@ -22,9 +22,12 @@ class Defect(NamedTuple):
     severity: Severity = Severity.ERROR
 
 
-def invalid(message: str, hint: str = "") -> PydanticCustomError:
-    """The error that a validator of the model raises; `xds.rules.shape` reads it back."""
-    return PydanticCustomError("rule", "{message}", {"message": message, "hint": hint})
+def invalid(message: str, hint: str = "", *inside: str | int) -> PydanticCustomError:
+    """Make the error that a validator of a model raises; `xds.documents.schema_errors` reads it back.
+
+    ``inside`` leads from the validated value to what is wrong in it.
+    """
+    return PydanticCustomError("rule", "{message}", {"message": message, "hint": hint, "inside": inside})
 
 
 def printable(text: str) -> str:

@@ -29,6 +29,7 @@ _NULL = re.compile(r"|~|null|Null|NULL")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})\.[0-9]{1,19}")
 _NUMBER = re.compile(
     r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
     r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -50,8 +51,8 @@ class Scalar:
         return self.plain and _NUMBER.fullmatch(self.text) is not None
 
     @property
-    def value(self) -> "str | int | bool | Scalar":
-        """The value; itself, which fits no field, for a number that is not a plain decimal integer."""
+    def value(self) -> "str | int | float | bool | Scalar":
+        """The value; itself, which fits no field, for a number that is not plainly decimal."""
         if not self.plain:
             return self.text
         if _TRUE.fullmatch(self.text):
@@ -60,6 +61,8 @@ class Scalar:
             return False
         if _INT.fullmatch(self.text):
             return int(self.text)
+        if _DECIMAL.fullmatch(self.text):
+            return float(self.text)
         return self if self.is_number else self.text
 
 
@@ -96,7 +99,7 @@ class Refused:
 
 
 Node = Scalar | Sequence | Mapping | Refused
-Data = str | int | bool | list["Data"] | dict[str, "Data"] | Scalar | Refused
+Data = str | int | float | bool | list["Data"] | dict[str, "Data"] | Scalar | Refused
 
 
 def data(node: Node) -> Data:

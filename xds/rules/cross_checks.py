@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
 from xds.documents.defect import Defect, Path, printable, quoted, render
-from xds.rules.vocabulary import did_you_mean
+from xds.documents.words import did_you_mean
+from xds.rules.model import NO_FALLBACK
 
 _MAX_TOTAL = 2**32 - 1  # of the weights of a split: Envoy adds them in 32 bits
 
@@ -20,13 +21,76 @@ def check(document: dict[str, Any]) -> Iterator[Defect]:
     rules = _items(document.get("http"))
     yield from _twice(("http",), [(i, _mapping(rule).get("name")) for i, rule in rules], at="name")
     for index, rule in rules:
-        yield from _alternatives(("http", index, "match"), _mapping(rule).get("match"))
-        yield from _split(("http", index, "route"), _items(_mapping(rule).get("route")), document)
+        yield from _rule(("http", index), _mapping(rule), document)
+    yield from _rollout(document)
+
+
+def check_lanes(document: dict[str, Any]) -> Iterator[Defect]:
+    """What does not fit together in the plain data of lanes."""
+    lanes = _items(document.get("lanes"))
+    for word in ("name", "header", "baggage"):
+        yield from _twice(("lanes",), [(i, _mapping(lane).get(word)) for i, lane in lanes], at=word)
+    for index, lane in lanes:
+        yield from _alternatives(("lanes", index, "enter"), _mapping(lane).get("enter"))
+
+
+def _rule(path: Path, rule: dict[str, Any], document: dict[str, Any]) -> Iterator[Defect]:
+    yield from _alternatives((*path, "match"), rule.get("match"))
+    yield from _split((*path, "route"), _items(rule.get("route")), document)
+    if (fallback := rule.get("fallback")) is not None and fallback != NO_FALLBACK:
+        yield from _reference((*path, "fallback"), fallback, document)
+    elif fallback is not None and NO_FALLBACK in _mapping(document.get("subsets")):
+        yield Defect((*path, "fallback"), "means both no fallback and the subset none", "rename the subset")
+    mirror = _mapping(rule.get("mirror"))
+    yield from _reference((*path, "mirror", "subset"), mirror.get("subset"), document)
+    for side, changes in _mapping(rule.get("headers")).items():
+        yield from _header_changes((*path, "headers", side), _mapping(changes))
+
+
+def _header_changes(path: Path, changes: dict[str, Any]) -> Iterator[Defect]:
+    """A header is changed in one way."""
+    named = [((*path, kind, name), name) for kind in ("set", "add") for name in _mapping(changes.get(kind))]
+    named += [((*path, "remove", index), name) for index, name in _items(changes.get("remove"))]
+    first: dict[str, Path] = {}
+    for here, name in named:
+        known = first.setdefault(str(name).lower(), here)
+        if known is not here:
+            at_key = here[-2] != "remove"
+            yield Defect(here, f"is the same header as {render(known)}", "keep one", at_key)
+
+
+def _rollout(document: dict[str, Any]) -> Iterator[Defect]:
+    rollout = _mapping(document.get("rollout"))
+    yield from _reference(("rollout", "subset"), rollout.get("subset"), document)
+    subset, baseline = rollout.get("subset"), document.get("baseline")
+    if subset is not None and subset == baseline:
+        yield Defect(("rollout", "subset"), "is the baseline", "name the subset that is released")
+        return
+    split = {
+        str(rule.get("name")): [_mapping(one).get("subset") for _, one in route]
+        for rule in (_mapping(rule) for _, rule in _items(document.get("http")))
+        if len(route := _items(rule.get("route"))) > 1
+    }
+    name = rollout.get("rule")
+    if isinstance(name, str) and name not in split:
+        yield Defect(
+            ("rollout", "rule"), f"there is no rule {quoted(name)} that splits", did_you_mean(name, split)
+        )
+    elif rollout and name is None and len(split) != 1:
+        message = f"{len(split)} rules split" if split else "no rule splits"
+        hint = did_you_mean("", split) or "write a rule whose route has the baseline and the subset"
+        yield Defect(("rollout",), message, f"name one with rule: {hint}" if split else hint)
+    elif rollout:
+        rule = name if isinstance(name, str) else next(iter(split))
+        if subset in _mapping(document.get("subsets")) and subset not in split[rule]:
+            yield Defect(("rollout", "subset"), f"is not in the route of {printable(rule)}", "add it there")
 
 
 def _hosts(document: dict[str, Any]) -> Iterator[Defect]:
     hosts = _items(document.get("hosts"))
     yield from _twice(("hosts",), hosts, fold=str.lower)
+    yield from _twice(("aliases",), _items(document.get("aliases")), fold=str.lower)
+    yield from _twice(("clients",), _items(document.get("clients")))
     yield from _twice(("gateways",), _items(document.get("gateways")))
     if hosts and document.get("gateways") == []:
         hint = "remove `gateways` for the default, [edge]"
@@ -51,6 +115,7 @@ def _reference(path: Path, name: object, document: dict[str, Any]) -> Iterator[D
 
 
 def _alternatives(path: Path, match: object) -> Iterator[Defect]:
+    """Check a list of alternatives, of which one must hold."""
     everything = "to match every request, leave `match` out"
     if match == []:
         yield Defect(path, "is empty", everything)
@@ -67,6 +132,8 @@ def _alternatives(path: Path, match: object) -> Iterator[Defect]:
             for name, matcher in _mapping(matchers).items():
                 yield from _values((*here, name), _mapping(matcher))
         yield from _values((*path, index, "method"), _mapping(_mapping(alternative).get("method")))
+        for key in ("sourceIp", "device", "region"):
+            yield from _twice((*path, index, key), _items(_mapping(alternative).get(key)), fold=str.upper)
 
 
 def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Defect]:

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from xds.documents import tree
+from xds.documents import stem_of, tree
 from xds.documents.defect import Defect, Path, render
 from xds.documents.problem import Problem, Severity
+from xds.documents.schema_errors import Reader
 from xds.documents.text import Mark, UnreadableError, decode
-from xds.rules import cross_checks, shape
+from xds.rules import cross_checks
 from xds.rules.lint import lint
-from xds.rules.model import RuleDocument
+from xds.rules.model import HttpRule, Match, RuleDocument, StringMatcher, Subset, UriMatcher
+from xds.rules.not_yet import not_yet
 
 MAX_PROBLEMS = 50
 """Problems told of one document; one more says how many are left."""
@@ -18,7 +20,24 @@ MAX_PROBLEMS = 50
 MAX_REGEXES = 500
 """Regular expressions in a document. Envoy tries them one after the other, and each costs time to check."""
 
-_EXTENSIONS = (".yaml", ".yml", ".json")
+_READER = Reader(
+    RuleDocument,
+    examples={
+        HttpRule: "such as {{name: canary, match: [{{headers: {{x-release: {{exact: canary}}}}}}], "
+        "route: [{{subset: gray}}]}}",
+        Match: "such as {{headers: {{x-release: {{exact: canary}}}}}}",
+        StringMatcher: "write {{exact: {0}}}",
+        Subset: "such as {{labels: {{version: v2}}}}",
+        UriMatcher: "write {{prefix: {0}}} or {{exact: {0}}}",
+    },
+    missing={
+        "name": "a name for logs and metrics",
+        "subset": "the name of a subset",
+        "labels": "the metadata that instances must have, such as {version: v2}",
+        "start": "the lowest integer that matches",
+        "end": "the integer after the highest that matches",
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +61,13 @@ def parse(document: str, content: bytes) -> ParsedRule:
     """
     try:
         root, defects = tree.compose(decode(content))
-        rule, found = _read(root, default_service(document))
+        rule, found = _read(root, stem_of(document))
     except UnreadableError as error:
         return ParsedRule(None, _problems(document, [(error.mark, Defect((), error.message, error.hint))]))
     defects += [(tree.locate(root, defect.path, at_key=defect.at_key), defect) for defect in found]
     if any(defect.severity is Severity.ERROR for _, defect in defects):
         return ParsedRule(None, _problems(document, defects))
     return ParsedRule(rule, _problems(document, defects), _positions(root))
-
-
-def default_service(document: str) -> str:
-    """The service that a document without ``service`` is for: its name without folder and extension."""
-    name = document.rpartition("/")[2]
-    for extension in _EXTENSIONS:
-        if name.endswith(extension):
-            return name.removesuffix(extension)
-    return name
 
 
 def _read(root: tree.Node, name: str) -> tuple[RuleDocument | None, list[Defect]]:
@@ -76,8 +86,10 @@ def _read(root: tree.Node, name: str) -> tuple[RuleDocument | None, list[Defect]
         )
     values = tree.mapping_data(root)
     values.setdefault("service", name)
-    rule, defects = shape.read(root, values)
+    rule, defects = _READER.read(root, values)
     defects += cross_checks.check(values)
+    if rule and not defects:
+        defects += not_yet(rule)
     if rule and not defects:
         defects += lint(rule)
     return rule, defects

@@ -7,12 +7,13 @@ value in the form that the model keeps, and raises an error with a hint for the 
 import ipaddress
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
 from xds.documents.defect import invalid, quoted
+from xds.documents.words import did_you_mean
 
 _NAME = r"[A-Za-z0-9_.:-]{1,200}"
 _TCHAR = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}"  # RFC 9110, 5.6.2
@@ -21,11 +22,30 @@ _HOST = rf"(?:\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*)"
 _PATH = r"/[\x21\x22\x24-\x3e\x40-\x7e]*"  # visible ASCII without '?' and '#'
 _QUERY_NAME = r"[\x21\x22\x24\x25\x27-\x3c\x3e-\x7e]{1,200}"  # visible ASCII without '#', '&', '='
 _METHOD = r"[A-Z][A-Z0-9_-]{0,39}"
+_REGION = r"[A-Z]{2}(?:-(?:[A-Z0-9]{1,3}|\*))?"
+_SALT = r"[\x21-\x7e]{1,100}"
+_DNS_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DURATION = r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h))+"
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|s|m|h)")
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _LONGEST = timedelta(days=365)
+
+RETRY_CONDITIONS = (
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "refused-stream",
+    "retriable-4xx",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
+)
+"""Envoy's words (x-envoy-retry-on and x-envoy-retry-grpc-on) that need no further settings."""
 
 _ELSEWHERE = {
     ":path": "match the path with `uri`",
@@ -149,6 +169,142 @@ def check_duration(value: object) -> timedelta:
     return span
 
 
+def check_header_value(text: str) -> str:
+    """The value of a header that proxies set; taken literally."""
+    if text and len(text) <= 4096 and text.isascii() and text.isprintable() and text == text.strip():
+        return text
+    raise invalid(
+        "not the value of a header", "1 to 4,096 visible ASCII characters, not beginning or ending in a space"
+    )
+
+
+def check_cidr(text: str) -> str:
+    """A network, or an address, which is a network of one, as `10.0.0.0/8`."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        pass
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        hint = "such as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32"
+        raise invalid(f"{quoted(text)} is no network", hint) from None
+    raise invalid(f"{quoted(text)} has bits set behind the prefix", f"the network is {network}")
+
+
+def check_region(text: str) -> str:
+    """A country or a part of one (ISO 3166), in upper case; ``CN-*`` is every part of CN."""
+    region = text.upper()
+    if re.fullmatch(_REGION, region):
+        return region
+    raise invalid(f"{quoted(text)} is not a region", "such as CN, CN-SH or CN-* (ISO 3166)")
+
+
+def check_percent(value: float) -> float:
+    """A share in percent, to a millionth of the whole."""
+    if not 0 <= value <= 100:
+        raise invalid(f"{value:g} is not a percentage", "from 0 to 100")
+    if abs(value * 10_000 - round(value * 10_000)) > 1e-6:
+        raise invalid("a percentage has four decimals at most", f"such as {round(value, 4):g}")
+    return value
+
+
+def check_positive_percent(value: float) -> float:
+    """A share in percent above 0."""
+    if value == 0:
+        raise invalid("0 percent has no effect", "remove it, or write more than 0")
+    return check_percent(value)
+
+
+def check_salt(text: str) -> str:
+    """A salt of a hash."""
+    if re.fullmatch(_SALT, text):
+        return text
+    raise invalid(f"{quoted(text)} is not a salt", "1 to 100 visible ASCII characters without spaces")
+
+
+def check_authority(text: str) -> str:
+    """A host with or without a port."""
+    authority = text.lower()
+    host, colon, port = authority.rpartition(":")
+    if not colon:
+        host, port = authority, "80"
+    if re.fullmatch(_DNS_NAME, host) and len(host) <= 253 and port.isdecimal() and 0 < int(port) < 65536:
+        return authority
+    raise invalid(f"{quoted(text)} is not a host", "such as reviews.example.com or reviews.internal:8080")
+
+
+def check_dns_name(text: str) -> str:
+    """A domain name, in lower case; one label is enough."""
+    name = text.lower()
+    if len(name) <= 253 and re.fullmatch(_DNS_NAME, name):
+        return name
+    raise invalid(
+        f"{quoted(text)} is not a domain name", "letters, digits and '-', such as foo-bar or foo.example.com"
+    )
+
+
+def check_subject_alt_name(text: str) -> str:
+    """A DNS name, an IP address or a URI such as a SPIFFE id, as a certificate holds it."""
+    if text and len(text) <= 1000 and text.isascii() and text.isprintable() and " " not in text:
+        return text
+    raise invalid(f"{quoted(text)} is not a name in a certificate", "a DNS name, an address or a URI")
+
+
+def check_file_path(text: str) -> str:
+    """The absolute path of a file on the proxy's machine."""
+    if text.startswith("/") and len(text) <= 1000 and text.isprintable():
+        return text
+    raise invalid(
+        f"{quoted(text)} is not the path of a file", "such as /etc/certs/ca.pem, on the proxy's machine"
+    )
+
+
+def check_text(text: str) -> str:
+    """A text for people or other programs."""
+    if text.strip() and len(text) <= 4096:
+        return text
+    raise invalid("a text of 1 to 4,096 characters is expected", "write one, or remove the field")
+
+
+def check_url(text: str) -> str:
+    """A URL of a web service."""
+    if re.fullmatch(r"https?://[^\s/?#]+[^\s#]*", text) and len(text) <= 2000:
+        return text
+    raise invalid(f"{quoted(text)} is not a URL", "such as https://ci.example.com/smoke")
+
+
+def check_body(text: str) -> str:
+    """A text that proxies answer with; Envoy takes 4,096 bytes."""
+    size = len(text.encode())
+    if 0 < size <= 4096:
+        return text
+    raise invalid(f"a body of {size:,} bytes", "1 to 4,096 bytes, as Envoy takes; leave it out for none")
+
+
+def check_substitution(text: str) -> str:
+    """What stands in the place of a match; a backslash is followed by a digit or a backslash."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,512}", text):
+        raise invalid("a replacement holds only visible ASCII characters", "1 to 512; percent-encode others")
+    if re.search(r"\\(?![0-9\\])", text.replace("\\\\", "")):
+        raise invalid("a backslash is followed by the number of a group", r"such as \1; \\\\ is a backslash")
+    return text
+
+
+def check_redirect_status(code: int) -> int:
+    """A status code that sends the client elsewhere."""
+    if code in {301, 302, 303, 307, 308}:
+        return code
+    raise invalid(f"{code} does not redirect", "one of 301, 302, 303, 307 and 308")
+
+
+def check_retry_condition(text: str) -> str:
+    """A retry condition of Envoy's, or a status code."""
+    if text in RETRY_CONDITIONS or re.fullmatch(r"[2-5][0-9]{2}", text):
+        return text
+    raise invalid(f"there is no retry condition {quoted(text)}", did_you_mean(text, RETRY_CONDITIONS))
+
+
 def format_duration(span: timedelta) -> str:
     """``span`` as a rule would have it."""
     seconds, rest = divmod(span, timedelta(seconds=1))
@@ -172,6 +328,62 @@ Duration = Annotated[
     PlainSerializer(format_duration, when_used="json"),
     _whole(_DURATION),
 ]
+Cidr = Annotated[str, AfterValidator(check_cidr)]
+Region = Annotated[str, AfterValidator(check_region), _whole(_REGION)]
+ListName = Name
+Salt = Annotated[str, AfterValidator(check_salt), _whole(_SALT)]
+BaggageKey = CookieName
+HeaderValue = Annotated[str, AfterValidator(check_header_value)]
+Authority = Annotated[str, AfterValidator(check_authority)]
+DnsName = Annotated[str, AfterValidator(check_dns_name), _whole(_DNS_NAME.replace("a-z", "A-Za-z"))]
+HostName = DnsName
+SubjectAltName = Annotated[str, AfterValidator(check_subject_alt_name)]
+FilePath = Annotated[str, AfterValidator(check_file_path), _whole("/.+")]
+Text = Annotated[str, AfterValidator(check_text)]
+HttpUrl = Annotated[str, AfterValidator(check_url), _whole("https?://.+")]
+BodyText = Annotated[str, AfterValidator(check_body)]
+Substitution = Annotated[str, AfterValidator(check_substitution)]
+RetryCondition = Annotated[str, AfterValidator(check_retry_condition)]
+Scheme = Literal["http", "https"]
+GrpcStatus = Literal[
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
+"""In the order of their numbers, from 1."""
+ErrorStatus = Annotated[int, Strict(), Field(ge=200, le=599)]
+ResponseStatus = ErrorStatus
+RedirectStatus = Annotated[
+    int,
+    Strict(),
+    AfterValidator(check_redirect_status),
+    Field(json_schema_extra={"enum": [301, 302, 303, 307, 308]}),
+]
+Percent = Annotated[
+    float, Strict(), AfterValidator(check_percent), Field(json_schema_extra={"minimum": 0, "maximum": 100})
+]
+PositivePercent = Annotated[
+    float,
+    Strict(),
+    AfterValidator(check_positive_percent),
+    Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 100}),
+]
+PositiveFloat = Annotated[float, Strict(), Field(gt=0)]
+UInt32 = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
+PositiveInt32 = Annotated[int, Strict(), Field(ge=1, le=2**32 - 1)]
 Bool = Annotated[bool, Strict()]
 Weight = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
 Int64 = Annotated[int, Strict(), Field(ge=-(2**63), le=2**63 - 1)]

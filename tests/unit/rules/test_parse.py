@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from tests.unit.rules.documents import documents
 from tests.unit.rules.marked import DOCUMENT, told
+from xds.documents import stem_of
 from xds.documents.problem import Severity
 from xds.rules.model import RuleDocument
-from xds.rules.parse import MAX_PROBLEMS, default_service, parse
+from xds.rules.parse import MAX_PROBLEMS, parse
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "config" / "rules"
@@ -160,8 +161,8 @@ def test_defaults() -> None:
         ("a.yaml.json", "a.yaml"),
     ],
 )
-def test_default_service(document: str, service: str) -> None:
-    assert default_service(document) == service
+def test_the_service_that_a_document_is_named_after(document: str, service: str) -> None:
+    assert stem_of(document) == service
     assert _rule("{}", document).service == service
 
 

@@ -19,7 +19,8 @@ def test_every_object_is_closed_and_every_field_described() -> None:
     for kind in (schema, *schema["$defs"].values()):
         assert kind["additionalProperties"] is False
         for name, field in kind["properties"].items():
-            assert field.get("description"), name
+            described = field if "description" in field else schema["$defs"][field["$ref"].rpartition("/")[2]]
+            assert described["description"], name
             assert "null" not in json.dumps(field), name
     assert "required" not in schema
     assert schema["properties"]["hosts"]["items"]["pattern"].startswith("^")

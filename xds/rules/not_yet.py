@@ -1,0 +1,40 @@
+"""Words that the model knows and that nothing compiles yet: they are refused, never ignored.
+
+Whoever lands the compilation of a word takes it out of `NOT_YET`. When that is empty, this module goes.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from xds.documents.defect import Defect, Path
+from xds.rules.model import HttpRule, ListReference, Match, Model, RuleDocument, Sticky, Subset
+from xds.rules.model.base import word
+
+NOT_YET: Mapping[type[Model], frozenset[str]] = {
+    RuleDocument: frozenset({"aliases", "clients", "rollout", "traffic_policy"}),
+    HttpRule: frozenset(
+        {"direct_response", "fallback", "fault", "headers", "mirror", "redirect", "retries", "rewrite"}
+    ),
+    ListReference: frozenset({"list"}),
+    Match: frozenset({"device", "lane", "percentage", "region", "schedule", "source_ip"}),
+    Sticky: frozenset({"query", "source_ip"}),
+    Subset: frozenset({"traffic_policy"}),
+}
+"""The fields, by Python's names."""
+
+
+def not_yet(value: object, path: Path = ()) -> Iterator[Defect]:
+    """Yield a defect for every word in a valid document that is not supported yet."""
+    if isinstance(value, Model):
+        refused = NOT_YET.get(type(value), frozenset())
+        for name in value.model_fields_set:
+            here = (*path, word(type(value), name))
+            if name in refused:
+                yield Defect(here, "not supported yet", "remove it", at_key=True)
+            else:
+                yield from not_yet(getattr(value, name), here)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from not_yet(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from not_yet(item, (*path, key))
