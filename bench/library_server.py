@@ -12,8 +12,7 @@ from bench import workload
 from bench.control import serve
 from xds import garbage, logs
 from xds.cache import Resource, View
-from xds.protocol.variants import Request
-from xds.server import Client, Clients, XdsServer
+from xds.server import XdsServer
 
 
 def load(path: Path) -> list[Resource]:
@@ -36,18 +35,13 @@ def edit(resource: Resource, number: int) -> Resource:
     )
 
 
-class _Observer(Clients):
-    def asked(self, client: Client, request: Request) -> None:
-        """Everything that anybody may ask for is there."""
-
-
 async def _main(path: Path) -> None:
     resources = load(path)
     (edited,) = filter(is_edited, resources)
     view = View()
     view.apply(resources)
     del resources
-    server = XdsServer(lambda _: view, _Observer())
+    server = XdsServer(lambda *_: view)
     server.open()
     await serve(server, lambda number: view.apply([edit(edited, number)]))
 

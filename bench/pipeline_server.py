@@ -20,7 +20,7 @@ from xds.pipeline import ChangeBuffer, Pipeline, Plane, audience_of
 from xds.pipeline.compiled import CompiledService
 from xds.pipeline.demand import concerns_routes
 from xds.protocol.variants import Request
-from xds.server import Client, Clients, XdsServer
+from xds.server import LogObserver, StreamInfo, XdsServer
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 
 
@@ -65,20 +65,19 @@ async def pipeline(
         await asyncio.wait(tasks)
 
 
-class _Observer(Clients):
+class _Observer(LogObserver):
     """Does what ``xds.app`` does when a client comes, asks and goes."""
 
     def __init__(self, plane: Plane) -> None:
-        super().__init__()
         self._plane = plane
 
-    def asked(self, client: Client, request: Request) -> None:
+    def requested(self, stream: StreamInfo, request: Request) -> None:
         if concerns_routes(request):
-            self._plane.asked(audience_of(client.node), client, request)
+            self._plane.asked(audience_of(stream.node), stream, request)
 
-    def disconnected(self, client: Client) -> None:
-        super().disconnected(client)
-        self._plane.leave(audience_of(client.node), client)
+    def closed(self, stream: StreamInfo) -> None:
+        super().closed(stream)
+        self._plane.leave(audience_of(stream.node), stream)
 
 
 def _exact_only(_: str) -> bool:
@@ -87,7 +86,10 @@ def _exact_only(_: str) -> bool:
 
 async def _main(arguments: argparse.Namespace) -> None:
     plane = Plane(Cache(), DELIVERIES[arguments.routes].proxies(arguments.listener))
-    server = XdsServer(lambda node: plane.view_of(audience_of(node)), _Observer(plane))
+    observer = _Observer(plane)
+    server = XdsServer(
+        lambda node, _: plane.view_of(audience_of(node)), observer, on_request=observer.requested
+    )
     buffer = ChangeBuffer()
     if arguments.services:
         report(buffer, arguments.services, arguments.upstreams)

@@ -13,24 +13,20 @@ from envoy_data_plane.google.protobuf import Struct
 
 from xds.cache import Cache, Ref, Resource
 from xds.protocol import Event
-from xds.protocol.variants import Request
-from xds.server import Client, XdsServer
+from xds.server import StreamInfo, XdsServer
 from xds.type_urls import RUNTIME
 from xds.wire import encode
 
 
 class Printer:
-    def connected(self, client: Client) -> None:
-        print("connected", client.node.id, flush=True)
+    def opened(self, stream: StreamInfo) -> None:
+        print("connected", stream.node.id, flush=True)
 
-    def asked(self, client: Client, request: Request) -> None:
-        pass
+    def answered(self, stream: StreamInfo, event: Event) -> None:
+        print(type(event).__name__, stream.node.id, *event.changes, flush=True)
 
-    def answered(self, client: Client, event: Event) -> None:
-        print(type(event).__name__, client.node.id, *event.resources, flush=True)
-
-    def disconnected(self, client: Client) -> None:
-        print("disconnected", client.node.id, flush=True)
+    def closed(self, stream: StreamInfo) -> None:
+        print("disconnected", stream.node.id, flush=True)
 
 
 def apply(line: str, cache: Cache) -> None:
@@ -44,7 +40,7 @@ def apply(line: str, cache: Cache) -> None:
 
 async def main(port: int) -> None:
     cache = Cache()
-    server = XdsServer(lambda node: cache.view(node.cluster), Printer())
+    server = XdsServer(lambda node, peer: cache.view(node.cluster), Printer())
     print("listening", await server.start("127.0.0.1", port), flush=True)
     server.open()
     lines = asyncio.StreamReader()

@@ -22,7 +22,7 @@ from xds.pipeline.compiled import CompiledService
 from xds.pipeline.demand import concerns_routes
 from xds.protocol import Event
 from xds.protocol.variants import Request
-from xds.server import Client, Clients, XdsServer
+from xds.server import LogObserver, Peer, StreamInfo, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
 from xds.settings import Settings
@@ -38,9 +38,11 @@ class ControlPlane:
     def __init__(self, settings: Settings, buffer: ChangeBuffer) -> None:
         self._settings = settings
         self._plane = Plane(Cache(), _proxies(settings))
-        self._clients = Clients()
+        self._log = LogObserver()
         limits = Limits(**settings.limits.model_dump())
-        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
+        self._server = XdsServer(
+            self._view_of, self, drain=settings.drain.seconds, limits=limits, on_request=self._on_request
+        )
         discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
         self._http = HttpServer(http_app(self._readiness, discovery))
         self._buffer = buffer
@@ -91,28 +93,28 @@ class ControlPlane:
             standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
         return Readiness(standing, self._buffer.trouble)
 
-    def connected(self, client: Client) -> None:
-        """Note a client (``Observer``)."""
-        self._clients.connected(client)
+    def opened(self, stream: StreamInfo) -> None:
+        """Log a stream (``Observer``)."""
+        self._log.opened(stream)
 
-    def asked(self, client: Client, request: Request) -> None:
-        """Have ready what a client still needs of an earlier setting (``Observer``)."""
+    def answered(self, stream: StreamInfo, event: Event) -> None:
+        """Log an ACK or a NACK (``Observer``)."""
+        self._log.answered(stream, event)
+
+    def closed(self, stream: StreamInfo) -> None:
+        """Forget a stream, and what only its client was looking at (``Observer``)."""
+        self._log.closed(stream)
+        self._plane.leave(audience_of(stream.node), stream)
+
+    def _on_request(self, stream: StreamInfo, request: Request) -> None:
+        """Have ready what a client still needs of an earlier setting."""
         if concerns_routes(request):
-            self._plane.asked(audience_of(client.node), client, request)
-
-    def answered(self, client: Client, event: Event) -> None:
-        """Note what a client said (``Observer``)."""
-        self._clients.answered(client, event)
-
-    def disconnected(self, client: Client) -> None:
-        """Forget a client, and what only it was looking at (``Observer``)."""
-        self._clients.disconnected(client)
-        self._plane.leave(audience_of(client.node), client)
+            self._plane.asked(audience_of(stream.node), stream, request)
 
     def _exact_only(self, gateway: str) -> bool:
         return self._settings.edge_of(gateway).routes != "shared"
 
-    def _view_of(self, node: Node) -> View:
+    def _view_of(self, node: Node, _: Peer) -> View:
         audience = audience_of(node)
         if isinstance(audience, Stranger):
             _log.warning("a client says nothing that can be served", node=node.id, reason=audience.reason)

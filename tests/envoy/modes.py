@@ -33,10 +33,9 @@ from xds.compiler.route_configuration import route_configuration
 from xds.compiler.route_sources import RouteSource
 from xds.compiler.service import compile_endpoints, compile_routes
 from xds.protocol import Event, Rejected
-from xds.protocol.variants import Request
 from xds.rules.instance import Instance
 from xds.rules.model import RuleDocument
-from xds.server import Client, XdsServer
+from xds.server import StreamInfo, XdsServer
 from xds.server.load_reports import ClusterLoad, LoadReporting
 from xds.server.rest import discovery_app
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -107,20 +106,17 @@ class Watch:
     """An observer that keeps who is there and what is rejected, and takes load reports."""
 
     def __init__(self) -> None:
-        self.clients: list[Client] = []
+        self.streams: list[StreamInfo] = []
         self.rejected: list[Rejected] = []
         self.loads: dict[str, int] = {}
 
-    def connected(self, client: Client) -> None:
-        self.clients.append(client)
+    def opened(self, stream: StreamInfo) -> None:
+        self.streams.append(stream)
 
-    def disconnected(self, client: Client) -> None:
-        self.clients.remove(client)
+    def closed(self, stream: StreamInfo) -> None:
+        self.streams.remove(stream)
 
-    def asked(self, client: Client, request: Request) -> None:
-        pass
-
-    def answered(self, client: Client, event: Event) -> None:
+    def answered(self, stream: StreamInfo, event: Event) -> None:
         if isinstance(event, Rejected):
             self.rejected.append(event)
 
@@ -163,7 +159,7 @@ class World:
         config = ClusterEdsClusterConfig(eds_config=self.mode.source)
         source = encode(Cluster(eds_cluster_config=config))
         return [
-            Resource.of(CLUSTER, name, eds_cluster(name) + source, revives=Ref(ENDPOINT, name))
+            Resource.of(CLUSTER, name, eds_cluster(name) + source, warms=Ref(ENDPOINT, name))
             for service, document in self.services.items()
             for name in compile_routes(service, document).clusters
         ]
@@ -273,8 +269,8 @@ async def running(mode: Mode) -> AsyncIterator[Running]:
         world.set("reviews", rule("canary"))
         world.open()
         reporting = LoadReporting(watch.load, interval=0.2)
-        server = XdsServer(lambda _: view, watch, drain=0.1, load_reporting=reporting)
-        app = discovery_app(lambda _: view, watch, serving=lambda: server.serving)
+        server = XdsServer(lambda *_: view, watch, drain=0.1, load_reporting=reporting)
+        app = discovery_app(lambda *_: view, watch, serving=lambda: server.serving)
         rest_port = await stack.enter_async_context(http_server(app))
         xds_port = await server.start("127.0.0.1", 0)
         stack.push_async_callback(server.stop, 0)

@@ -20,7 +20,7 @@ class Resource:
     replica and every restart gives the same content the same version.
 
     ``requires`` are the resources that a client must have acknowledged before it may see this one (the
-    clusters that a route names). ``revives`` is the resource that a client waits for again whenever it is
+    clusters that a route names). ``warms`` is the resource that a client waits for again whenever it is
     given this one (the ClusterLoadAssignment of an EDS cluster, "Resource warming" in
     ``xds_protocol.rst``). ``origins`` say what this version was made from, in the words of whoever made it;
     they come back with an ACK or a NACK and mean nothing here.
@@ -40,7 +40,7 @@ class Resource:
     body: bytes
     version: str
     requires: frozenset[Ref] = frozenset()
-    revives: Ref | None = None
+    warms: Ref | None = None
     origins: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     on_demand: bool = False
@@ -54,7 +54,7 @@ class Resource:
         body: bytes,
         *,
         requires: frozenset[Ref] = frozenset(),
-        revives: Ref | None = None,
+        warms: Ref | None = None,
         origins: tuple[str, ...] = (),
         aliases: tuple[str, ...] = (),
         on_demand: bool = False,
@@ -65,7 +65,7 @@ class Resource:
         if aliases or ttl is not None:
             digest.update(repr((aliases, ttl)).encode())
         return cls(
-            type_url, name, body, digest.hexdigest(), requires, revives, origins, aliases, on_demand, ttl
+            type_url, name, body, digest.hexdigest(), requires, warms, origins, aliases, on_demand, ttl
         )
 
     @property

@@ -37,7 +37,7 @@ class View:
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
         self._requirers: dict[Ref, int] = {}
         # By type URL and name of what they revive.
-        self._revivers: dict[str, dict[str, Resource]] = {}
+        self._warmed_by: dict[str, dict[str, Resource]] = {}
         self._watchers: dict[Watcher, None] = {}
 
     def get(self, ref: Ref) -> Resource | None:
@@ -69,11 +69,11 @@ class View:
     def version_of(self, resource: Resource) -> str:
         """Return the version by which a client is to know a current resource.
 
-        It is another one whenever what revives the resource has changed: so who got that, and lost the
+        It is another one whenever what warms the resource has changed: so who got that, and lost the
         stream before this came again after it, does not pass as having it.
         """
-        reviver = self._revivers.get(resource.type_url, _NOTHING).get(resource.name)
-        return f"{resource.version}-{reviver.version}" if reviver else resource.version
+        warming = self._warmed_by.get(resource.type_url, _NOTHING).get(resource.name)
+        return f"{resource.version}-{warming.version}" if warming else resource.version
 
     def resources(self, type_url: str) -> Mapping[str, Resource]:
         """Return all current resources of a type, by name; a read-only view, live if there are any."""
@@ -168,13 +168,13 @@ class View:
                 self._requirers[ref] -= 1
                 if not self._requirers[ref]:
                     del self._requirers[ref]
-        if before and before.revives:
-            type_url, name = before.revives
-            if self._revivers[type_url].get(name) is before:
-                del self._revivers[type_url][name]
-        if now and now.revives:
-            type_url, name = now.revives
-            self._revivers.setdefault(type_url, {})[name] = now
+        if before and before.warms:
+            type_url, name = before.warms
+            if self._warmed_by[type_url].get(name) is before:
+                del self._warmed_by[type_url][name]
+        if now and now.warms:
+            type_url, name = now.warms
+            self._warmed_by.setdefault(type_url, {})[name] = now
         for resource in (before, now):
             if resource and resource.aliases:
                 self._index_aliases(resource, added=resource is now)

@@ -42,7 +42,7 @@ class CompiledService:
         """Compile a service from its rule and its instances."""
         routes = compile_routes(name, rule)
         clusters = tuple(
-            Resource.of(CLUSTER, cluster, body, revives=Ref(ENDPOINT, cluster), origins=(origin,))
+            Resource.of(CLUSTER, cluster, body, warms=Ref(ENDPOINT, cluster), origins=(origin,))
             for cluster, body in routes.clusters.items()
         )
         return cls(

@@ -6,22 +6,24 @@ from heapq import heapify, heappop, heappush
 from xds.cache import Ref
 
 _RENEWED_AFTER = 0.5
-"""Of the time to live: leaves the same again for a slow network or a busy server."""
+"""Of the time to live; the other half is for a slow network or a busy server."""
 
 _SLACK = 64
 
 
 class Leases:
-    """Resources that the client lets go of unless it hears of them in time."""
+    """Resources that the client removes unless they are renewed in time."""
 
     def __init__(self) -> None:
+        # When each resource must be renewed; written by ``renew`` and ``end``.
         self._due: dict[Ref, float] = {}
+        # Those whose time has come; written by ``due``, cleared by ``renew`` and ``end``.
         self._overdue: dict[Ref, None] = {}
-        # What is not overdue, and what was renewed since.
+        # A heap of times, with old entries of what was renewed since.
         self._queue: list[tuple[float, Ref]] = []
 
     def renew(self, ref: Ref, ttl: float, now: float) -> None:
-        """Take note that from now the client keeps a resource for ``ttl`` seconds."""
+        """From ``now``, the client keeps a resource for ``ttl`` seconds."""
         due = now + ttl * _RENEWED_AFTER
         self._due[ref] = due
         self._overdue.pop(ref, None)
@@ -31,7 +33,7 @@ class Leases:
             heapify(self._queue)
 
     def end(self, ref: Ref) -> None:
-        """Take note that a resource needs no renewal."""
+        """A resource needs no renewal any more."""
         self._due.pop(ref, None)
         self._overdue.pop(ref, None)
 

@@ -1,7 +1,7 @@
 """Responses as bytes, without their nonces (``discovery.proto``).
 
-Streams in step with one view are due the same, so what one had encoded serves the next: the whole response
-but for its nonce, which is a field of its own and goes behind (fields of a message may come in any order).
+Streams of one view are often sent the same content. Its bytes are kept and used again: the whole response
+but for the nonce, which is appended (fields of a message may come in any order).
 """
 
 from collections import OrderedDict
@@ -15,19 +15,19 @@ from xds.wire import delimited, varint
 ABSENT = "absent"
 """The version of a virtual host that is not there: Envoy is told so by a resource without a body."""
 
-_SHARED_BYTES = 8 << 20
-"""So much of what was encoded last is kept for the next stream."""
+_KEPT_BYTES = 8 << 20
+"""Bytes of encoded responses that are kept for the next stream."""
 
 _WRAPPER = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 _NOT_FOUND = 5
 
 
-class Content(NamedTuple):
+class ResponseContent(NamedTuple):
     """What one response says.
 
-    Of ``resources`` delta says the ``versions``, too. ``gone`` is told as removed, ``unknown`` as not found,
-    ``absent`` (delta only) as a resource without a body, ``renewed`` (delta only) as one of which only the
-    time to live matters.
+    ``versions`` (delta only) are those of ``resources``. ``gone`` (delta only) are removed. ``unknown`` are
+    told as errors. ``absent`` (delta only) are told as resources without a body. Of ``renewed`` (delta only)
+    only the time to live is told.
     """
 
     type_url: str
@@ -41,28 +41,28 @@ class Content(NamedTuple):
     renewed: tuple[Resource, ...] = ()
 
 
-class _Shared:
-    """Remembers what a function made of its last arguments, up to a size."""
+class _Memoized:
+    """A function that keeps its last results, up to a size in bytes."""
 
-    def __init__(self, encode: Callable[[Content], bytes]) -> None:
+    def __init__(self, encode: Callable[[ResponseContent], bytes]) -> None:
         self._encode = encode
         self._made: OrderedDict[Hashable, bytes] = OrderedDict()
         self._size = 0
 
-    def __call__(self, content: Content) -> bytes:
+    def __call__(self, content: ResponseContent) -> bytes:
         made = self._made.get(content)
         if made is not None:
             self._made.move_to_end(content)
             return made
         made = self._made[content] = self._encode(content)
         self._size += len(made)
-        while self._size > _SHARED_BYTES and len(self._made) > 1:
+        while self._size > _KEPT_BYTES and len(self._made) > 1:
             self._size -= len(self._made.popitem(last=False)[1])
         return made
 
 
-@_Shared
-def delta_response(content: Content) -> bytes:
+@_Memoized
+def delta_response(content: ResponseContent) -> bytes:
     """Encode a ``DeltaDiscoveryResponse``."""
     ttl = content.features.ttl
     return b"".join(
@@ -81,8 +81,8 @@ def delta_response(content: Content) -> bytes:
     )
 
 
-@_Shared
-def sotw_response(content: Content) -> bytes:
+@_Memoized
+def sotw_response(content: ResponseContent) -> bytes:
     """Encode a ``DiscoveryResponse``."""
     ttl = content.features.ttl
     return b"".join(

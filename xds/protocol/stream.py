@@ -4,33 +4,36 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 
 from xds.cache import Changes, Ref, Resource, View
-from xds.protocol.errors import LimitExceededError
+from xds.protocol.client_state import InitialVersion
 from xds.protocol.events import Acked, Event, Rejected
 from xds.protocol.features import Features
-from xds.protocol.holdings import Brought
 from xds.protocol.leases import Leases
 from xds.protocol.names import WILDCARD
 from xds.protocol.subscription import Subscription
 from xds.protocol.types import may_refer, rank
 from xds.protocol.variants import Due, Request, Response, Variant
 from xds.type_urls import CLUSTER
-from xds.wire import delimited
+from xds.wire import Status, delimited
 
 _PART_BYTES = 256 << 10
 _PART_RESOURCES = 500
-"""A response that need not say everything is closed at either: a few milliseconds of work, so that one
-client's load does not hold up the others, and far below the 4 MiB that gRPC clients take."""
+"""A response that need not list everything ends at either limit. That is a few milliseconds of work, so one
+client does not hold up the others, and far below the 4 MiB that gRPC clients accept."""
 
-_UNANSWERED = 32
-"""So many responses of one type may wait for an answer; then changes merge until the client has answered."""
+_MAX_UNANSWERED = 32
+"""Responses of one type that may await an answer. Further changes are merged until the client answers."""
+
+
+class LimitExceededError(Exception):
+    """A client subscribes to more than one stream may; the text is for its author."""
 
 
 class Stream:
-    """The state of one stream (see the package's documentation for how it works).
+    """The protocol state of one stream (see the package's documentation for how it works).
 
-    ``drain`` is how long, in the driver's seconds, a cluster stays with the client after nothing names it
-    any more. ``features`` are the client's ``node.client_features``. ``max_types`` may be asked for, and
-    ``max_names`` of all types together.
+    ``drain`` is how long, in seconds of the driver's clock, a cluster stays with the client after the last
+    resource that required it. ``features`` are the client's ``node.client_features``. A client may subscribe
+    to ``max_types`` types, and to ``max_names`` names of all types together.
     """
 
     def __init__(
@@ -44,51 +47,70 @@ class Stream:
         max_names: int = 50_000,
     ) -> None:
         self._variant = variant
+        # What the client is to see; written by others, who call ``on_change``.
         self._view = view
         self._drain = drain
         self._features = Features.of(features, wrapped=variant.wrapped)
         self._max_types = max_types
         self._max_names = max_names
+        # By type URL, in the order of pushes. Written by ``read``.
         self._subscriptions: dict[str, Subscription] = {}
+        # Responses sent so far; the last nonce in hexadecimal digits. Written by ``poll``.
         self._nonces = 0
+        # By type URL: the last nonce, to tell stale requests. Written by ``poll``.
         self._last_nonce: dict[str, str] = {}
-        # By type not asked for yet: what must be sent then, whatever version the client brings along.
-        self._owed: dict[str, set[str]] = {}
-        # When each cluster that is to be removed was first free to go, plus the drain delay.
-        self._leaving: dict[str, float] = {}
+        # By type URL that the client has not subscribed to yet: names to send once it does, whatever
+        # initial versions it has. Written by ``poll``, cleared by ``read``.
+        self._send_once_subscribed: dict[str, set[str]] = {}
+        # By name of a cluster that nothing requires any more: when it may be removed. Written by ``poll``.
+        self._draining: dict[str, float] = {}
+        # What was sent with a time to live. Written by ``poll`` and ``read``.
         self._leases = Leases()
+        # See ``deadline``. Written by ``poll``.
         self._deadline: float | None = None
 
     @property
     def subscriptions(self) -> Mapping[str, Subscription]:
-        """What the client wants and holds, by type URL; a live view, for reading only."""
+        """What the client subscribes to and holds, by type URL; a live view, for reading only."""
         return MappingProxyType(self._subscriptions)
 
-    def receive(self, request: Request) -> Event | None:
-        """Take a request; return what it says of the response that it answers, if it answers one.
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is due and every response is answered.
 
-        This is ``settle`` and ``read`` at once. Raises what they raise.
+        Then the client holds everything that it subscribes to, but for what it rejected (``rejected``).
         """
-        event = self.settle(request)
+        return all(subscription.settled for subscription in self._subscriptions.values())
+
+    @property
+    def rejected(self) -> Mapping[Ref, Status]:
+        """What the client is to hold and rejected, with its reason."""
+        return {
+            Ref(type_url, name): rejection.reason
+            for type_url, subscription in self._subscriptions.items()
+            for name, rejection in subscription.client.rejected.items()
+        }
+
+    def receive(self, request: Request) -> Event | None:
+        """Handle a request: ``handle_ack`` and ``read`` at once."""
+        event = self.handle_ack(request)
         for _ in self.read(request):
             pass
         return event
 
-    def settle(self, request: Request) -> Event | None:
-        """Take what a request says of the response that it answers, and return it, if it answers one."""
+    def handle_ack(self, request: Request) -> Event | None:
+        """Handle the part of a request that answers a response. Return the ACK or NACK, if it is one."""
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
             return None
         if request.error is None:
-            landed = subscription.holdings.acknowledge(request.response_nonce)
-            return None if landed is None else Acked(request.type_url, landed)
-        rejected = subscription.reject(request.response_nonce)
-        if rejected is None:
-            return None
-        return Rejected(request.type_url, rejected, request.error.code, request.error.message)
+            acked = subscription.client.acknowledge(request.response_nonce)
+            return None if acked is None else Acked(request.type_url, acked)
+        rejected = subscription.reject(request.response_nonce, request.error)
+        return None if rejected is None else Rejected(request.type_url, rejected, request.error)
 
     def read(self, request: Request) -> Iterator[None]:
-        """Take what a request says of the client's wishes, with a pause after every few hundred names.
+        """Take what a request says of the client's subscribed, with a pause after every few hundred names.
 
         In a pause the view may change, but until the end nothing else may be asked of this stream. Raise
         ``LimitExceededError`` if the client wants more than a stream may; the stream is then to be ended.
@@ -100,136 +122,142 @@ class Stream:
             subscription = self._subscribe(type_url)
         stale = not first and request.response_nonce not in {"", self._last_nonce.get(type_url)}
         yield from self._variant.read(request, subscription, self._view, first=first, stale=stale)
-        for name in self._owed.pop(type_url, ()):
-            subscription.ask(name)
+        for name in self._send_once_subscribed.pop(type_url, ()):
+            subscription.answer(name)
         if first and self._features.ttl:
             self._resume_leases(subscription)
         self._check_names()
 
     def on_change(self, changes: Changes) -> None:
-        """Take note that the view changed (``Watcher``)."""
+        """Note that the view changed (``Watcher``)."""
         for name in changes.get(CLUSTER, ()):
-            self._leaving.pop(name, None)
+            self._draining.pop(name, None)
         for type_url, before in changes.items():
             if subscription := self._subscriptions.get(type_url):
                 subscription.changed(before)
 
     def poll(self, now: float) -> bytes | None:
-        """Return the next response, None if nothing is to be sent now.
+        """Return the next response; None if nothing is to be sent now.
 
         ``now`` is the driver's monotonic clock, in seconds.
         """
-        waiting = [each for each in self._subscriptions.values() if each.awaits and _answers(each)]
-        for subscription in waiting:
+        sendable = [each for each in self._subscriptions.values() if each.has_due and _in_window(each)]
+        for subscription in sendable:
             due = self._additions(subscription)
             if response := self._variant.write(due, subscription, self._view, self._features):
                 return self._send(response, subscription, now)
         clusters = self._subscriptions.get(CLUSTER)
-        if not clusters or not clusters.awaits:
-            self._leaving = {}
-        for subscription in waiting:
+        if not clusters or not clusters.has_due:
+            self._draining = {}
+        for subscription in sendable:
             due = Due({}, drop=self._removals(subscription, now))
             if due.drop and (response := self._variant.write(due, subscription, self._view, self._features)):
                 return self._send(response, subscription, now)
         expiring = self._leases.due(now)
-        for subscription in filter(_answers, self._subscriptions.values()) if expiring else ():
+        for subscription in filter(_in_window, self._subscriptions.values()) if expiring else ():
             if held := self._expiring(subscription, expiring, now):
                 response = self._variant.renew(held, subscription, self._view, self._features)
                 return self._send(response, subscription, now)
-        # What is due by now waits for the client to answer, not for the time.
-        times = (*self._leaving.values(), self._leases.next)
+        # What is already due waits for the client's answers, not for the time.
+        times = (*self._draining.values(), self._leases.next)
         self._deadline = min((when for when in times if when and when > now), default=None)
         return None
 
     @property
-    def awaits(self) -> bool:
-        """Whether ``poll`` may have something to send now; most acknowledgements leave nothing."""
-        return any(subscription.awaits for subscription in self._subscriptions.values())
+    def has_due(self) -> bool:
+        """Whether ``poll`` may have something to send now. After most ACKs it has nothing."""
+        return any(subscription.has_due for subscription in self._subscriptions.values())
 
     @property
     def deadline(self) -> float | None:
-        """When ``poll``, once it had nothing to send, may have something even if nothing happens."""
+        """When ``poll``, after it had nothing to send, may have something even if nothing happens."""
         return self._deadline
 
     # Requests
 
     def _subscribe(self, type_url: str) -> Subscription:
         if len(self._subscriptions) == self._max_types:
-            raise LimitExceededError(f"more than {self._max_types} types asked for on one stream")
+            raise LimitExceededError(f"more than {self._max_types} types subscribed to on one stream")
         subscription = Subscription(type_url, self._view)
         self._subscriptions[type_url] = subscription
         self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: rank(item[0])))
         return subscription
 
     def _resume_leases(self, subscription: Subscription) -> None:
-        """Renew what the client kept from an earlier stream."""
+        """Renew the leases of what the client holds from an earlier stream."""
         for resource in self._view.resources(subscription.type_url).values():
-            if resource.ttl and subscription.holdings.held(resource.name) is resource:
+            if resource.ttl and subscription.client.held(resource.name) is resource:
                 self._leases.renew(resource.ref, 0.0, now=0.0)
 
     def _check_names(self) -> None:
-        names = sum(len(subscription.wishes.names) for subscription in self._subscriptions.values())
+        names = sum(len(subscription.subscribed.names) for subscription in self._subscriptions.values())
         if names > self._max_names:
-            raise LimitExceededError(f"{names} names asked for on one stream, at most {self._max_names} are")
+            raise LimitExceededError(
+                f"{names} names subscribed to on one stream; at most {self._max_names} are allowed"
+            )
 
     # Responses
 
     def _additions(self, subscription: Subscription) -> Due:
         """Return what is to be sent now, or the first part of it."""
         in_parts = self._variant.in_parts(subscription.type_url)
-        lacking = {
-            each.type_url: each.holdings.lacking
+        never_acked = {
+            each.type_url: each.client.never_acked
             for each in self._subscriptions.values()
-            if each.holdings.lacking
+            if each.client.never_acked
         }
         put: dict[str, Resource] = {}
         size = 0
         held_back = False
         for resource in subscription.due():
-            if lacking and self._must_wait(resource, lacking):
+            if never_acked and self._must_wait(resource, never_acked):
                 held_back = True
                 continue
             size += len(resource.body)
             if in_parts and put and (size > _PART_BYTES or len(put) == _PART_RESOURCES):
                 return Due(put)
             put[resource.name] = resource
-        return Due(put, subscription.missing(), bare=WILDCARD in subscription.asked and not held_back)
+        return Due(
+            put,
+            subscription.missing(),
+            empty_response_due=WILDCARD in subscription.to_answer and not held_back,
+        )
 
-    def _must_wait(self, resource: Resource, lacking: Mapping[str, Mapping[str, int]]) -> bool:
-        """Whether the client has yet to acknowledge something that this resource requires."""
+    def _must_wait(self, resource: Resource, never_acked: Mapping[str, Mapping[str, int]]) -> bool:
+        """Whether the client has not acknowledged something that this resource requires."""
         return any(
-            self._subscriptions[required.type_url].wishes.target(required.name)
-            for required in _unacknowledged(resource.requires, lacking)
+            self._subscriptions[required.type_url].subscribed.target(required.name)
+            for required in _unacknowledged(resource.requires, never_acked)
         )
 
     def _removals(self, subscription: Subscription, now: float) -> list[str]:
-        """Return what may be removed now; take note of when the clusters that drain may be."""
+        """Return what may be removed now. Clusters must drain first."""
         free = self._free(subscription)
         if subscription.type_url != CLUSTER:
             return free
-        self._leaving = {name: self._leaving.get(name, now + self._drain) for name in free}
-        return [name for name, when in self._leaving.items() if when <= now]
+        self._draining = {name: self._draining.get(name, now + self._drain) for name in free}
+        return [name for name, when in self._draining.items() if when <= now]
 
     def _free(self, subscription: Subscription) -> list[str]:
-        """Return what the client is to hold no more and nothing needs that it may still hold."""
+        """Return what the client is to hold no more, and nothing requires that it may still hold."""
         type_url = subscription.type_url
         gone = {Ref(type_url, name) for name in subscription.gone()}
         in_use = {ref for ref in gone if self._view.requires(ref)}
         for other in self._subscriptions.values() if gone else ():
-            for held in other.holdings.outdated():
-                if isinstance(held, Brought) and may_refer(other.type_url, type_url):
+            for held in other.client.outdated():
+                if isinstance(held, InitialVersion) and may_refer(other.type_url, type_url):
                     return []
                 in_use |= gone & held.requires
-                in_use |= gone & {held.revives}
+                in_use |= gone & {held.warms}
         return [ref.name for ref in sorted(gone - in_use)]
 
     def _expiring(self, subscription: Subscription, refs: Iterable[Ref], now: float) -> list[Resource]:
-        """Return which of ``refs`` the client holds and would let go of unless it hears of them soon."""
+        """Return which of ``refs`` the client holds; their leases must be renewed soon."""
         expiring = []
         for ref in refs:
             if ref.type_url != subscription.type_url:
                 continue
-            held = subscription.holdings.held(ref.name)
+            held = subscription.client.held(ref.name)
             if held and held.ttl:
                 expiring.append(held)
                 self._leases.renew(ref, held.ttl, now)
@@ -238,41 +266,43 @@ class Stream:
         return expiring
 
     def _send(self, response: Response, subscription: Subscription, now: float) -> bytes:
-        for name in (*response.moves, *response.again):
-            held = subscription.holdings.held(name)
-            resource = response.moves.get(name, held)
-            if resource and resource.revives:
-                self._revive(resource.revives, known=held is not None)
-            elif held and held.revives:
-                self._owed.get(held.revives.type_url, set()).discard(held.revives.name)
+        for name in (*response.changes, *response.repeated):
+            held = subscription.client.held(name)
+            resource = response.changes.get(name, held)
+            if resource and resource.warms:
+                self._resend_warmed(resource.warms, known=held is not None)
+            elif held and held.warms:
+                self._send_once_subscribed.get(held.warms.type_url, set()).discard(held.warms.name)
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         self._last_nonce[subscription.type_url] = nonce
-        subscription.launch(nonce, response.moves, response.again)
+        subscription.record_sent(nonce, response.changes, response.repeated)
         return response.body + delimited(self._variant.nonce_field, nonce.encode())
 
-    def _revive(self, ref: Ref, *, known: bool) -> None:
-        """Have a resource sent again; if its type is not asked for yet and the client may think that it
-        has what it needs from an earlier stream (it is ``known``), once it is.
+    def _resend_warmed(self, ref: Ref, *, known: bool) -> None:
+        """Send a resource again after the one that it warms.
+
+        If the client has not subscribed to its type yet and has it from an earlier stream (``known``), it is
+        sent when the client subscribes.
         """
         if subscription := self._subscriptions.get(ref.type_url):
-            subscription.ask(ref.name)
+            subscription.answer(ref.name)
         elif known:
-            self._owed.setdefault(ref.type_url, set()).add(ref.name)
+            self._send_once_subscribed.setdefault(ref.type_url, set()).add(ref.name)
 
 
-def _answers(subscription: Subscription) -> bool:
-    return len(subscription.holdings.flights) < _UNANSWERED
+def _in_window(subscription: Subscription) -> bool:
+    return len(subscription.client.unanswered) < _MAX_UNANSWERED
 
 
-def _unacknowledged(refs: Set[Ref], lacking: Mapping[str, Mapping[str, int]]) -> Iterator[Ref]:
-    """Yield those of ``refs`` that the client wants and never acknowledged, given those by type."""
-    if sum(map(len, lacking.values())) < len(refs):
-        for type_url, names in lacking.items():
+def _unacknowledged(refs: Set[Ref], never_acked: Mapping[str, Mapping[str, int]]) -> Iterator[Ref]:
+    """Yield those of ``refs`` that are in ``never_acked``, by type URL and name."""
+    if sum(map(len, never_acked.values())) < len(refs):
+        for type_url, names in never_acked.items():
             yield from (ref for name in names if (ref := Ref(type_url, name)) in refs)
     else:
         for ref in refs:
-            if ref.name in lacking.get(ref.type_url, ()):
+            if ref.name in never_acked.get(ref.type_url, ()):
                 yield ref

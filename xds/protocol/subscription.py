@@ -1,228 +1,241 @@
-"""One type on one stream: what the client wants, and what is due to it."""
+"""One type on one stream: what the client subscribes to, and what is due to it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from xds.cache import Resource, View
-from xds.protocol.holdings import Brought, Flight, Holdings
-from xds.protocol.names import WILDCARD, glob_of
+from xds.protocol.client_state import ClientState, InitialVersion, SentResponse
+from xds.protocol.events import Change
+from xds.protocol.names import WILDCARD, SubscribedNames, glob_of
 from xds.protocol.responses import ABSENT
-from xds.protocol.wishes import Wishes
+from xds.wire import Status
 
 
 class Subscription:
-    """What a client wants of one type, what it holds of that, and what it awaits an answer to.
+    """What a client subscribes to of one type, what it holds of that, and which names await an answer."""
 
-    ``asked`` are names that are to be answered even if nothing changed: as the client wrote them, of
-    resources, or ``*``.
-    """
-
-    __slots__ = ("_view", "asked", "holdings", "omitted", "wishes")
+    __slots__ = ("_view", "client", "omitted", "subscribed", "to_answer")
 
     def __init__(self, type_url: str, view: View) -> None:
-        self.wishes = Wishes(type_url, view)
-        self.holdings = Holdings(self.wishes)
-        self.asked: dict[str, None] = {}
-        self.omitted: set[str] = set()
-        """Names that stale requests left out."""
+        # The view of the node; written by others.
         self._view = view
+        # The names that the client subscribes to; written by requests.
+        self.subscribed = SubscribedNames(type_url, view)
+        # What the client holds; written by requests, changes of the view and responses.
+        self.client = ClientState(self.subscribed)
+        # Names that must be answered even if nothing changed: as the client wrote them, of resources, or
+        # ``*``. A dict for its order. Written by requests and changes of the view, cleared by responses.
+        self.to_answer: dict[str, None] = {}
+        # Names that stale requests left out (state of the world). Written by requests.
+        self.omitted: set[str] = set()
 
     @property
     def type_url(self) -> str:
         """The type."""
-        return self.wishes.type_url
+        return self.subscribed.type_url
 
     def find(self, name: str) -> Resource | None:
-        """Return what the view holds of what the client calls by this name, if the client wants it."""
-        return next(iter(self.wishes.wanted(name)), None)
+        """Return the resource in the view that has this name or alias, if the client subscribes to it."""
+        return next(iter(self.subscribed.wanted(name)), None)
 
-    # What the client wants
+    # Requests
 
     def subscribe(self, name: str) -> None:
-        """Want one more name, or all (``*``). One that was wanted already is answered again."""
+        """Subscribe to one more name, or to all (``*``). A name subscribed before is answered again."""
         if name == WILDCARD:
             self._subscribe_all()
             return
-        matches = self.wishes.matches(name)
-        fresh = [resource.name for resource in matches if not self.wishes.wants(resource)]
-        # The view's own string where there is one: a thousand clients want the same names.
-        self.wishes.names.add(matches[0].name if matches and matches[0].name == name else name)
-        if self.holdings.flights:
-            self._ask(self.holdings.recall([name]))
+        matches = self.subscribed.matches(name)
+        fresh = [resource.name for resource in matches if not self.subscribed.wants(resource)]
+        # The view's own string where there is one: a thousand clients subscribe to the same names.
+        self.subscribed.names.add(matches[0].name if matches and matches[0].name == name else name)
+        if self.client.unanswered:
+            self._must_answer(self.client.mark_in_flight_uncertain([name]))
         for each in fresh:
-            self.holdings.begin(each)
-        self.asked[name] = None
+            self.client.subscribed(each)
+        self.to_answer[name] = None
         for resource in matches:
-            self.asked[resource.name] = None
+            self.to_answer[resource.name] = None
 
     def unsubscribe(self, name: str) -> None:
-        """Want one name less; under the wildcard the client must be told what it is to hold then."""
+        """Unsubscribe from one name. Under the wildcard, the client must be told what it is to hold then."""
         if name == WILDCARD:
             self._unsubscribe_all()
             return
-        if name not in self.wishes.names:
+        if name not in self.subscribed.names:
             return
-        matches = [resource.name for resource in self.wishes.matches(name)]
-        held = {each: self.holdings.held(each) for each in {name, *matches}}
-        self.wishes.names.discard(name)
-        self.asked.pop(name, None)
+        matches = [resource.name for resource in self.subscribed.matches(name)]
+        held = {each: self.client.held(each) for each in {name, *matches}}
+        self.subscribed.names.discard(name)
+        self.to_answer.pop(name, None)
         for each, before in held.items():
-            if not self.wishes.target(each):
+            if not self.subscribed.target(each):
                 self._end(each, before)
-        if self.wishes.everything:
-            self._ask(matches or [name])
+        if self.subscribed.wildcard:
+            self._must_answer(matches or [name])
 
     def _subscribe_all(self) -> None:
-        """Want whatever there is, now and later (``*``). The client awaits an answer even to nothing."""
+        """Subscribe to all resources, of now and later (``*``). An empty view is an answer, too."""
         included = [each for each in self._view.resources(self.type_url).values() if not each.on_demand]
-        self._ask([WILDCARD])
-        if self.wishes.everything:
-            self._ask(resource.name for resource in included)
+        self._must_answer([WILDCARD])
+        if self.subscribed.wildcard:
+            self._must_answer(resource.name for resource in included)
             return
-        fresh = [resource for resource in included if not self.wishes.wants(resource)]
-        self.wishes.everything = True
-        self._ask(self.holdings.recall(self.holdings.unanswered()))
+        fresh = [resource for resource in included if not self.subscribed.wants(resource)]
+        self.subscribed.wildcard = True
+        self._must_answer(self.client.mark_in_flight_uncertain(self.client.unanswered_names()))
         for resource in fresh:
-            self.holdings.begin(resource.name)
+            self.client.subscribed(resource.name)
 
     def _unsubscribe_all(self) -> None:
-        """Take ``*`` back; what is wanted by name stays wanted."""
-        held = {name: self.holdings.held(name) for name in self.holdings.noted()}
-        self.wishes.everything = False
+        """Unsubscribe from ``*``; names subscribed to besides stay."""
+        held = {name: self.client.held(name) for name in self.client.noted()}
+        self.subscribed.wildcard = False
         for name, before in held.items():
-            if name not in self.wishes.names and not self.wishes.target(name):
+            if name not in self.subscribed.names and not self.subscribed.target(name):
                 self._end(name, before)
-        self.asked = {
-            name: None for name in self.asked if name in self.wishes.names or self.wishes.wanted(name)
+        self.to_answer = {
+            name: None
+            for name in self.to_answer
+            if name in self.subscribed.names or self.subscribed.wanted(name)
         }
 
-    def resume(self, brought: tuple[str, str]) -> None:
-        """Take note of a name and version that the client brought along from an earlier stream.
+    def resume(self, initial: tuple[str, str]) -> None:
+        """Note a name and version that the client holds from an earlier stream.
 
         Only before anything was sent (``initial_resource_versions``).
         """
-        name, version = brought
-        self.asked.pop(WILDCARD, None)
-        self.holdings.sure = True
+        name, version = initial
+        self.to_answer.pop(WILDCARD, None)
+        self.client.confirmed = True
         if version == ABSENT:
             return
-        target = self.wishes.target(name)
+        target = self.subscribed.target(name)
         self._answered(name, target)
-        current = target and self.wishes.version_of(target) == version
-        self.holdings.brought(name, None if current else Brought.known_as(self.type_url, name, version))
+        current = target and self.subscribed.version_of(target) == version
+        other = None if current else InitialVersion.of_name(self.type_url, name, version)
+        self.client.set_initial(name, other)
 
     def resume_all(self) -> None:
-        """Take note that the client brought along exactly what the view holds."""
-        self.asked = {}
-        self.holdings.brought_all()
+        """Note that the client holds exactly what the view has from an earlier stream."""
+        self.to_answer = {}
+        self.client.set_all_initial()
 
     def _end(self, name: str, held: Resource | None = None) -> None:
-        self.asked.pop(name, None)
-        self.holdings.end(name, held)
+        self.to_answer.pop(name, None)
+        self.client.unsubscribed(name, held)
 
-    # What the view says
+    # Changes of the view
 
     def changed(self, before: Mapping[str, Resource | None]) -> None:
-        """Take note that the view changed, given what it held before."""
-        for name in self.wishes.among(before.keys()):
+        """Note that the view changed, given what it held before, by name."""
+        for name in self.subscribed.among(before.keys()):
             was = before[name]
-            known = was if was and self.wishes.wants(was) else None
-            if known or self.wishes.target(name):
-                self.holdings.changed(name, known)
-                self._ask_unless_sure()
-        if self.holdings.refused or self.holdings.doubts:
-            self._ask(self.holdings.release(before.keys()))
+            known = was if was and self.subscribed.wants(was) else None
+            if known or self.subscribed.target(name):
+                self.client.changed(name, known)
+                self._answer_unless_confirmed()
+        if self.client.rejected or self.client.uncertain:
+            self._must_answer(self.client.retry(before.keys()))
 
     # What is due
 
     @property
-    def awaits(self) -> bool:
-        """Whether anything awaits being sent, removed or answered."""
-        return bool(self.holdings.behind or self.asked)
+    def has_due(self) -> bool:
+        """Whether anything is due to be sent, removed or answered; it may still have to wait."""
+        return bool(self.client.behind or self.to_answer)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is due and every response is answered."""
+        return not (self.client.behind or self.to_answer or self.client.unanswered)
 
     def due(self) -> Iterator[Resource]:
-        """Yield what awaits being sent."""
-        for name in self.holdings.behind:
-            if target := self.wishes.target(name):
+        """Yield what is due to be sent."""
+        for name in self.client.behind:
+            if target := self.subscribed.target(name):
                 yield target
-        for name in self.asked:
-            for resource in self.wishes.wanted(name):
-                if resource.name not in self.holdings.behind:
+        for name in self.to_answer:
+            for resource in self.subscribed.wanted(name):
+                if resource.name not in self.client.behind:
                     yield resource
 
     def missing(self) -> list[str]:
-        """Return the names that the client awaits an answer to, has nothing of, and is to have nothing of."""
+        """Return the names that await an answer, of which neither view nor client has anything."""
         return [
             name
-            for name in self.asked
-            if name != WILDCARD and name not in self.holdings.behind and not self.wishes.wanted(name)
+            for name in self.to_answer
+            if name != WILDCARD and name not in self.client.behind and not self.subscribed.wanted(name)
         ]
 
     def gone(self) -> list[str]:
-        """Return what the client holds and is to hold no more."""
-        return [name for name in self.holdings.behind if not self.wishes.target(name)]
+        """Return the names of what the client holds and is to hold no more."""
+        return [name for name in self.client.behind if not self.subscribed.target(name)]
 
-    def refused(self) -> dict[str, Resource]:
+    def rejected(self) -> dict[str, Resource]:
         """Return what the client is to hold and rejected, by name."""
-        targets = ((name, self.wishes.target(name)) for name in self.holdings.refused)
+        targets = ((name, self.subscribed.target(name)) for name in self.client.rejected)
         return {name: target for name, target in targets if target}
 
-    def ask(self, name: str) -> None:
-        """Have a name answered, if it is wanted, whatever the client holds of it."""
-        if name in self.wishes.names or self.wishes.target(name):
-            self.asked[name] = None
+    def answer(self, name: str) -> None:
+        """Have a name answered if the client subscribes to it, whatever the client holds of it."""
+        if name in self.subscribed.names or self.subscribed.target(name):
+            self.to_answer[name] = None
 
     def pass_over(self, names: Sequence[str]) -> None:
-        """Take note that there is no word for what is due at these names: nothing goes by them any more, and
-        the client lets go of what it has of them along with what refers to it.
-        """
-        self._dismiss(names)
-        self.holdings.trust(names)
+        """Send nothing for these names, where the variant has no word for a removal.
 
-    def _dismiss(self, names: Sequence[str]) -> None:
-        if self.asked:
+        The client removes what it has of them together with what refers to it.
+        """
+        self._clear_due(names)
+        self.client.clear_uncertain(names)
+
+    def _clear_due(self, names: Sequence[str]) -> None:
+        if self.to_answer:
             for name in names:
-                self._answered(name, self.wishes.target(name))
-            self.asked = self.asked or {}  # an emptied dict keeps the memory of all that it ever held
-        self.holdings.dismiss(names)
+                self._answered(name, self.subscribed.target(name))
+            self.to_answer = self.to_answer or {}  # an emptied dict keeps the memory of all it ever held
+        self.client.clear_behind(names)
 
-    # What was sent, and what the client said of it
+    # Responses and their answers
 
-    def launch(self, nonce: str, sent: Mapping[str, Resource | None], again: Set[str]) -> None:
-        """Take note that a response went out; it repeats what was sent of the names in ``again``."""
-        self.holdings.launch(nonce, sent, again)
-        self._dismiss((WILDCARD, *sent))
+    def record_sent(self, nonce: str, sent: Mapping[str, Resource | None], repeated: Set[str]) -> None:
+        """Note that a response with ``sent`` was made; it also lists the names in ``repeated`` once more."""
+        self.client.record_sent(nonce, sent, repeated)
+        self._clear_due((WILDCARD, *sent))
 
-    def reject(self, nonce: str) -> dict[str, Resource | None] | None:
-        """Settle a response that the client rejected.
+    def reject(self, nonce: str, reason: Status) -> Mapping[str, Change] | None:
+        """Note that the client rejected a response.
 
-        Return what was rejected, None if no response with this nonce is waiting for an answer.
+        Return what was rejected; None if no response with this nonce awaits an answer.
         """
-        rejected = self.holdings.reject(nonce)
-        if rejected is None:
+        response = self.client.reject(nonce, reason)
+        if response is None:
             return None
-        changed = {name for name, sent in rejected.sent.items() if sent and self._moved_on(sent, rejected)}
-        if changed:
-            self._ask_unless_sure()
-            self._ask(self.holdings.release(changed))
-        return rejected.sent
+        superseded = {
+            name for name, sent in response.sent.items() if sent and self._superseded(sent, response)
+        }
+        if superseded:
+            self._answer_unless_confirmed()
+            self._must_answer(self.client.retry(superseded))
+        return response.changes
 
-    def _moved_on(self, sent: Resource, rejected: Flight) -> bool:
+    def _superseded(self, sent: Resource, response: SentResponse) -> bool:
         """Whether something else would be sent now."""
-        if sent.name in rejected.leaving:
-            return self.holdings.held(sent.name) is not sent
+        if sent.name in response.leaving:
+            return self.client.held(sent.name) is not sent
         current = self._view.get(sent.ref)
         return current is None or current.version != sent.version
 
-    def _ask(self, names: Iterable[str]) -> None:
-        self.asked |= dict.fromkeys(names)
+    def _must_answer(self, names: Iterable[str]) -> None:
+        self.to_answer |= dict.fromkeys(names)
 
-    def _ask_unless_sure(self) -> None:
-        """Have the client told what there is, even if that is nothing by our notes: it may have more."""
-        if not self.holdings.sure and not self.holdings.flights:
-            self._ask([WILDCARD])
+    def _answer_unless_confirmed(self) -> None:
+        """Tell the client what there is, even if that is nothing: it may hold more than is noted."""
+        if not self.client.confirmed and not self.client.unanswered:
+            self._must_answer([WILDCARD])
 
     def _answered(self, name: str, resource: Resource | None) -> None:
-        self.asked.pop(name, None)
-        if resource and self.asked:
+        self.to_answer.pop(name, None)
+        if resource and self.to_answer:
             for other in (*resource.aliases, glob_of(name) or name):
-                self.asked.pop(other, None)
+                self.to_answer.pop(other, None)

@@ -46,12 +46,13 @@ def absence_removes(type_url: str) -> bool:
 
 
 def named_on_demand(type_url: str) -> bool:
-    """Whether a client names a resource when traffic first needs it, holds that traffic back until it is
-    answered, and is told by a resource without a body that there is none (VHDS).
+    """Whether a client subscribes to a resource when a request first needs it (VHDS).
+
+    It holds the request back until it is answered. A resource without a body says that there is none.
     """
     return type_url == type_urls.VIRTUAL_HOST
 
 
 def may_refer(type_url: str, other: str) -> bool:
-    """Whether a resource of unknown content may name one of the ``other`` type."""
+    """Whether a resource whose content is unknown may refer to one of the ``other`` type."""
     return other in _REFERS.get(type_url, ())

@@ -1,4 +1,4 @@
-"""The two faces of the protocol: how a request says what it wants, how a response is written.
+"""Delta and state of the world: how a request subscribes, how a response is written.
 
 "Variants of the xDS Transport Protocol" in ``xds_protocol.rst``. Everything else is common (``stream``).
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from xds.cache import Resource, View
 from xds.protocol.features import Features
 from xds.protocol.names import WILDCARD
-from xds.protocol.responses import Content, delta_response, sotw_response
+from xds.protocol.responses import ResponseContent, delta_response, sotw_response
 from xds.protocol.subscription import Subscription
 from xds.protocol.types import absence_removes, empty_means_all, named_on_demand
 from xds.wire import DeltaRequest, SotwRequest, decode_delta_request, decode_sotw_request
@@ -21,34 +21,35 @@ _T = TypeVar("_T")
 
 
 class Due(NamedTuple):
-    """What may be sent now of one type, removals only once nothing is left to be added."""
+    """What may be sent now of one type. Removals come only when nothing is left to be added."""
 
     put: Mapping[str, Resource]
     missing: Sequence[str] = ()
-    """Names that the client awaits an answer to and that nothing goes by."""
+    """Names that await an answer, of which there is no resource."""
     drop: Sequence[str] = ()
-    bare: bool = False
-    """Whether the client awaits an answer even to nothing."""
+    empty_response_due: bool = False
+    """Whether the client awaits a response even if there is nothing in it."""
 
 
 class Response(NamedTuple):
-    """A response without its nonce, and what it moves: by name what is sent, None for a removal."""
+    """A response without its nonce."""
 
     body: bytes
-    moves: Mapping[str, Resource | None]
-    again: Set[str] = frozenset()
-    """What else it says that the client may not hold: it may be rejected for that."""
+    changes: Mapping[str, Resource | None]
+    """By name what is sent, None for a removal."""
+    repeated: Set[str] = frozenset()
+    """What else it lists that the client may not hold yet, and may reject."""
 
 
 class Variant(Protocol):
-    """One variant of the protocol, without state of its own."""
+    """One variant of the protocol; it has no state."""
 
     nonce_field: int
     wrapped: bool
     """Whether each resource comes in a ``Resource``, with its name and version."""
 
     def in_parts(self, type_url: str) -> bool:
-        """Whether what is due of a type may come in several responses, rather than in one alone."""
+        """Whether what is due of a type may be split into several responses."""
         ...
 
     def decode(self, data: bytes) -> Request:
@@ -58,7 +59,7 @@ class Variant(Protocol):
     def read(
         self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
     ) -> Iterator[None]:
-        """Take over what a request says of the client's wishes, with pauses.
+        """Take over what a request says of the client's subscribed, with pauses.
 
         It is the ``first`` on this stream for its type, or ``stale``: the client has yet to see a newer
         response than the one that it answers.
@@ -66,7 +67,7 @@ class Variant(Protocol):
         ...
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
-        """Write one response with what is due; None if none is needed."""
+        """Write one response with what is due; return None if none is needed."""
         ...
 
     def renew(
@@ -104,13 +105,13 @@ class _Delta:
             yield from _paced(request.initial_resource_versions.items(), subscription.resume)
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
-        if not (due.put or due.missing or due.drop or due.bare):
+        if not (due.put or due.missing or due.drop or due.empty_response_due):
             return None
         type_url = subscription.type_url
         put = tuple(due.put.values())
         absent = {name: None for name in due.missing if _is_absent(name, subscription)}
         unknown = tuple(name for name in due.missing if name not in absent)
-        content = Content(
+        content = ResponseContent(
             type_url,
             view.version(type_url),
             features,
@@ -120,8 +121,8 @@ class _Delta:
             unknown=unknown if features.errors else (),
             absent=tuple(absent),
         )
-        moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        return Response(delta_response(content), moves)
+        changes = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
+        return Response(delta_response(content), changes)
 
     def renew(
         self, held: Sequence[Resource], subscription: Subscription, view: View, features: Features
@@ -130,7 +131,7 @@ class _Delta:
         versions = [view.version_of(resource) for resource in held]
         # Without a body, the version must be the one that the client knows: that of what is revived may not.
         whole = [(each, known) for each, known in zip(held, versions, strict=True) if known != each.version]
-        content = Content(
+        content = ResponseContent(
             type_url,
             view.version(type_url),
             features,
@@ -157,11 +158,11 @@ class _StateOfTheWorld:
         self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
     ) -> Iterator[None]:
         assert isinstance(request, SotwRequest)
-        wishes = subscription.wishes
+        subscribed = subscription.subscribed
         wanted = self._wanted(request, subscription)
-        before = wishes.names | ({WILDCARD} if wishes.everything else set())
+        before = subscribed.names | ({WILDCARD} if subscribed.wildcard else set())
         if stale:
-            # Not answered; but what it leaves out the client has dropped, even if the next one names it.
+            # Not answered. But the client dropped what it leaves out, even if the next request names that.
             subscription.omitted |= before - wanted.keys()
             return
         renewed = subscription.omitted & wanted.keys()
@@ -169,19 +170,19 @@ class _StateOfTheWorld:
         fresh = [name for name in wanted if name in renewed or name not in before]
         yield from _paced(fresh, subscription.subscribe)
         yield from _paced(before - {*wanted}, subscription.unsubscribe)
-        if first and [*wanted] == [WILDCARD] and request.version_info == view.version(wishes.type_url):
+        if first and [*wanted] == [WILDCARD] and request.version_info == view.version(subscribed.type_url):
             subscription.resume_all()
 
     def _wanted(self, request: SotwRequest, subscription: Subscription) -> dict[str, None]:
-        """Return the names wanted; the legacy wildcard lasts while no name was ever given."""
-        wishes = subscription.wishes
-        wishes.explicit = wishes.explicit or bool(request.resource_names)
-        legacy = not wishes.explicit and empty_means_all(wishes.type_url)
+        """Return the names subscribed to. The legacy wildcard lasts while the client never named anything."""
+        subscribed = subscription.subscribed
+        subscribed.explicit = subscribed.explicit or bool(request.resource_names)
+        legacy = not subscribed.explicit and empty_means_all(subscribed.type_url)
         return dict.fromkeys((WILDCARD,) if legacy else request.resource_names)
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if absence_removes(subscription.type_url):
-            if due.put or due.missing or due.drop or due.bare:
+            if due.put or due.missing or due.drop or due.empty_response_due:
                 return self._all(due, subscription, view, features)
             return None
         unknown = tuple(due.missing) if features.errors else ()
@@ -189,7 +190,7 @@ class _StateOfTheWorld:
             subscription.pass_over((*due.missing, *due.drop, WILDCARD))
             return None
         type_url = subscription.type_url
-        content = Content(
+        content = ResponseContent(
             type_url, view.version(type_url), features, tuple(due.put.values()), unknown=unknown
         )
         return Response(sotw_response(content), {**due.put, **dict.fromkeys(unknown)})
@@ -202,33 +203,35 @@ class _StateOfTheWorld:
         if absence_removes(subscription.type_url):
             return self._all(Due({}), subscription, view, features)
         type_url = subscription.type_url
-        content = Content(type_url, view.version(type_url), features, tuple(held))
+        content = ResponseContent(type_url, view.version(type_url), features, tuple(held))
         return Response(sotw_response(content), {})
 
     def _all(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response:
         type_url = subscription.type_url
-        if not subscription.holdings.sure:
-            # Its absence would remove what the client has of it from before this stream.
-            due = due._replace(put={**subscription.refused(), **due.put})
+        if not subscription.client.confirmed:
+            # If it were absent, the client would remove what it holds of it from an earlier stream.
+            due = due._replace(put={**subscription.rejected(), **due.put})
         after = self._after(due, subscription, view)
         version = view.version(type_url)
         if after != view.resources(type_url):
-            # Not all that the view holds: who brings this version back must not pass as up to date with it.
+            # Not all that the view has: a client that comes back with this version is not up to date.
             digest = hashlib.blake2b(digest_size=8)
             for name in sorted(after):
                 digest.update(f"{name}\0{after[name].version}\0".encode())
             version += f"~{digest.hexdigest()}"
         unknown = tuple(due.missing) if features.errors else ()
-        content = Content(type_url, version, features, tuple(after.values()), unknown=unknown)
-        moves = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        return Response(sotw_response(content), moves, subscription.holdings.unsettled() - moves.keys())
+        content = ResponseContent(type_url, version, features, tuple(after.values()), unknown=unknown)
+        changes = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
+        return Response(sotw_response(content), changes, subscription.client.unsettled() - changes.keys())
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
-        """Return all that the client is to have: what is due, and what it holds of everything else."""
+        """Return all that the client is to hold after this: what is due, and what it holds of the rest."""
         current = view.resources(subscription.type_url)
-        after = {name: resource for name, resource in current.items() if subscription.wishes.wants(resource)}
-        for name in (*subscription.holdings.behind, *subscription.holdings.refused):
-            held = subscription.holdings.held(name)
+        after = {
+            name: resource for name, resource in current.items() if subscription.subscribed.wants(resource)
+        }
+        for name in (*subscription.client.behind, *subscription.client.rejected):
+            held = subscription.client.held(name)
             if name in due.put:
                 continue
             if held and name not in due.drop:
@@ -256,10 +259,10 @@ def _paced(names: Iterable[_T], take: Callable[[_T], None]) -> Iterator[None]:
 def _is_absent(name: str, subscription: Subscription) -> bool:
     """Whether a name is to be answered by a resource without a body.
 
-    A removal would leave the request in Envoy waiting that a host was asked for on demand for.
+    After a removal, the request for which Envoy asked for the virtual host would wait for ever.
     """
     return (
         named_on_demand(subscription.type_url)
-        and name in subscription.wishes.names
-        and name not in subscription.holdings.doubts  # this the client may have, so it is to be removed
+        and name in subscription.subscribed.names
+        and name not in subscription.client.uncertain  # the client may hold it: it must be removed
     )

@@ -5,17 +5,20 @@ are served.
 """
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
-from xds.cache import Ref
+from xds.cache import Resource, View
+from xds.protocol.names import WILDCARD, is_glob
 from xds.protocol.subscription import Subscription
 from xds.server.errors import exhausted
 from xds.server.limits import Limits
 from xds.server.node_matcher import NodeFilter, node_filter
+from xds.server.open_streams import OpenStream, OpenStreams
 from xds.server.requests import decoded, loaded, requests
-from xds.server.resource_status import ResourceStatus, Standing, statuses
-from xds.server.roster import Entry, Roster
-from xds.server.session import Context
+from xds.server.stream_handler import Context
 from xds.type_urls import SECRET
 from xds.wire import Node
 from xds.wire.descriptors import RpcMethod
@@ -31,21 +34,44 @@ FETCH = RpcMethod(
 _STEP = 200
 """Resources that are written without a pause: about 1 ms."""
 
+
+class ConfigStatus(IntEnum):
+    """``ConfigStatus`` of ``csds.proto``, with its numbers."""
+
+    SYNCED = 1
+    """Sent and acknowledged."""
+    NOT_SENT = 2
+    """Held back, merged with what is about to be sent, or not there."""
+    STALE = 3
+    """Sent and not answered."""
+    ERROR = 4
+    """Sent and rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStatus:
+    """One resource that a client wants; ``resource`` is what the view holds, None if it holds nothing."""
+
+    name: str
+    config_status: ConfigStatus
+    resource: Resource | None
+
+
 # ClientResourceStatus of config_dump_shared.proto: what the client said, for tools that show only that.
 _REQUESTED, _DOES_NOT_EXIST, _ACKED, _NACKED = 1, 2, 3, 4
 _CLIENT_STATUS = {
-    Standing.SYNCED: _ACKED,
-    Standing.NOT_SENT: _REQUESTED,
-    Standing.STALE: _REQUESTED,
-    Standing.ERROR: _NACKED,
+    ConfigStatus.SYNCED: _ACKED,
+    ConfigStatus.NOT_SENT: _REQUESTED,
+    ConfigStatus.STALE: _REQUESTED,
+    ConfigStatus.ERROR: _NACKED,
 }
 
 
 class ClientStatusDiscovery:
-    """Answers from the streams on a roster."""
+    """Answers from the open streams."""
 
-    def __init__(self, roster: Roster, limits: Limits) -> None:
-        self._roster = roster
+    def __init__(self, open_streams: OpenStreams, limits: Limits) -> None:
+        self._open_streams = open_streams
         self._limits = limits
 
     async def stream(self, context: Context) -> None:
@@ -61,11 +87,11 @@ class ClientStatusDiscovery:
         chosen: NodeFilter = node_filter(request.node_matchers)
         response: Any = (await loaded(_RESPONSE))()
         size = 0
-        for entry in self._roster:
-            if chosen(entry.client.node):
-                config = response.config.add(client_scope=entry.client.method)
-                _describe_node(config.node, entry.client.node)
-                await self._describe(config, entry, with_contents=not request.exclude_resource_contents)
+        for each in self._open_streams:
+            if chosen(each.info.node):
+                config = response.config.add(client_scope=each.info.method)
+                _describe_node(config.node, each.info.node)
+                await self._describe(config, each, with_contents=not request.exclude_resource_contents)
                 size += config.ByteSize()
                 if size > self._limits.status_bytes:
                     raise exhausted(
@@ -75,14 +101,12 @@ class ClientStatusDiscovery:
         data: bytes = response.SerializeToString()
         return data
 
-    async def _describe(self, config: Any, entry: Entry, *, with_contents: bool) -> None:
+    async def _describe(self, config: Any, stream: OpenStream, *, with_contents: bool) -> None:
         written = 0
-        for subscription in tuple(entry.stream.subscriptions.values()):
+        for subscription in tuple(stream.stream.subscriptions.values()):
             # Taken all at once: the stream goes on while we pause.
-            for status in tuple(statuses(subscription, entry.view)):
-                _describe_resource(
-                    config.generic_xds_configs.add(), status, subscription, entry, with_contents
-                )
+            for status in tuple(statuses(subscription, stream.view)):
+                _describe_resource(config.generic_xds_configs.add(), status, subscription, with_contents)
                 written += 1
                 if written % _STEP == 0:
                     await asyncio.sleep(0)
@@ -103,20 +127,49 @@ def _describe_node(message: Any, node: Node) -> None:
 
 
 def _describe_resource(
-    config: Any, status: ResourceStatus, subscription: Subscription, entry: Entry, with_contents: bool
+    config: Any, status: ResourceStatus, subscription: Subscription, with_contents: bool
 ) -> None:
     type_url, resource = subscription.type_url, status.resource
     config.type_url = type_url
     config.name = status.name
-    config.config_status = status.standing
-    config.client_status = _CLIENT_STATUS[status.standing] if resource else _DOES_NOT_EXIST
+    config.config_status = status.config_status
+    config.client_status = _CLIENT_STATUS[status.config_status] if resource else _DOES_NOT_EXIST
     if resource is None:
         return
     config.version_info = resource.version
     if with_contents and type_url != SECRET:
         config.xds_config.type_url = type_url
         config.xds_config.value = resource.body
-    rejection = entry.rejections.get(Ref(type_url, status.name))
-    if rejection and status.standing is Standing.ERROR:
-        config.error_state.details = rejection.message
+    if rejection := subscription.client.rejected.get(status.name):
+        config.error_state.details = rejection.reason.message
         config.error_state.version_info = resource.version
+
+
+def statuses(subscription: Subscription, view: View) -> Iterator[ResourceStatus]:
+    """Yield the status of every resource of a type that a client wants."""
+    in_flight = {
+        name: resource
+        for flight in subscription.client.unanswered.values()
+        for name, resource in flight.sent.items()
+    }
+    if subscription.subscribed.wildcard or any(map(is_glob, subscription.subscribed.names)):
+        everything = tuple(view.resources(subscription.type_url).values())
+        wanted = [resource for resource in everything if subscription.subscribed.wants(resource)]
+    else:
+        found = map(subscription.find, subscription.subscribed.names)
+        wanted = list({resource.name: resource for resource in found if resource}.values())
+    for resource in wanted:
+        yield ResourceStatus(resource.name, _status_of(resource, subscription, in_flight), resource)
+    for name in subscription.subscribed.names:
+        if name != WILDCARD and not is_glob(name) and not subscription.find(name):
+            yield ResourceStatus(name, ConfigStatus.NOT_SENT, None)
+
+
+def _status_of(
+    resource: Resource, subscription: Subscription, in_flight: dict[str, Resource | None]
+) -> ConfigStatus:
+    if resource.name in subscription.client.rejected:
+        return ConfigStatus.ERROR
+    if resource.name in subscription.client.behind:
+        return ConfigStatus.NOT_SENT
+    return ConfigStatus.STALE if resource.name in in_flight else ConfigStatus.SYNCED

@@ -9,7 +9,7 @@ import grpc.aio
 import structlog
 
 from xds.server.errors import StreamError
-from xds.server.session import Context
+from xds.server.stream_handler import Context
 from xds.wire.descriptors import RpcMethod
 
 _log = structlog.get_logger(__name__)

@@ -34,7 +34,7 @@ class Limits:
     stall: float = 60.0
     """That a client may leave a response unread."""
     loop_share: float = 0.2
-    """Of the server's time, that the requests of one stream may take for long; see ``Allowance``."""
+    """Of the server's time, that the requests of one stream may take for long; see ``TimeBudget``."""
     loop_burst: float = 1.0
     """Of the server's time, that the requests of one stream may take at once."""
     keepalive: float = 30.0
@@ -55,7 +55,7 @@ HANDLING = 0.0002
 """Seconds that a request costs us in gRPC alone, roughly."""
 
 
-class Allowance:
+class TimeBudget:
     """A stream's share of the server's time: a burst that is there at first, and refills as time goes by.
 
     Reads no clock: all times are the caller's, in seconds.
@@ -70,7 +70,7 @@ class Allowance:
         self._since = now
 
     def spend(self, cost: float, now: float) -> float:
-        """Take ``cost`` off; return how long to wait until the allowance is no longer overdrawn."""
+        """Take ``cost`` off; return how long to wait until the budget is no longer overdrawn."""
         refill = (now - self._since) * self._share
         self._left = min(self._burst, self._left + refill) - cost
         self._since = now

@@ -14,7 +14,7 @@ import grpc
 from xds.server.errors import StreamError
 from xds.server.limits import Limits
 from xds.server.requests import loaded, node_of, requests
-from xds.server.session import Context
+from xds.server.stream_handler import Context
 from xds.wire import Locality, Node
 from xds.wire.descriptors import RpcMethod
 

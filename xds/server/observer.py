@@ -1,35 +1,100 @@
-"""What a server tells of its clients."""
+"""What a server tells of its streams."""
 
+import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from xds.protocol import Event
-from xds.protocol.variants import Request
+import structlog
+
+from xds.protocol import Acked, Event, Rejected
+from xds.type_urls import short
 from xds.wire import Node
+
+_log = structlog.get_logger(__name__)
+
+_MANY = 20
+
+
+class Peer(NamedTuple):
+    """The other end of a connection, as far as it is known for sure."""
+
+    address: str
+    """As gRPC writes it: ``ipv4:127.0.0.1:40312``."""
+    identities: tuple[str, ...] = ()
+    """What its certificate says; empty without client certificates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Client:
-    """One stream of one node; compared by identity. ``peer`` is its address as gRPC writes it."""
+class StreamInfo:
+    """One open stream, as observers are told of it; compared by identity."""
 
     node: Node
-    peer: str
+    peer: Peer
     method: str
 
 
 class Observer(Protocol):
-    """Told of every stream, in the event loop; must not block nor, but for ``asked``, change the cache."""
+    """Told of every stream, in the event loop. It must not block and must not change the cache."""
 
-    def connected(self, client: Client) -> None:
-        """A client sent its first request."""
+    def opened(self, stream: StreamInfo) -> None:
+        """The first request of a stream came."""
 
-    def disconnected(self, client: Client) -> None:
-        """A stream ended, however it ended."""
+    def closed(self, stream: StreamInfo) -> None:
+        """A stream ended, for whatever reason."""
 
-    def asked(self, client: Client, request: Request) -> None:
-        """A client sent a request that is not answered yet. Alone of all, this may still change the cache:
-        what it puts into the client's view is answered with.
-        """
+    def answered(self, stream: StreamInfo, event: Event) -> None:
+        """The client acknowledged or rejected a response."""
 
-    def answered(self, client: Client, event: Event) -> None:
-        """A client acknowledged or rejected a response."""
+
+class LogObserver:
+    """Logs what an operator must know; the observer of a server that is given no other."""
+
+    def opened(self, stream: StreamInfo) -> None:
+        """Log a new stream."""
+        _log.info("client connected", **_who(stream), version=stream.node.user_agent_version)
+
+    def closed(self, stream: StreamInfo) -> None:
+        """Log the end of a stream."""
+        _log.info("client disconnected", **_who(stream))
+
+    def answered(self, stream: StreamInfo, event: Event) -> None:
+        """Log a NACK with the documents that it concerns; at level debug an ACK, too."""
+        match event:
+            case Acked():
+                if _log.is_enabled_for(logging.DEBUG):  # one for every stream and push
+                    what = {"type": short(event.type_url), "count": len(event.changes)}
+                    _log.debug("acknowledged", **_who(stream), **what)
+            case Rejected():
+                _log.error(
+                    "client rejected a push and keeps what it had",
+                    **_who(stream),
+                    type=short(event.type_url),
+                    resources=_some(event.changes),
+                    concerns=_some(_concerns(event)),
+                    reason=event.reason.message,
+                )
+
+
+def _concerns(event: Rejected) -> set[str]:
+    """Return the origins of what was sent that the client does not hold yet."""
+    origins: set[str] = set()
+    for held, sent in event.changes.values():
+        if sent:
+            origins.update(map(str, _new(sent.origins, held.origins if held else ())))
+    return origins
+
+
+def _new(sent: Iterable[object], held: Iterable[object]) -> Iterable[object]:
+    known = frozenset(held)
+    return [origin for origin in sent if origin not in known] or sent
+
+
+def _who(stream: StreamInfo) -> dict[str, object]:
+    return {"node": stream.node.id, "group": stream.node.cluster, "peer": stream.peer.address}
+
+
+def _some(names: Collection[str]) -> list[str]:
+    """Shorten a list to what a person reads: a client may reject 10,000 resources at once."""
+    some = sorted(names)[:_MANY]
+    return some if len(some) == len(names) else [*some, f"and {len(names) - len(some)} more"]

@@ -8,20 +8,20 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from xds.server.errors import StreamError, exhausted, invalid
-from xds.server.limits import HANDLING, Allowance, Limits
-from xds.server.session import Context
+from xds.server.limits import HANDLING, Limits, TimeBudget
+from xds.server.stream_handler import Context
 from xds.wire import Node, WireError, decode_delta_request, delimited
 from xds.wire.descriptors import message_class
 
 
 async def requests(context: Context, message_name: str, limits: Limits) -> AsyncIterator[Any]:
-    """Yield the requests of a stream, decoded, no faster than the stream's allowance lets it.
+    """Yield the requests of a stream, decoded, no faster than the stream's budget lets it.
 
     Raise ``StreamError`` if none comes in time, or for one that is malformed.
     """
     message = await loaded(message_name)
     clock = asyncio.get_running_loop().time
-    allowance = Allowance(limits.loop_share, limits.loop_burst, clock())
+    budget = TimeBudget(limits.loop_share, limits.loop_burst, clock())
     try:
         async with asyncio.timeout(limits.first_request):
             data = await context.read()
@@ -33,7 +33,7 @@ async def requests(context: Context, message_name: str, limits: Limits) -> Async
         began = clock()
         yield decoded(data, message)
         now = clock()
-        await asyncio.sleep(allowance.spend(HANDLING + now - began, now))
+        await asyncio.sleep(budget.spend(HANDLING + now - began, now))
         data = await context.read()
 
 

@@ -25,8 +25,8 @@ from xds.server.errors import StreamError, exhausted, invalid
 from xds.server.json_documents import JsonDocuments
 from xds.server.json_requests import read_request
 from xds.server.limits import DEFAULTS, Limits
-from xds.server.observer import Observer
-from xds.server.pollers import Pollers
+from xds.server.observer import Observer, Peer
+from xds.server.rest_clients import RestClients
 from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ _STATUS = {grpc.StatusCode.INVALID_ARGUMENT: 400, grpc.StatusCode.RESOURCE_EXHAU
 
 
 def discovery_app(
-    view_of: Callable[[Node], View],
+    view_of: Callable[[Node, Peer], View],
     observer: Observer,
     *,
     serving: Callable[[], bool],
@@ -57,14 +57,14 @@ def discovery_app(
     ``view_of`` and ``observer`` are those of ``XdsServer``; a client counts as connected until it has not
     polled for ``limits.poll``. Before ``serving()``, every answer is 503.
     """
-    pollers = Pollers(view_of, observer, most=limits.streams, patience=limits.poll)
+    rest_clients = RestClients(view_of, observer, most=limits.streams, patience=limits.poll)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        pollers.close()
+        rest_clients.close()
 
-    discovery = _Discovery(pollers, serving, limits)
+    discovery = _Discovery(rest_clients, serving, limits)
     routes = [
         Route(f"/v3/discovery:{noun}", discovery.endpoint(type_url), methods=["POST"])
         for noun, type_url in _PATHS.items()
@@ -78,8 +78,8 @@ class _Selection(NamedTuple):
 
 
 class _Discovery:
-    def __init__(self, pollers: Pollers, serving: Callable[[], bool], limits: Limits) -> None:
-        self._pollers = pollers
+    def __init__(self, rest_clients: RestClients, serving: Callable[[], bool], limits: Limits) -> None:
+        self._rest_clients = rest_clients
         self._serving = serving
         self._limits = limits
         self._documents = JsonDocuments()
@@ -103,8 +103,8 @@ class _Discovery:
         asked = await asyncio.to_thread(read_request, await self._body(request), self._limits)
         if asked.type_url not in {"", type_url}:
             raise invalid(f"type_url is {asked.type_url!r}; this path serves {type_url!r}")
-        peer = f"{request.client.host}:{request.client.port}" if request.client else ""
-        view = self._pollers.welcome(asked.node or Node(), peer)
+        peer = Peer(f"{request.client.host}:{request.client.port}" if request.client else "")
+        view = self._rest_clients.view_for(asked.node or Node(), peer)
         selected = _select(view, type_url, asked.resource_names)
         if asked.version_info == selected.version:
             return Response(status_code=304)

@@ -8,52 +8,64 @@ import grpc.aio
 
 from xds.cache import View
 from xds.errors import BindError
+from xds.protocol.variants import Request
 from xds.server import client_status, health, load_reports
-from xds.server.broadcast import Broadcasts
 from xds.server.client_status import ClientStatusDiscovery
+from xds.server.coalescer import ChangeCoalescers
+from xds.server.decoder import RequestDecoder
 from xds.server.handlers import Handlers
 from xds.server.health import Health
-from xds.server.intake import Intake
 from xds.server.limits import DEFAULTS, Limits
 from xds.server.load_reports import LoadReporting, LoadReports
-from xds.server.observer import Observer
+from xds.server.observer import LogObserver, Observer, Peer, StreamInfo
+from xds.server.open_streams import OpenStreams
 from xds.server.reflection import Reflection
-from xds.server.roster import Roster
 from xds.server.services import Method, methods
-from xds.server.session import Context, Session, Shared
+from xds.server.stream_handler import Context, ServerState, StreamHandler
 from xds.wire import Node
 
 
 class XdsServer:
     """Serves views to nodes.
 
-    ``view_of`` says which view a node sees. Streams are taken at once, but nothing is answered before
-    ``open`` was called: a client would take what is missing from a view half filled as removed.
-    ``drain`` is how long a cluster outlives the last route that named it, in seconds. Load reports are
-    taken if ``load_reporting`` says who wants them.
+    ``view_of`` says which view a node sees. Streams are accepted at once, but nothing is answered before
+    ``open`` is called: a client would take what is missing in a half filled view for removed.
+    ``observer`` is told of streams and answers; without one, they are logged. ``drain`` is for how long a
+    cluster stays after the last route that named it, in seconds. Load reports are accepted if
+    ``load_reporting`` says who wants them. ``on_request`` is called before a request is answered; what it
+    puts into the view is part of the answer.
 
     Besides discovery it serves client status (CSDS), gRPC health and reflection.
     """
 
     def __init__(
         self,
-        view_of: Callable[[Node], View],
-        observer: Observer,
+        view_of: Callable[[Node, Peer], View],
+        observer: Observer | None = None,
         *,
         drain: float = 5.0,
         limits: Limits = DEFAULTS,
         load_reporting: LoadReporting | None = None,
+        on_request: Callable[[StreamInfo, Request], None] | None = None,
     ) -> None:
-        self._roster = Roster(limits.streams_per_node)
+        self._open_streams = OpenStreams(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
         self._executor = ThreadPoolExecutor(1, "xds-decode")
-        self._shared = Shared(view_of, observer, drain, limits, self._roster, Broadcasts())
+        self._state = ServerState(
+            view_of,
+            observer or LogObserver(),
+            on_request,
+            drain,
+            limits,
+            self._open_streams,
+            ChangeCoalescers(),
+        )
         self._opened = asyncio.Event()
         self._server = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=limits.streams)
         handlers = Handlers()
         for method in methods():
             handlers.add_stream(method.rpc, self._discovery(method))
-        status = ClientStatusDiscovery(self._roster, limits)
+        status = ClientStatusDiscovery(self._open_streams, limits)
         handlers.add_stream(client_status.STREAM, status.stream)
         handlers.add_unary(client_status.FETCH, status.fetch)
         if load_reporting:
@@ -85,17 +97,17 @@ class XdsServer:
     async def stop(self, grace: float = 0.5) -> None:
         """Close all streams, cleanly within ``grace`` seconds. Clients keep what they have."""
         await self._health.end()
-        for session in self._roster:
-            session.finish()
+        for stream in self._open_streams:
+            stream.finish()
         await self._server.stop(grace)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _discovery(self, method: Method) -> Callable[[Context], Awaitable[None]]:
-        intake = Intake(method, self._shared.limits, self._executor)
+        decoder = RequestDecoder(method, self._state.limits, self._executor)
 
         async def serve(context: Context) -> None:
             await self._opened.wait()
-            await Session(intake, context, self._shared).run()
+            await StreamHandler(decoder, context, self._state).run()
 
         return serve
 

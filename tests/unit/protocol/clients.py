@@ -24,7 +24,7 @@ ResponseT = TypeVar("ResponseT")
 
 def cluster(name: str, content: str = "1") -> Resource:
     """A cluster whose endpoints a client waits for again whenever the cluster changes."""
-    return Resource.of(CLUSTER, name, f"{name} {content}".encode(), revives=Ref(ENDPOINT, name))
+    return Resource.of(CLUSTER, name, f"{name} {content}".encode(), warms=Ref(ENDPOINT, name))
 
 
 def endpoints(name: str, content: str = "1") -> Resource:

@@ -143,7 +143,7 @@ class Client:
         """Clusters that came with a response that it rejected."""
         self.sending: deque[Request] = deque()
 
-    # Wishes
+    # SubscribedNames
 
     def want(self, type_url: str, names: Iterable[str]) -> None:
         wish = self.wishes.setdefault(type_url, Wish())

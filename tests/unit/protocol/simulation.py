@@ -179,7 +179,7 @@ def _resource(thing: Thing) -> Resource:
         thing.name,
         thing.body,
         requires=frozenset(Ref(CLUSTER, name) for name in thing.requires),
-        revives=Ref(ENDPOINT, thing.name) if thing.type_url == CLUSTER else None,
+        warms=Ref(ENDPOINT, thing.name) if thing.type_url == CLUSTER else None,
         aliases=thing.aliases,
         on_demand=thing.on_demand,
     )

@@ -32,8 +32,8 @@ def test_05_a_nack_is_an_error_detail_and_keeps_what_the_client_held(client: Del
     [response] = client.take()
     event = client.nack(response, "no such thing")
     assert isinstance(event, Rejected)
-    assert event.message == "no such thing"
-    assert set(event.resources) == {"a"}
+    assert event.reason.message == "no such thing"
+    assert set(event.changes) == {"a"}
 
 
 def test_06_an_ack_causes_no_answer(client: DeltaClient) -> None:

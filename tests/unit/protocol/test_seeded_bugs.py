@@ -10,12 +10,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.unit.protocol.machine import Machine
 from xds.cache import Resource, View
 from xds.protocol import stream, types, variants
-from xds.protocol.holdings import Flight, Holdings
-from xds.protocol.names import WILDCARD
+from xds.protocol.client_state import ClientState, SentResponse
+from xds.protocol.events import Change
+from xds.protocol.names import WILDCARD, SubscribedNames
 from xds.protocol.stream import Stream
 from xds.protocol.subscription import Subscription
 from xds.protocol.variants import Due
-from xds.protocol.wishes import Wishes
+from xds.wire import Status
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 SEEDS: dict[str, Seed] = {}
@@ -35,34 +36,34 @@ def routes_do_not_wait_for_their_clusters(patch: pytest.MonkeyPatch) -> None:
 
 @seed
 def sent_counts_as_acknowledged(patch: pytest.MonkeyPatch) -> None:
-    launch = Holdings.launch
+    record_sent = ClientState.record_sent
 
-    def bug(self: Holdings, nonce: str, sent: Mapping[str, Resource | None], again: Any) -> None:
-        launch(self, nonce, sent, again)
+    def bug(self: ClientState, nonce: str, sent: Mapping[str, Resource | None], repeated: Any) -> None:
+        record_sent(self, nonce, sent, repeated)
         for name in sent:
-            self.lacking.pop(name, None)
+            self.never_acked.pop(name, None)
 
-    patch.setattr(Holdings, "launch", bug)
+    patch.setattr(ClientState, "record_sent", bug)
 
 
 @seed
 def an_acknowledgement_from_before_counts_after(patch: pytest.MonkeyPatch) -> None:
     """One of a cluster that was removed and created again, or unsubscribed and subscribed again, since."""
-    acknowledge = Holdings.acknowledge
+    acknowledge = ClientState.acknowledge
 
-    def bug(self: Holdings, nonce: str) -> dict[str, Resource | None] | None:
-        landed = acknowledge(self, nonce)
-        for name, resource in (landed or {}).items():
-            if resource:
-                self.lacking.pop(name, None)
-        return landed
+    def bug(self: ClientState, nonce: str) -> dict[str, Change] | None:
+        acked = acknowledge(self, nonce)
+        for name, change in (acked or {}).items():
+            if change.sent:
+                self.never_acked.pop(name, None)
+        return acked
 
-    patch.setattr(Holdings, "acknowledge", bug)
+    patch.setattr(ClientState, "acknowledge", bug)
 
 
 @seed
 def clusters_leave_while_a_held_route_names_them(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdings, "outdated", lambda self: iter(()))
+    patch.setattr(ClientState, "outdated", lambda self: iter(()))
 
 
 @seed
@@ -88,22 +89,22 @@ def removals_go_with_additions(patch: pytest.MonkeyPatch) -> None:
 
 @seed
 def a_rejection_is_taken_for_an_acknowledgement(patch: pytest.MonkeyPatch) -> None:
-    def bug(self: Holdings, nonce: str) -> Flight | None:
-        rejected = self.flights.get(nonce)
+    def bug(self: ClientState, nonce: str, reason: Status) -> SentResponse | None:
+        rejected = self.unanswered.get(nonce)
         self.acknowledge(nonce)
         return rejected
 
-    patch.setattr(Holdings, "reject", bug)
+    patch.setattr(ClientState, "reject", bug)
 
 
 @seed
 def what_was_rejected_is_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "_moved_on", lambda self, sent, rejected: True)
+    patch.setattr(Subscription, "_superseded", lambda self, sent, rejected: True)
 
 
 @seed
 def what_was_rejected_in_company_is_never_tried_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdings, "release", lambda self, changed: ())
+    patch.setattr(ClientState, "retry", lambda self, changed: ())
 
 
 @seed
@@ -111,7 +112,7 @@ def a_name_subscribed_again_is_not_answered(patch: pytest.MonkeyPatch) -> None:
     subscribe = Subscription.subscribe
 
     def bug(self: Subscription, name: str) -> None:
-        if name not in self.wishes.names:
+        if name not in self.subscribed.names:
             subscribe(self, name)
 
     patch.setattr(Subscription, "subscribe", bug)
@@ -129,14 +130,14 @@ def an_empty_view_is_not_answered(patch: pytest.MonkeyPatch) -> None:
     def bug(self: Subscription, name: str) -> None:
         subscribe(self, name)
         if name == WILDCARD:
-            self.asked.pop(WILDCARD, None)
+            self.to_answer.pop(WILDCARD, None)
 
     patch.setattr(Subscription, "subscribe", bug)
 
 
 @seed
 def endpoints_are_not_sent_again_after_their_cluster(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "ask", lambda self, name: None)
+    patch.setattr(Subscription, "answer", lambda self, name: None)
 
 
 @seed
@@ -144,7 +145,7 @@ def what_vanished_between_two_streams_is_not_removed(patch: pytest.MonkeyPatch) 
     resume = Subscription.resume
 
     def bug(self: Subscription, brought: tuple[str, str]) -> None:
-        if self.wishes.target(brought[0]):
+        if self.subscribed.target(brought[0]):
             resume(self, brought)
 
     patch.setattr(Subscription, "resume", bug)
@@ -167,22 +168,22 @@ def absence_removes_what_is_held_back(patch: pytest.MonkeyPatch) -> None:
 
     def bug(self: Any, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         current = view.resources(subscription.type_url)
-        return {name: each for name, each in current.items() if subscription.wishes.wants(each)}
+        return {name: each for name, each in current.items() if subscription.subscribed.wants(each)}
 
     patch.setattr(type(variants.STATE_OF_THE_WORLD), "_after", bug)
 
 
 @seed
 def what_was_rejected_on_a_new_stream_is_left_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Subscription, "refused", lambda self: {})
+    patch.setattr(Subscription, "rejected", lambda self: {})
 
 
 @seed
 def a_change_is_noted_under_its_name_alone(patch: pytest.MonkeyPatch) -> None:
-    def bug(self: Wishes, resource: Resource) -> bool:
-        return (self.everything and not resource.on_demand) or resource.name in self.names
+    def bug(self: SubscribedNames, resource: Resource) -> bool:
+        return (self.wildcard and not resource.on_demand) or resource.name in self.names
 
-    patch.setattr(Wishes, "wants", bug)
+    patch.setattr(SubscribedNames, "wants", bug)
 
 
 @seed

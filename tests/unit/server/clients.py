@@ -19,8 +19,7 @@ from envoy_data_plane.google.rpc import Status
 
 from xds.cache import Resource, View
 from xds.protocol import Event
-from xds.protocol.variants import Request
-from xds.server import Client, XdsServer
+from xds.server import StreamInfo, XdsServer
 from xds.server.limits import DEFAULTS, Limits
 from xds.wire import encode
 
@@ -36,33 +35,30 @@ class Journal:
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.clients: list[Client] = []
-        self.gone: list[Client] = []
+        self.streams: list[StreamInfo] = []
+        self.closed_streams: list[StreamInfo] = []
         self.events: list[Event] = []
         self._news = asyncio.Event()
 
-    def connected(self, client: Client) -> None:
-        self.clients.append(client)
+    def opened(self, stream: StreamInfo) -> None:
+        self.streams.append(stream)
         self._news.set()
 
-    def disconnected(self, client: Client) -> None:
-        self.gone.append(client)
+    def closed(self, stream: StreamInfo) -> None:
+        self.closed_streams.append(stream)
         self._news.set()
 
-    def asked(self, client: Client, request: Request) -> None:
-        pass
-
-    def answered(self, client: Client, event: Event) -> None:
+    def answered(self, stream: StreamInfo, event: Event) -> None:
         self.events.append(event)
         self._news.set()
 
-    async def until_connected(self, count: int) -> None:
+    async def until_opened(self, count: int) -> None:
         """Wait until so many streams have begun."""
-        await self._until(lambda: len(self.clients) >= count)
+        await self._until(lambda: len(self.streams) >= count)
 
-    async def until_gone(self, count: int) -> None:
+    async def until_closed(self, count: int) -> None:
         """Wait until so many streams have ended."""
-        await self._until(lambda: len(self.gone) >= count)
+        await self._until(lambda: len(self.closed_streams) >= count)
 
     async def until_answered(self, count: int) -> None:
         """Wait until so many ACKs and NACKs have come."""
@@ -96,7 +92,7 @@ async def running(
     """Run a server with some resources."""
     view, journal = View(), Journal()
     view.apply(resources)
-    server = XdsServer(lambda _: view, journal, limits=limits, drain=0.0, **options)
+    server = XdsServer(lambda *_: view, journal, limits=limits, drain=0.0, **options)
     port = await server.start("127.0.0.1", 0)
     if opened:
         server.open()

@@ -121,14 +121,14 @@ async def test_41_all_streams_of_all_nodes_are_listed_with_their_node() -> None:
         await one.ask(CLUSTER, node=node)
         await one.next()
         await two.ask(ENDPOINT, "x", node=Node(id="two"))
-        await it.journal.until_connected(2)
+        await it.journal.until_opened(2)
         first, second = await fetch(it)
         assert first.node == node
         assert first.client_scope.endswith("/DeltaAggregatedResources")
         assert second.node is not None
         assert second.node.id == "two"
         await one.done_writing()
-        await it.journal.until_gone(1)
+        await it.journal.until_closed(1)
         assert len(await fetch(it)) == 1
 
 

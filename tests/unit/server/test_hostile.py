@@ -13,7 +13,7 @@ from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest
 from envoy_data_plane.google.protobuf import Struct
 
 from xds.cache import Resource
-from xds.server.limits import Allowance, Limits
+from xds.server.limits import Limits, TimeBudget
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER
 from xds.wire import delimited, encode
 
@@ -99,7 +99,7 @@ async def test_garbage_after_a_good_request_ends_the_stream() -> None:
         await stream.next()
         await stream.send(b"\xff" * 100)
         assert (await stream.status())[0] is grpc.StatusCode.INVALID_ARGUMENT
-        await it.journal.until_gone(1)
+        await it.journal.until_closed(1)
 
 
 @pytest.mark.parametrize("stream_class", [DeltaStream, SotwStream])
@@ -186,7 +186,7 @@ async def test_10000_nonces_that_were_never_sent_change_nothing() -> None:
 async def test_an_endless_flood_of_requests_leaves_time_for_others() -> None:
     requests = itertools.repeat(DeltaDiscoveryRequest(type_url=CLUSTER, resource_names_subscribe=["a"]))
     async with running(FIRST) as it, Flood(it.port, requests) as flood:
-        await it.journal.until_connected(1)
+        await it.journal.until_opened(1)
         async with bystander(it):
             pass
         assert flood.flowing
@@ -199,7 +199,7 @@ async def test_a_client_that_never_reads_loses_its_stream_and_holds_nobody_up() 
         options = [("grpc.http2.lookahead_bytes", 1 << 16), ("grpc.http2.bdp_probe", 0)]
         async with RawStream(it.port, ADS_DELTA, options) as stream:
             await stream.send(encode(DeltaDiscoveryRequest(node=Node(id="deaf"), type_url=CLUSTER)))
-            await it.journal.until_gone(1)
+            await it.journal.until_closed(1)
             with suppress(grpc.aio.AioRpcError):
                 while await stream.receive() is not None:
                     pass
@@ -217,7 +217,7 @@ async def test_one_node_may_not_take_all_streams() -> None:
             code, details = await three.status()
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "'proxy-1' has 2 streams" in details
-        await it.journal.until_gone(2)
+        await it.journal.until_closed(2)
         async with DeltaStream(it.port) as four:
             await four.ask(CLUSTER)
             await four.next()
@@ -238,7 +238,7 @@ async def test_a_failure_of_ours_ends_one_stream_and_tells_no_secrets(
         raise RuntimeError("secret")
 
     async with running(FIRST) as it, bystander(it):
-        monkeypatch.setattr(it.journal, "connected", broken)
+        monkeypatch.setattr(it.journal, "opened", broken)
         async with DeltaStream(it.port) as stream:
             await stream.ask(CLUSTER)
             code, details = await stream.status()
@@ -247,10 +247,10 @@ async def test_a_failure_of_ours_ends_one_stream_and_tells_no_secrets(
 
 
 def test_an_allowance_is_a_burst_and_then_a_share() -> None:
-    allowance = Allowance(share=0.25, burst=1.0, now=0.0)
-    assert allowance.spend(0.5, now=0.0) == 0
-    assert allowance.spend(0.5, now=0.0) == 0
-    assert allowance.spend(0.5, now=0.0) == 2.0  # half a second at a quarter of the time
-    assert allowance.spend(0.0, now=2.0) == 0
-    assert allowance.spend(1.0, now=1000.0) == 0, "refilled to the burst, not beyond"
-    assert allowance.spend(0.25, now=1000.0) == 1.0
+    budget = TimeBudget(share=0.25, burst=1.0, now=0.0)
+    assert budget.spend(0.5, now=0.0) == 0
+    assert budget.spend(0.5, now=0.0) == 0
+    assert budget.spend(0.5, now=0.0) == 2.0  # half a second at a quarter of the time
+    assert budget.spend(0.0, now=2.0) == 0
+    assert budget.spend(1.0, now=1000.0) == 0, "refilled to the burst, not beyond"
+    assert budget.spend(0.25, now=1000.0) == 1.0

@@ -35,7 +35,7 @@ class Rest:
         self.journal = Journal()
         self.serving = True
         self.app = discovery_app(
-            lambda _: self.view, self.journal, serving=lambda: self.serving, limits=limits
+            lambda *_: self.view, self.journal, serving=lambda: self.serving, limits=limits
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://grayplane")
 
@@ -153,27 +153,27 @@ async def test_field_names_are_read_as_envoy_writes_them_and_in_camel_case() -> 
         body = {"node": {"id": "x", "clientFeatures": ["f"]}, "resourceNames": ["b"], "typeUrl": ENDPOINT}
         response = await it.client.post("/v3/discovery:endpoints", json=body)
         assert names_in(response) == {"b"}
-        assert it.journal.clients[0].node.client_features == ("f",)
+        assert it.journal.streams[0].node.client_features == ("f",)
 
 
 async def test_a_client_that_polls_is_one_connected_client() -> None:
     async with rest(cluster("a")) as it:
         await it.ask("clusters")
         await it.ask("endpoints")
-        assert [client.node.id for client in it.journal.clients] == ["proxy-1"]
-        assert it.journal.clients[0].node.metadata == {"role": "edge"}
+        assert [client.node.id for client in it.journal.streams] == ["proxy-1"]
+        assert it.journal.streams[0].node.metadata == {"role": "edge"}
         assert it.view.watched
-    assert it.journal.gone == it.journal.clients, "closing the application lets go of all"
+    assert it.journal.closed_streams == it.journal.streams, "closing the application lets go of all"
     assert not it.view.watched
 
 
 async def test_a_client_that_polls_no_more_is_let_go_of() -> None:
     async with rest(cluster("a"), limits=Limits(poll=0.05)) as it:
         await it.ask("clusters")
-        await it.journal.until_gone(1)
+        await it.journal.until_closed(1)
         assert not it.view.watched
         await it.ask("clusters")
-        assert len(it.journal.clients) == 2
+        assert len(it.journal.streams) == 2
 
 
 async def test_nothing_is_answered_before_the_server_is_open() -> None:
@@ -181,7 +181,7 @@ async def test_nothing_is_answered_before_the_server_is_open() -> None:
         it.serving = False
         response = await it.ask("clusters")
         assert response.status_code == 503
-        assert it.journal.clients == []
+        assert it.journal.streams == []
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ async def test_limits_hold_for_those_who_poll() -> None:
         many = await it.ask("clusters", *map(str, range(11)))
         rich = await it.ask("clusters", node={"metadata": {"x": "x" * 1_000}})
         assert [each.status_code for each in (huge, many, rich)] == [429, 429, 429]
-        assert it.journal.clients == []
+        assert it.journal.streams == []
         assert (await it.ask("clusters")).status_code == 200
         assert (await it.ask("clusters", node={"id": "another"})).status_code == 429
 

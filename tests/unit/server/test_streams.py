@@ -8,9 +8,11 @@ import pytest
 from envoy_data_plane.envoy.config.core.v3 import Node
 
 from xds.cache import Ref, Resource
+from xds.protocol import Acked, Change, Rejected
 from xds.server.limits import Limits
 from xds.server.services import methods
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, VIRTUAL_HOST
+from xds.wire import Status
 from xds.wire.splice import prefixed
 
 from .clients import ADS_DELTA, NODE, DeltaStream, RawStream, SotwStream, running
@@ -26,15 +28,15 @@ async def test_01_the_node_of_the_first_request_is_that_of_the_stream() -> None:
         await stream.ack(await stream.next())
         await stream.ask(LISTENER, node=Node(id="another"))
         await it.journal.until_answered(1)
-        assert [client.node.id for client in it.journal.clients] == ["one"]
-        assert it.journal.clients[0].node.cluster == "edge"
+        assert [client.node.id for client in it.journal.streams] == ["one"]
+        assert it.journal.streams[0].node.cluster == "edge"
 
 
 async def test_01_a_stream_without_a_node_is_served() -> None:
     async with running(A) as it, DeltaStream(it.port) as stream:
         await stream.ask(CLUSTER, node=None)
         assert (await stream.next()).resources[0].name == "a"
-        assert it.journal.clients[0].node.id == ""
+        assert it.journal.streams[0].node.id == ""
 
 
 @pytest.mark.parametrize("stream_class", [DeltaStream, SotwStream])
@@ -127,7 +129,7 @@ async def test_a_client_that_half_closes_gets_what_it_asked_for_and_a_clean_end(
         assert len((await stream.next()).resources) == 2
         assert await stream.receive() is None
         assert await stream.status() == (grpc.StatusCode.OK, "")
-        await it.journal.until_gone(1)
+        await it.journal.until_closed(1)
 
 
 async def test_a_client_that_half_closes_at_once_gets_a_clean_end() -> None:
@@ -141,8 +143,8 @@ async def test_a_client_that_cancels_is_let_go_of() -> None:
         async with DeltaStream(it.port) as stream:
             await stream.ask(CLUSTER)
             await stream.next()
-        await it.journal.until_gone(1)
-        assert it.journal.gone == it.journal.clients
+        await it.journal.until_closed(1)
+        assert it.journal.closed_streams == it.journal.streams
         assert not it.view.watched
 
 
@@ -164,7 +166,7 @@ async def test_a_server_that_stops_ends_streams_cleanly() -> None:
             await it.server.stop(grace=20)
         assert await stream.status() == (grpc.StatusCode.OK, "")
         assert await other.status() == (grpc.StatusCode.OK, "")
-        assert len(it.journal.gone) == 2
+        assert len(it.journal.closed_streams) == 2
 
 
 async def test_acknowledgements_and_rejections_reach_the_observer() -> None:
@@ -175,9 +177,8 @@ async def test_acknowledgements_and_rejections_reach_the_observer() -> None:
         await stream.nack(await stream.next(), "bad cluster")
         await it.journal.until_answered(2)
         acked, rejected = it.journal.events
-        assert acked.resources == {"a": A}
-        assert rejected.resources == {"a": A_LATER}
-        assert getattr(rejected, "message", None) == "bad cluster"
+        assert acked == Acked(CLUSTER, {"a": Change(held=None, sent=A)})
+        assert rejected == Rejected(CLUSTER, {"a": Change(held=A, sent=A_LATER)}, Status(3, "bad cluster"))
 
 
 async def test_changes_in_every_turn_of_the_loop_hold_up_nobody() -> None:

@@ -7,53 +7,54 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
-from xds.cache import Changes, Ref, View
-from xds.protocol import Acked, LimitExceededError, Rejected, Stream
+from xds.cache import Changes, View
+from xds.protocol import LimitExceededError, Stream
 from xds.protocol.variants import Request
-from xds.server.broadcast import Broadcasts
+from xds.server.coalescer import ChangeCoalescers
+from xds.server.decoder import RequestDecoder
 from xds.server.errors import StreamError, exhausted
-from xds.server.intake import Intake
-from xds.server.limits import HANDLING, Allowance, Limits
-from xds.server.observer import Client, Observer
-from xds.server.roster import Roster
+from xds.server.limits import HANDLING, Limits, TimeBudget
+from xds.server.observer import Observer, Peer, StreamInfo
+from xds.server.open_streams import OpenStreams
 from xds.wire import DeltaRequest, Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What all streams of one server have in common."""
+class ServerState:
+    """What all streams of one server share."""
 
-    view_of: Callable[[Node], View]
+    view_of: Callable[[Node, Peer], View]
     observer: Observer
+    on_request: Callable[[StreamInfo, Request], None] | None
     drain: float
     limits: Limits
-    roster: Roster
-    broadcasts: Broadcasts
+    open_streams: OpenStreams
+    coalescers: ChangeCoalescers
 
 
 class _FinishedError(Exception):
     """The stream ends in good order."""
 
 
-class Session:
+class StreamHandler:
     """One stream of one client, from its first request to its end.
 
     One task reads and another writes, so that a client that stops reading still has its answers heard.
-    What the client sends is read no faster than its ``Allowance`` lets it; the rest stays with the client
+    What the client sends is read no faster than its ``TimeBudget`` lets it; the rest stays with the client
     (HTTP/2 flow control). What it is sent is merged in the ``Stream``: one response at a time leaves here.
     """
 
     __slots__ = (
         "_alarm",
-        "_broadcast",
+        "_coalescer",
         "_context",
+        "_decoder",
         "_ending",
-        "_intake",
         "_method",
         "_reading",
-        "_shared",
+        "_server",
         "_stalled",
         "_waited",
         "_wake",
@@ -61,17 +62,16 @@ class Session:
         "_writer",
         "_writing",
         "_written",
-        "client",
-        "rejections",
+        "info",
         "stream",
         "view",
     )
 
-    def __init__(self, intake: Intake, context: Context, shared: Shared) -> None:
-        self._intake = intake
-        self._method = intake.method
+    def __init__(self, decoder: RequestDecoder, context: Context, server: ServerState) -> None:
+        self._decoder = decoder
+        self._method = decoder.method
         self._context = context
-        self._shared = shared
+        self._server = server
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -81,8 +81,6 @@ class Session:
         self._written = 0
         self._stalled = False
         self._ending = False
-        self.rejections: dict[Ref, Rejected] = {}
-        """What the client last said of the resources that it rejected."""
 
     async def run(self) -> None:
         """Serve the stream until one side ends it; raise ``StreamError`` where that is not in good order."""
@@ -90,27 +88,28 @@ class Session:
         if request is None:
             return
         node = request.node or Node()
-        self.client = Client(node, self._context.peer(), f"{self._method.service}/{self._method.name}")
-        self._shared.roster.enter(self)
+        peer = Peer(self._context.peer())
+        self.info = StreamInfo(node, peer, f"{self._method.service}/{self._method.name}")
+        self._server.open_streams.add(self)
         try:
-            self.view = self._shared.view_of(node)
+            self.view = self._server.view_of(node, peer)
             self.stream = Stream(
                 self._method.variant,
                 self.view,
-                drain=self._shared.drain,
+                drain=self._server.drain,
                 features=node.client_features,
-                max_types=self._shared.limits.types,
-                max_names=self._shared.limits.names,
+                max_types=self._server.limits.types,
+                max_names=self._server.limits.names,
             )
-            self._shared.observer.connected(self.client)
-            self._broadcast = self._shared.broadcasts.join(self.view, self)
+            self._server.observer.opened(self.info)
+            self._coalescer = self._server.coalescers.join(self.view, self)
             try:
                 await self._serve(request)
             finally:
-                self._shared.broadcasts.leave(self.view, self)
-                self._shared.observer.disconnected(self.client)
+                self._server.coalescers.leave(self.view, self)
+                self._server.observer.closed(self.info)
         finally:
-            self._shared.roster.leave(self)
+            self._server.open_streams.remove(self)
             for timer in (self._alarm, self._watchdog):
                 if timer:
                     timer.cancel()
@@ -121,12 +120,12 @@ class Session:
         self._wake.set()
 
     def changed(self, changes: Changes) -> None:
-        """Take note that the view changed (``Watcher``)."""
+        """Hand a change of the view to the protocol (``Watcher``)."""
         self.stream.on_change(changes)
         self._wake.set()
 
     async def _first(self) -> Request | None:
-        limit = self._shared.limits.first_request
+        limit = self._server.limits.first_request
         try:
             async with asyncio.timeout(limit):
                 return await self._read()
@@ -155,40 +154,40 @@ class Session:
         data = await self._context.read()
         if not isinstance(data, bytes):  # grpc.aio.EOF: the client will ask for nothing more
             return None
-        return await self._intake.take(data)
+        return await self._decoder.take(data)
 
     async def _read_on(self, request: Request | None) -> None:
         clock = asyncio.get_running_loop().time
-        limits = self._shared.limits
-        allowance = Allowance(limits.loop_share, limits.loop_burst, clock())
+        limits = self._server.limits
+        budget = TimeBudget(limits.loop_share, limits.loop_burst, clock())
         while request is not None:
             began = clock()
             for _ in self._receive(request):
                 now = clock()
-                await asyncio.sleep(allowance.spend(now - began, now))
+                await asyncio.sleep(budget.spend(now - began, now))
                 began = clock()
             now = clock()
-            if wait := allowance.spend(HANDLING + now - began, now):
+            if wait := budget.spend(HANDLING + now - began, now):
                 await asyncio.sleep(wait)
             request = await self._read()
 
     def _receive(self, request: Request) -> Iterator[None]:
         """Take a request, with pauses in which others have their turn."""
-        self._shared.observer.asked(self.client, request)
+        if self._server.on_request:
+            self._server.on_request(self.info, request)
         if not self._only_acknowledges(request):
-            self._broadcast.catch_up()
-        if event := self.stream.settle(request):
-            self._remember(event)
-            self._shared.observer.answered(self.client, event)
+            self._coalescer.flush()
+        if event := self.stream.handle_ack(request):
+            self._server.observer.answered(self.info, event)
         self._reading = True
         try:
             for pause in self.stream.read(request):
                 yield pause
-                self._broadcast.catch_up()
+                self._coalescer.flush()
         except LimitExceededError as error:
             raise exhausted(str(error)) from error
         self._reading = False
-        if self.stream.awaits:
+        if self.stream.has_due:
             self._wake.set()
 
     def _only_acknowledges(self, request: Request) -> bool:
@@ -200,13 +199,6 @@ class Session:
             and request.type_url in self.stream.subscriptions
             and not (request.error or request.asks)
         )
-
-    def _remember(self, event: Acked | Rejected) -> None:
-        if isinstance(event, Rejected):
-            self.rejections |= {Ref(event.type_url, name): event for name in event.resources}
-        elif self.rejections:
-            for name in event.resources:
-                self.rejections.pop(Ref(event.type_url, name), None)
 
     # Responses
 
@@ -224,8 +216,8 @@ class Session:
         """Return what to send now; what stands in the way of that wakes us when it is out of the way."""
         self._wake.clear()
         if self._waited or self._ending:
-            self._broadcast.catch_up()  # or changes that keep coming would keep us waiting
-        self._waited = not self._broadcast.settled
+            self._coalescer.flush()  # or changes that keep coming would keep us waiting
+        self._waited = not self._coalescer.settled
         if self._waited or self._reading:
             return None
         return self.stream.poll(loop.time())
@@ -239,7 +231,7 @@ class Session:
         except asyncio.CancelledError:
             if not self._stalled:
                 raise
-            raise exhausted(f"a response was left unread for {self._shared.limits.stall:g} s") from None
+            raise exhausted(f"a response was left unread for {self._server.limits.stall:g} s") from None
         except grpc.aio.InternalError:  # gRPC's way to say that the client is gone
             raise _FinishedError from None
         self._written += 1
@@ -254,7 +246,7 @@ class Session:
     # One timer looks after many writes: starting and stopping one for each would cost as much as the push.
 
     def _watch_out(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._watchdog = loop.call_later(self._shared.limits.stall, self._look, self._written, loop)
+        self._watchdog = loop.call_later(self._server.limits.stall, self._look, self._written, loop)
 
     def _look(self, written: int, loop: asyncio.AbstractEventLoop) -> None:
         self._watchdog = None

@@ -28,7 +28,7 @@ _MAX_REASON = 4_000
 """Characters of a client's reason for a rejection; it is logged and kept."""
 
 
-class Intake:
+class RequestDecoder:
     """Decodes the requests of one method. Large ones are decoded in a thread of ``executor``."""
 
     def __init__(self, method: Method, limits: Limits, executor: Executor) -> None:

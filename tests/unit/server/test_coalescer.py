@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from xds.cache import Changes, Ref, Resource, View
-from xds.server.broadcast import Broadcasts
+from xds.server.coalescer import ChangeCoalescers
 from xds.type_urls import CLUSTER, ENDPOINT
 
 
@@ -29,10 +29,10 @@ async def turn() -> None:
 
 
 async def test_changes_within_a_turn_of_the_loop_are_told_as_one_from_the_first_state() -> None:
-    view, members, broadcasts = View(), [Member(), Member()], Broadcasts()
+    view, members, coalescers = View(), [Member(), Member()], ChangeCoalescers()
     view.apply([cluster("a", b"1")])
     for member in members:
-        broadcasts.join(view, member)
+        coalescers.join(view, member)
     for body in (b"2", b"3", b"4"):
         view.apply([cluster("a", body), cluster("b", body)])
     view.apply([Resource.of(ENDPOINT, "e", b"1")], drop=[Ref(CLUSTER, "a")])
@@ -46,36 +46,36 @@ async def test_changes_within_a_turn_of_the_loop_are_told_as_one_from_the_first_
 
 
 async def test_who_looks_at_the_view_catches_up_first_and_is_told_nothing_twice() -> None:
-    view, member, broadcasts = View(), Member(), Broadcasts()
-    broadcast = broadcasts.join(view, member)
+    view, member, coalescers = View(), Member(), ChangeCoalescers()
+    coalescer = coalescers.join(view, member)
     view.apply([cluster("a", b"1")])
-    broadcast.catch_up()
+    coalescer.flush()
     assert member.told == [{"a": None}]
     await turn()
     assert member.told == [{"a": None}]
 
 
 async def test_who_joins_is_told_of_nothing_that_was_there_then() -> None:
-    view, early, late, broadcasts = View(), Member(), Member(), Broadcasts()
-    broadcasts.join(view, early)
+    view, early, late, coalescers = View(), Member(), Member(), ChangeCoalescers()
+    coalescers.join(view, early)
     view.apply([cluster("a", b"1")])
-    broadcasts.join(view, late)
+    coalescers.join(view, late)
     await turn()
     assert (early.told, late.told) == ([{"a": None}], [])
 
 
 async def test_a_view_is_watched_as_long_as_anybody_is_there() -> None:
-    view, one, other, broadcasts = View(), Member(), Member(), Broadcasts()
-    broadcasts.join(view, one)
-    broadcasts.join(view, other)
-    broadcasts.leave(view, one)
+    view, one, other, coalescers = View(), Member(), Member(), ChangeCoalescers()
+    coalescers.join(view, one)
+    coalescers.join(view, other)
+    coalescers.leave(view, one)
     assert view.watched
     view.apply([cluster("a", b"1")])
-    broadcasts.leave(view, other)
+    coalescers.leave(view, other)
     assert not view.watched
     await turn()
     assert (one.told, other.told) == ([], [])
-    broadcasts.join(view, one)
+    coalescers.join(view, one)
     view.apply([cluster("a", b"2")])
     await turn()
     assert one.told == [{"a": b"1"}]
@@ -93,18 +93,18 @@ async def test_after_a_telling_that_took_long_the_next_one_waits_and_takes_all(
             super().changed(changes)
             now += 1.0
 
-    view, member, broadcasts = View(), Slow(), Broadcasts()
-    broadcast = broadcasts.join(view, member)
+    view, member, coalescers = View(), Slow(), ChangeCoalescers()
+    coalescer = coalescers.join(view, member)
     view.apply([cluster("a", b"1")])
-    assert not broadcast.settled
+    assert not coalescer.settled
     await turn()
-    assert broadcast.settled
+    assert coalescer.settled
     for body in (b"2", b"3"):
         view.apply([cluster("a", body)])
         await turn()
     assert member.told == [{"a": None}]
-    assert not broadcast.settled
+    assert not coalescer.settled
     now = 106.0
     await turn()
     assert member.told == [{"a": None}, {"a": b"1"}]
-    assert broadcast.settled
+    assert coalescer.settled

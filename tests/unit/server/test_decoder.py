@@ -4,8 +4,8 @@ import grpc
 import pytest
 
 from xds.protocol import DELTA
+from xds.server.decoder import RequestDecoder
 from xds.server.errors import StreamError
-from xds.server.intake import Intake
 from xds.server.limits import Limits
 from xds.server.services import Method, methods
 from xds.type_urls import ROUTE
@@ -15,8 +15,8 @@ AGGREGATED = next(each for each in methods() if each.type_url is None and each.v
 ROUTES = next(each for each in methods() if each.type_url == ROUTE and each.variant is DELTA)
 
 
-def intake(method: Method = AGGREGATED, limits: Limits | None = None) -> Intake:
-    return Intake(method, limits or Limits(), ThreadPoolExecutor(1))
+def decoder(method: Method = AGGREGATED, limits: Limits | None = None) -> RequestDecoder:
+    return RequestDecoder(method, limits or Limits(), ThreadPoolExecutor(1))
 
 
 def acknowledgement(nonce: str) -> bytes:
@@ -28,7 +28,7 @@ def subscription(names: int) -> bytes:
 
 
 async def test_streams_in_step_are_taken_at_their_word_each_time() -> None:
-    taken = intake()
+    taken = decoder()
     for nonce in ("1", "2", "1"):
         request = await taken.take(acknowledgement(nonce))
         assert request == DeltaRequest(type_url=ROUTE, response_nonce=nonce)
@@ -36,13 +36,13 @@ async def test_streams_in_step_are_taken_at_their_word_each_time() -> None:
 
 async def test_a_request_is_of_the_type_of_the_service_that_it_was_sent_to() -> None:
     untyped = delimited(6, b"1")
-    assert (await intake(ROUTES).take(untyped)).type_url == ROUTE
+    assert (await decoder(ROUTES).take(untyped)).type_url == ROUTE
     with pytest.raises(StreamError, match="type_url is missing"):
-        await intake().take(untyped)
+        await decoder().take(untyped)
 
 
 async def test_what_is_malformed_is_refused_as_often_as_it_comes() -> None:
-    taken = intake()
+    taken = decoder()
     for _ in range(2):
         with pytest.raises(StreamError, match="malformed request") as raised:
             await taken.take(b"\x0a\x7f")
@@ -52,9 +52,9 @@ async def test_what_is_malformed_is_refused_as_often_as_it_comes() -> None:
 @pytest.mark.parametrize("names", [5, 1_500, 40_000], ids=["tiny", "small", "large"])
 async def test_names_beyond_the_limit_are_refused_whatever_the_size(names: int) -> None:
     data = subscription(names)
-    request = await intake(limits=Limits(names=names)).take(data)
+    request = await decoder(limits=Limits(names=names)).take(data)
     assert isinstance(request, DeltaRequest)
     assert len(request.subscribe) == names
     with pytest.raises(StreamError, match=f"more than {names - 1} resource names") as raised:
-        await intake(limits=Limits(names=names - 1)).take(data)
+        await decoder(limits=Limits(names=names - 1)).take(data)
     assert raised.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
