@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from xds.cache import Cache, View
+from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
 from xds.compiler.route_sources import RouteDelivery
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
@@ -25,7 +26,7 @@ from xds.protocol.variants import Request
 from xds.server import LogObserver, Peer, StreamInfo, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
-from xds.settings import Settings
+from xds.settings import Edge, Settings, Sidecar
 from xds.sources.change_buffer import ChangeBuffer
 from xds.wire import Node
 
@@ -124,15 +125,35 @@ class ControlPlane:
 def _proxies(settings: Settings) -> Proxies:
     def edge(group: str) -> EdgeListener:
         at = settings.edge_of(group)
-        return EdgeListener(at.address, at.port, at.access_log, RouteDelivery(at.routes))
+        return EdgeListener(
+            address=at.address,
+            port=at.port,
+            routes=RouteDelivery(at.routes),
+            trusted_hops=at.trusted_hops,
+            http=_http_settings(at),
+        )
 
     def sidecar(group: str) -> SidecarListeners:
         at = settings.sidecar_of(group)
         return SidecarListeners(
-            at.address, at.outbound_port, at.inbound_port, at.access_log, RouteDelivery(at.routes)
+            address=at.address,
+            outbound_port=at.outbound_port,
+            inbound_port=at.inbound_port,
+            routes=RouteDelivery(at.routes),
+            http=_http_settings(at),
         )
 
     return Proxies(edge, sidecar)
+
+
+def _http_settings(at: Edge | Sidecar) -> HttpSettings:
+    return HttpSettings(
+        access_log=at.access_log,
+        escaped_slashes=EscapedSlashes(at.escaped_slashes),
+        http10=at.http10,
+        http10_host=at.http10_host,
+        upgrades=at.upgrades,
+    )
 
 
 def last_good_path(settings: Settings) -> Path:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -27,6 +27,17 @@ def _ip_address(text: str) -> str:
         raise ValueError(message) from None
 
 
+def _not_a_tunnel(protocol: str) -> str:
+    if protocol.lower().startswith("connect"):
+        raise ValueError(f"{protocol} opens a tunnel to any address; it is no upgrade")
+    return protocol
+
+
+def _listed(value: object) -> object:
+    """Read ``a,b``, as a flag gives several values, as the list that a file has."""
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 def _nacos_servers(text: str) -> str:
     from xds.sources.nacos.settings import NacosSettings  # noqa: PLC0415  # the Nacos SDK is slow to load
 
@@ -39,6 +50,8 @@ IpAddress = Annotated[str, AfterValidator(_ip_address)]
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+Upgrade = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./+-]*$"), AfterValidator(_not_a_tunnel)]
+"""A protocol that the header ``upgrade`` names."""
 
 
 class _Section(BaseModel):
@@ -122,25 +135,40 @@ class Limits(_Section):
     connection_age: Seconds | None = None
 
 
-class Edge(_Section):
-    """The listener of edge proxies, and how routes reach it (``xds.compiler.route_sources``).
+class _Listeners(_Section):
+    """What edges and sidecars have in common (``xds.compiler.connection_managers.HttpSettings``).
 
     ``access_log`` is a path on the proxy's machine, for JSON lines.
     """
 
     address: IpAddress = "127.0.0.1"
-    port: Port = 10000
     access_log: NonEmpty | None = None
+    escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "keep"
+    http10: bool = False
+    http10_host: NonEmpty | None = None
+    upgrades: Annotated[tuple[Upgrade, ...], BeforeValidator(_listed)] = ("websocket",)
+
+    @model_validator(mode="after")
+    def _host_is_of_use(self) -> Self:
+        if self.http10_host is not None and not self.http10:
+            raise ValueError("http10_host is for HTTP/1.0: set http10 to true, too")
+        return self
+
+
+class Edge(_Listeners):
+    """The listener of edge proxies, and how routes reach it (``xds.compiler.route_sources``)."""
+
+    port: Port = 10000
+    escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "redirect"
     routes: Literal["shared", "scoped"] = "shared"
+    trusted_hops: Annotated[int, Field(ge=0, le=100)] = 0
 
 
-class Sidecar(_Section):
+class Sidecar(_Listeners):
     """The listeners of sidecars: what the application calls out by, and what calls reach it by."""
 
-    address: IpAddress = "127.0.0.1"
     outbound_port: Port = 15001
     inbound_port: Port = 15006
-    access_log: NonEmpty | None = None
     routes: Literal["shared", "scoped", "lazy"] = "shared"
 
 

@@ -28,7 +28,7 @@ from tests.harness.ports import free_port
 from xds.cache import Ref, Resource, View
 from xds.compiler.clusters import eds_cluster
 from xds.compiler.config_source import ADS
-from xds.compiler.listeners import edge_listener
+from xds.compiler.listeners import EdgeListener, edge_listener
 from xds.compiler.route_configuration import route_configuration
 from xds.compiler.route_sources import RouteSource
 from xds.compiler.service import compile_endpoints, compile_routes
@@ -140,7 +140,7 @@ class World:
     def open(self) -> None:
         """Put the listener."""
         source = RouteSource({"rds": Rds(config_source=self.mode.source, route_config_name=ROUTES)})
-        body = edge_listener("edge", "127.0.0.1", self.port, source, None)
+        body = edge_listener("edge", EdgeListener("127.0.0.1", self.port), source)
         self.view.apply([Resource.of(LISTENER, "edge", body)])
 
     def set(self, service: str, document: RuleDocument | None) -> None:

@@ -56,11 +56,17 @@ class Grayplane:
 
     def instances(self, service: str, *upstreams: Upstream) -> None:
         """Write the instances of a service, labelled with their versions."""
-        listed = [
-            {"address": "127.0.0.1", "port": upstream.port, "metadata": {"version": upstream.version}}
-            for upstream in upstreams
-        ]
-        self._write(self.services / f"{service}.yaml", listed)
+        self.listed(
+            service,
+            [
+                {"address": "127.0.0.1", "port": upstream.port, "metadata": {"version": upstream.version}}
+                for upstream in upstreams
+            ],
+        )
+
+    def listed(self, service: str, instances: list[dict[str, Any]]) -> None:
+        """Write the instances of a service as they are listed in its file."""
+        self._write(self.services / f"{service}.yaml", instances)
 
     def set(self, path: str, value: str) -> None:
         """Change a setting, from the next start on."""

@@ -48,7 +48,7 @@ class EdgeCast:
     def fixtures(self) -> Iterable[Resource]:
         """Yield the one listener."""
         source = route_source(self.routes, self.routes_name)
-        body = edge_listener("edge", self._at.address, self._at.port, source, self._at.access_log)
+        body = edge_listener("edge", self._at, source)
         yield Resource.of(LISTENER, "edge", body)
 
     def host(self, service: CompiledService) -> Host | None:
@@ -71,13 +71,12 @@ class SidecarCast:
 
     def fixtures(self) -> Iterable[Resource]:
         """Yield the listener for calls out and, if the application takes calls, the one for those."""
-        at = self._at
         source = route_source(self.routes, self.routes_name)
-        body = outbound_listener("outbound", at.address, at.outbound_port, source, at.access_log)
+        body = outbound_listener("outbound", self._at, source)
         yield Resource.of(LISTENER, "outbound", body)
         if self._port is not None:
             yield Resource.of(CLUSTER, INBOUND, inbound_cluster(self._port))
-            body = inbound_listener("inbound", at.address, at.inbound_port, at.access_log)
+            body = inbound_listener("inbound", self._at)
             yield Resource.of(LISTENER, "inbound", body, requires=frozenset({Ref(CLUSTER, INBOUND)}))
 
     def host(self, service: CompiledService) -> Host | None:

@@ -10,6 +10,7 @@ from xds.compiler import (
     access_log,
     actions,
     clusters,
+    connection_managers,
     decisions,
     listeners,
     plain_routes,
@@ -19,6 +20,7 @@ from xds.compiler import (
     service,
 )
 from xds.compiler.config_source import ADS
+from xds.compiler.connection_managers import HttpSettings
 from xds.compiler.route_sources import RouteDelivery, route_source
 from xds.compiler.service import compile_routes
 from xds.rules.parse import parse
@@ -68,6 +70,7 @@ def test_so_are_those_that_no_rule_is_in(monkeypatch: pytest.MonkeyPatch) -> Non
     for module in (
         access_log,
         clusters,
+        connection_managers,
         listeners,
         route_configuration,
         route_sources,
@@ -84,11 +87,13 @@ def checked(kind: Any, **fields: Any) -> Any:
 
 
 def without_rules() -> Iterator[bytes]:
+    http = HttpSettings(access_log="/dev/stdout", http10=True, http10_host="a.example.com")
+    sidecar = listeners.SidecarListeners("::1", 2, 3)
     for kind in RouteDelivery:
         routes = route_source(kind, "edge")
-        yield listeners.edge_listener("edge", "127.0.0.1", 1, routes, "/dev/stdout")
-        yield listeners.outbound_listener("outbound", "127.0.0.1", 2, routes, None)
-    yield listeners.inbound_listener("inbound", "::1", 3, "/dev/stdout")
+        yield listeners.edge_listener("edge", listeners.EdgeListener("127.0.0.1", 1, http=http), routes)
+        yield listeners.outbound_listener("outbound", sidecar, routes)
+    yield listeners.inbound_listener("inbound", sidecar)
     yield clusters.inbound_cluster(80)
     yield clusters.eds_cluster("a|stable")
     yield route_configuration.route_configuration("edge", [])

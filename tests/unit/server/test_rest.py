@@ -15,7 +15,8 @@ from google.protobuf import json_format
 from xds import type_urls
 from xds.cache import Ref, Resource, View
 from xds.compiler.clusters import eds_cluster
-from xds.compiler.listeners import inbound_listener
+from xds.compiler.connection_managers import HttpSettings
+from xds.compiler.listeners import SidecarListeners, inbound_listener
 from xds.server.limits import DEFAULTS, Limits
 from xds.server.rest import discovery_app
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -104,7 +105,8 @@ async def test_36_only_what_is_named_is_answered_and_counts() -> None:
 
 
 async def test_36_nested_messages_are_written_as_json_too() -> None:
-    body = inbound_listener("inbound", "127.0.0.1", 15006, "/dev/stdout")
+    at = SidecarListeners("127.0.0.1", 15001, 15006, http=HttpSettings(access_log="/dev/stdout"))
+    body = inbound_listener("inbound", at)
     async with rest(
         Resource.of(LISTENER, "inbound", body), Resource.of(CLUSTER, "a", eds_cluster("a"))
     ) as it:

@@ -1,0 +1,160 @@
+"""Connection managers: how a proxy reads requests, before a route is looked up."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from envoy_data_plane.envoy.config.core.v3 import (
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
+    HttpProtocolOptions,
+)
+from envoy_data_plane.envoy.extensions.filters.http.grpc_web.v3 import GrpcWeb
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerPathWithEscapedSlashesAction,
+    HttpConnectionManagerUpgradeConfig,
+    HttpFilter,
+    RequestIdExtension,
+)
+from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdConfig
+
+from xds.compiler.access_log import json_access_log
+from xds.compiler.names import INBOUND
+from xds.compiler.route_sources import RouteSource
+from xds.wire import any_of, build
+
+GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
+
+
+class EscapedSlashes(StrEnum):
+    """What becomes of a path with ``%2F`` or ``%5C``, an encoded slash or backslash.
+
+    An application may read it as a slash although no route did: a request for ``/public/..%2Fadmin``. What
+    is safe depends on the application, so the operator decides.
+    """
+
+    KEEP = "keep"
+    REDIRECT = "redirect"
+    DECODE = "decode"
+    REJECT = "reject"
+
+
+_ESCAPED_SLASHES = {
+    EscapedSlashes.KEEP: HttpConnectionManagerPathWithEscapedSlashesAction.KEEP_UNCHANGED,
+    EscapedSlashes.REDIRECT: HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
+    EscapedSlashes.DECODE: HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD,
+    EscapedSlashes.REJECT: HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What an operator sets of the HTTP of a listener.
+
+    ``access_log`` is a path on the proxy's machine. ``http10`` accepts HTTP/1.0; ``http10_host`` is the host
+    of such requests that name none, which are answered 404 otherwise. ``upgrades`` are the protocols that a
+    request may upgrade to.
+    """
+
+    access_log: str | None = None
+    escaped_slashes: EscapedSlashes = EscapedSlashes.KEEP
+    http10: bool = False
+    http10_host: str | None = None
+    upgrades: tuple[str, ...] = ("websocket",)
+
+
+def edge_manager(settings: HttpSettings, trusted_hops: int, routes: RouteSource) -> HttpConnectionManager:
+    """Build the connection manager of an edge, as Envoy's "Configuring Envoy as an edge proxy" says.
+
+    Two of its points are left out on purpose: ``request_timeout`` would cut off long uploads and client
+    streams (headers and idle streams are timed all the same), and header names with underscores pass, since
+    rules may match on them.
+    """
+    return _manager(
+        "edge",
+        settings,
+        routes,
+        use_remote_address=True,
+        xff_num_trusted_hops=trusted_hops,
+        common_http_protocol_options=build(HttpProtocolOptions, idle_timeout=timedelta(hours=1)),
+        http2_protocol_options=build(
+            Http2ProtocolOptions,
+            max_concurrent_streams=100,
+            initial_stream_window_size=64 * 1024,
+            initial_connection_window_size=1024 * 1024,
+            allow_connect=True,
+        ),
+        stream_idle_timeout=timedelta(minutes=5),
+        request_headers_timeout=timedelta(seconds=10),
+    )
+
+
+def outbound_manager(settings: HttpSettings, routes: RouteSource) -> HttpConnectionManager:
+    """Build the connection manager of a sidecar for the calls of its application.
+
+    Requests in absolute form, as applications send them to an HTTP proxy, are read like all others.
+    """
+    return _manager("outbound", settings, routes, http2_protocol_options=_http2_with_upgrades())
+
+
+def inbound_manager(settings: HttpSettings, routes: RouteSource) -> HttpConnectionManager:
+    """Build the connection manager of a sidecar for the calls to its application."""
+    return _manager(INBOUND, settings, routes, http2_protocol_options=_http2_with_upgrades())
+
+
+def _manager(
+    stat_prefix: str, settings: HttpSettings, routes: RouteSource, **fields: Any
+) -> HttpConnectionManager:
+    """Build what all roles have in common: hosts and paths in one spelling, request ids, upgrades."""
+    return build(
+        HttpConnectionManager,
+        stat_prefix=stat_prefix,
+        http_filters=[_grpc_web(), *routes.filters, _router()],
+        access_log=[json_access_log(settings.access_log)] if settings.access_log else [],
+        generate_request_id=True,
+        # The id stands in for a cookie that a user does not have yet (`decisions`): tracing must not
+        # write its verdict into it halfway through the request.
+        request_id_extension=build(
+            RequestIdExtension, typed_config=any_of(build(UuidRequestIdConfig, pack_trace_reason=False))
+        ),
+        upgrade_configs=[
+            build(HttpConnectionManagerUpgradeConfig, upgrade_type=protocol) for protocol in settings.upgrades
+        ],
+        http_protocol_options=_http1(settings),
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action=_ESCAPED_SLASHES[settings.escaped_slashes],
+        strip_any_host_port=True,
+        strip_trailing_host_dot=True,
+        **routes.fields,
+        **fields,
+    )
+
+
+def _http1(settings: HttpSettings) -> Http1ProtocolOptions | None:
+    if not settings.http10:
+        return None
+    return build(
+        Http1ProtocolOptions, accept_http_10=True, default_host_for_http_10=settings.http10_host or ""
+    )
+
+
+def _http2_with_upgrades() -> Http2ProtocolOptions:
+    """Accept upgrades over HTTP/2, which are CONNECT requests with a protocol (RFC 8441)."""
+    return build(Http2ProtocolOptions, allow_connect=True)
+
+
+def _grpc_web() -> HttpFilter:
+    """Translate gRPC-Web, which browsers speak, into gRPC; other requests pass it untouched.
+
+    It is off but for virtual hosts that turn it on: an application that speaks gRPC-Web by itself, over
+    HTTP/1.1, would not understand what it makes.
+    """
+    return build(HttpFilter, name=GRPC_WEB_FILTER, typed_config=any_of(build(GrpcWeb)), disabled=True)
+
+
+def _router() -> HttpFilter:
+    return build(HttpFilter, name="envoy.filters.http.router", typed_config=any_of(build(Router)))
