@@ -84,7 +84,9 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
             "1:21: unknown setting groups.b.edge.prot (did you mean groups.<group>.edge.port?)",
         ),
         ("xds:\n  port: 70000", "2:3: xds.port: should be less than or equal to 65535"),
-        ("edge: 5", "1:1: edge is a section: it holds address, port, access_log, routes"),
+        ("log: 5", "1:1: log is a section: it holds level, format"),
+        ("edge: {upgrades: [CONNECT]}", "1:8: edge.upgrades.0: CONNECT opens a tunnel to any address"),
+        ("sidecar: {http10_host: a}", "1:1: sidecar: http10_host is for HTTP/1.0: set http10 to true"),
         ("edge: {address: localhost}", "1:8: edge.address: 'localhost' is not an IP address"),
         (
             "nacos: {server: nacos}",

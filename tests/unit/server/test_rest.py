@@ -113,7 +113,7 @@ async def test_36_nested_messages_are_written_as_json_too() -> None:
         listener, *_ = (await it.ask("listeners")).json()["resources"]
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         assert manager["@type"].endswith(".HttpConnectionManager")
-        assert manager["http_filters"][0]["typed_config"]["@type"].endswith(".Router")
+        assert manager["http_filters"][-1]["typed_config"]["@type"].endswith(".Router")
         [cluster] = (await it.ask("clusters")).json()["resources"]
         assert cluster["eds_cluster_config"]["eds_config"] == {"ads": {}, "resource_api_version": "V3"}
         pool = new_pool()
