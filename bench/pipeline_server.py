@@ -15,11 +15,13 @@ from bench.control import serve
 from bench.delivery import DELIVERIES
 from xds import garbage, logs
 from xds.cache import Cache
+from xds.documents import DocumentId
 from xds.lastgood import Keeper, Store
 from xds.pipeline import ChangeBuffer, Pipeline, Plane, audience_of
 from xds.pipeline.compiled import CompiledService
 from xds.pipeline.demand import concerns_routes
 from xds.protocol.variants import Request
+from xds.rules.instance import ServiceId
 from xds.server import LogObserver, StreamInfo, XdsServer
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 
@@ -30,18 +32,18 @@ def report(buffer: ChangeBuffer, services: int, upstreams: list[int] | None = No
     ``upstreams`` are ports on this machine of the edited service's instances, one of v1 and one of v2.
     """
     for number in range(services):
-        buffer.put(DocumentChanged(workload.document(number), workload.text(number)))
-        buffer.put(InstancesChanged(workload.service(number), workload.instances(number)))
+        buffer.put(DocumentChanged(DocumentId("", workload.document(number)), workload.text(number)))
+        buffer.put(InstancesChanged(ServiceId("", workload.service(number)), workload.instances(number)))
     if upstreams:
         local = workload.local_instances(upstreams)
-        buffer.put(InstancesChanged(workload.service(workload.EDITED), local))
+        buffer.put(InstancesChanged(ServiceId("", workload.service(workload.EDITED)), local))
     buffer.put(Synced())
 
 
 def edit(buffer: ChangeBuffer, number: int) -> None:
     """Put into a change buffer what a source says of an edit."""
     text = workload.text(workload.EDITED, number)
-    buffer.put(DocumentChanged(workload.document(workload.EDITED), text))
+    buffer.put(DocumentChanged(DocumentId("", workload.document(workload.EDITED)), text))
 
 
 @asynccontextmanager

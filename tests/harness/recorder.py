@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from xds.rules.instance import Instance
+from xds.documents import DocumentId
+from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, Source, Synced, Trouble
 
 PATIENCE = 60.0
@@ -26,13 +27,13 @@ class Recorder:
     def _take(self, event: Event) -> None:
         self.events.append(event)
         match event:
-            case DocumentChanged(document, None):
+            case DocumentChanged(DocumentId("", document), None):
                 self.documents.pop(document, None)
-            case DocumentChanged(document, bytes(content)):
+            case DocumentChanged(DocumentId("", document), bytes(content)):
                 self.documents[document] = content
-            case InstancesChanged(service, None):
+            case InstancesChanged(ServiceId("", service), None):
                 self.instances.pop(service, None)
-            case InstancesChanged(service, tuple(instances)):
+            case InstancesChanged(ServiceId("", service), tuple(instances)):
                 self.instances[service] = instances
             case Trouble(reason):
                 self.trouble = reason
@@ -55,7 +56,9 @@ class Recorder:
 
     def history(self, document: str) -> list[bytes | None]:
         """Every content reported of a document."""
-        return [e.content for e in self.events if isinstance(e, DocumentChanged) and e.document == document]
+        return [
+            e.content for e in self.events if isinstance(e, DocumentChanged) and e.document.name == document
+        ]
 
     def endpoints(self, service: str) -> list[str]:
         """The instances of a service that may take traffic."""

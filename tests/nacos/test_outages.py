@@ -140,5 +140,5 @@ async def test_instances_that_register_again_after_an_outage_were_never_gone(
         async with registered(through_wire, "later", ONE, ignore):
             await recorder.until(lambda r: r.instances.get("later"))
         changes = [event for event in recorder.events[before:] if isinstance(event, InstancesChanged)]
-        assert {event.service for event in changes} == {"later"}
+        assert {event.service.name for event in changes} == {"later"}
         assert recorder.instances["reviews"] == (ONE, TWO)

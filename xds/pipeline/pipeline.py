@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from typing import TypeVar
 
+from xds.documents import DocumentId
 from xds.lastgood import Keeper, Kept, LastGood
 from xds.pipeline.compiled import CompiledService, inputs_digest
 from xds.pipeline.gateways import refuse_wildcards
 from xds.pipeline.plane import Plane
 from xds.pipeline.reports import Reports
 from xds.rules.book import RuleBook
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_instances
 from xds.rules.parse import ParsedRule, parse
 from xds.sources.change_buffer import ChangeBuffer, Changes
+
+ValueT = TypeVar("ValueT")
 
 _COMPILED_AT_ONCE = 16
 """Services compiled before other tasks of the loop have their turn: a few milliseconds."""
@@ -122,15 +126,16 @@ class Pipeline:
         then = {name: text for name, text in self._kept.documents.items() if text is not None}
         change = self._book.load(await self._parse(then))
         self._reports.loaded(change)
-        gone = dict.fromkeys(then.keys() - batch.documents.keys())
-        changed = change.services | await self._edit({**batch.documents, **gone})
+        now = _by_name(batch.documents)
+        gone = dict.fromkeys(then.keys() - now.keys())
+        changed = change.services | await self._edit({**now, **gone})
         self._note_instances(batch)
         known = {name for name, kept in self._kept.services.items() if kept}
         await self._compile(changed | self._instances.keys() | known)
         self._reports.synced(documents=len(self._texts), services=len(self._instances))
 
     async def _apply(self, batch: Changes) -> None:
-        changed = await self._edit(batch.documents)
+        changed = await self._edit(_by_name(batch.documents))
         await self._compile(changed, self._note_instances(batch) - changed)
 
     async def _edit(self, documents: Mapping[str, bytes | None]) -> set[str]:
@@ -165,13 +170,12 @@ class Pipeline:
         return refuse_wildcards(document, parse(document, text), self._exact_only)
 
     def _note_instances(self, batch: Changes) -> set[str]:
+        reported = _by_name(batch.instances)
         changed = {
-            service
-            for service, instances in batch.instances.items()
-            if self._instances.get(service) != instances
+            service for service, instances in reported.items() if self._instances.get(service) != instances
         }
         for service in changed:
-            instances = batch.instances[service]
+            instances = reported[service]
             if instances is None:
                 self._instances.pop(service, None)
             else:
@@ -213,3 +217,7 @@ class Pipeline:
         if known:
             return Kept(inputs, known.with_instances(rule, instances or ()))
         return Kept(inputs, CompiledService.of(service, rule, origin, instances or ()))
+
+
+def _by_name(items: Mapping[DocumentId, ValueT] | Mapping[ServiceId, ValueT]) -> dict[str, ValueT]:
+    return {item.name: value for item, value in items.items()}

@@ -9,17 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from xds.rules.instance import Instance
+from xds.documents import DocumentId
+from xds.rules.instance import Instance, ServiceId
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentChanged:
-    """The text of a rule document now; None when it does not exist any more.
+    """The text of a document now; None when it does not exist any more.
 
-    ``document`` is the id its author knows it by: a dataId in Nacos, a file name in a directory.
+    The name in ``document`` is the one its author knows: a dataId in Nacos, a file name in a directory.
     """
 
-    document: str
+    document: DocumentId
     content: bytes | None
 
 
@@ -27,7 +28,7 @@ class DocumentChanged:
 class InstancesChanged:
     """All instances of a service now; None when the service itself is gone."""
 
-    service: str
+    service: ServiceId
     instances: tuple[Instance, ...] | None
 
 

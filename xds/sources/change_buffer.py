@@ -4,7 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from xds.rules.instance import Instance
+from xds.documents import DocumentId
+from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced, Trouble
 
 
@@ -15,8 +16,8 @@ class Changes:
     ``documents`` and ``instances`` hold None for what is gone.
     """
 
-    documents: dict[str, bytes | None] = field(default_factory=dict)
-    instances: dict[str, tuple[Instance, ...] | None] = field(default_factory=dict)
+    documents: dict[DocumentId, bytes | None] = field(default_factory=dict)
+    instances: dict[ServiceId, tuple[Instance, ...] | None] = field(default_factory=dict)
     synced: bool = False
 
     def absorb(self, later: "Changes") -> None:

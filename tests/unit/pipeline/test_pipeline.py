@@ -11,6 +11,7 @@ import structlog
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
 from xds.cache import Cache, Ref
+from xds.documents import DocumentId
 from xds.lastgood import Keeper, Store
 from xds.pipeline import (
     ChangeBuffer,
@@ -23,7 +24,7 @@ from xds.pipeline import (
     pipeline,
 )
 from xds.pipeline.compiled import CompiledService
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
 from xds.type_urls import ENDPOINT, ROUTE
 
@@ -47,7 +48,7 @@ class World:
     def write(self, document: str, *hosts: str, **more: Any) -> None:
         fields = {"hosts": list(hosts), **more}
         text = "\n".join(f"{key}: {value}" for key, value in fields.items())
-        self.buffer.put(DocumentChanged(document, text.encode()))
+        self.buffer.put(DocumentChanged(DocumentId("", document), text.encode()))
 
     def hosts(self) -> list[str]:
         """Return the hosts that an edge is served."""
@@ -92,7 +93,7 @@ async def test_nothing_is_served_before_everything_was_reported(kept: Path) -> N
         world.write("a.yaml", "a.example.com")
         await asyncio.sleep(0.05)
         assert world.opened == 0
-        world.buffer.put(InstancesChanged("a", (Instance("127.0.0.1", 80),)))
+        world.buffer.put(InstancesChanged(ServiceId("", "a"), (Instance("127.0.0.1", 80),)))
         world.buffer.put(Synced())
         await world.until(lambda: world.opened)
         assert world.hosts() == ["a.example.com"]
@@ -219,5 +220,5 @@ async def test_a_burst_of_edits_ends_with_the_last(kept: Path) -> None:
             world.write("a.yaml", f"a{number}.example.com")
             await asyncio.sleep(0)
         await world.until(lambda: world.hosts() == ["a49.example.com"])
-        world.buffer.put(DocumentChanged("a.yaml", None))
+        world.buffer.put(DocumentChanged(DocumentId("", "a.yaml"), None))
         await world.until(lambda: world.hosts() == [])

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from xds.rules.instance import Instance
+from xds.documents import DocumentId
+from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced
 from xds.sources.files.instances import ParsedInstances, parse_instances
 from xds.sources.files.settling import Content, Seen, Unreadable
@@ -49,7 +50,7 @@ class _Rules:
     async def deliver(self, news: Mapping[str, Seen]) -> None:
         for name, seen in news.items():
             if not isinstance(seen, Unreadable):
-                self._emit(DocumentChanged(name, None if seen is None else seen.data))
+                self._emit(DocumentChanged(DocumentId("", name), None if seen is None else seen.data))
         self._health.report_all(
             {
                 f"rules {name}": seen.reason if isinstance(seen, Unreadable) else None
@@ -100,7 +101,7 @@ class _Services:
         self._health.report(f"instances of {service}", ignored)
         instances = self._good[files[0]] if files else None
         if instances != self._told.get(service):
-            self._emit(InstancesChanged(service, instances))
+            self._emit(InstancesChanged(ServiceId("", service), instances))
         if instances is None:
             self._told.pop(service, None)
         else:

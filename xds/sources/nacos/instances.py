@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import Event, InstancesChanged
 from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.endpoint import address_problem, port_problem, weight_problem
@@ -189,7 +189,7 @@ class Instances:
             if known is not None:
                 del self._known[service]
                 self._withheld.discard(service)
-                self._emit(InstancesChanged(service, None))
+                self._emit(InstancesChanged(ServiceId("", service), None))
             await self._unsubscribe(service)
             return
         instances = reported if accepted else _with_missing(reported, known or ())
@@ -199,7 +199,7 @@ class Instances:
             self._withheld.add(service)
         self._known[service] = instances
         if instances != known:
-            self._emit(InstancesChanged(service, instances))
+            self._emit(InstancesChanged(ServiceId("", service), instances))
 
 
 def _bare(service: str) -> str:

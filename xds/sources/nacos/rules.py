@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from xds.documents import DocumentId
 from xds.sources.base import DocumentChanged, Event
 from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.health import SourceHealth
@@ -183,7 +184,7 @@ class Rules:
         if data_id in self._unlisted():
             del self._known[data_id]
             self._listened.discard(data_id)
-            self._emit(DocumentChanged(data_id, None))
+            self._emit(DocumentChanged(DocumentId("", data_id), None))
         elif data_id in self._known:
             self._timer.hurry()
 
@@ -191,7 +192,7 @@ class Rules:
         known = self._known.get(data_id)
         self._known[data_id] = document
         if known is None or known.content != document.content:
-            self._emit(DocumentChanged(data_id, document.content))
+            self._emit(DocumentChanged(DocumentId("", data_id), document.content))
         if data_id in self._listened and known is not None and known.md5 != document.md5:
             await self._listen((data_id,))
 
