@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from xds.cache import Changes, View
 from xds.protocol import DELTA, Stream
 from xds.wire import DeltaRequest
-from xds.wire.reader import Fields, Schema
-from xds.wire.splice import DELIMITED
+from xds.wire.descriptors import message_class
 
-_RESPONSE = Schema({4: ("type_url", DELIMITED), 5: ("nonce", DELIMITED)})  # DeltaDiscoveryResponse
+_RESPONSE: Any = message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")
 
 
 class InProcessClient:
@@ -25,7 +25,7 @@ class InProcessClient:
         self.take()
 
     def changed(self, changes: Changes) -> None:
-        """Take note of a change."""
+        """Hand on a change of the view."""
         self._stream.on_change(changes)
         self.news.set()
 
@@ -34,9 +34,8 @@ class InProcessClient:
         there: float | None = None
         while response := self._stream.poll(0.0):
             there = time.perf_counter()
-            fields = Fields(response, "response", _RESPONSE)
-            nonce = fields.string("nonce")
-            self._stream.receive(DeltaRequest(type_url=fields.string("type_url"), response_nonce=nonce))
+            message = _RESPONSE.FromString(response)
+            self._stream.receive(DeltaRequest(type_url=message.type_url, response_nonce=message.nonce))
         self.news.clear()
         assert there is not None, "a change led to no response"
         return there

@@ -2,7 +2,7 @@
 
 from xds.errors import BindError
 from xds.server.limits import Limits
-from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad
+from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
 from xds.server.observer import LogObserver, Observer, Peer, StreamInfo
 from xds.server.server import XdsServer
 
@@ -13,6 +13,7 @@ __all__ = [
     "LoadReporting",
     "LocalityLoad",
     "LogObserver",
+    "Metric",
     "Observer",
     "Peer",
     "StreamInfo",

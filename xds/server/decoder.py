@@ -18,10 +18,8 @@ _TINY = 256
 responses with the same bytes."""
 _REMEMBERED = 1_024
 """Tiny requests of one method that are remembered, the last ones."""
-_SMALL = 4 << 10
-"""Bytes of a request that is decoded at once whatever is in it: some 2,000 fields at the most."""
-_FEW = 2_000
-"""Fields that are decoded in the event loop: about 2 ms."""
+_SMALL = 64 << 10
+"""Bytes of a request that is decoded in the event loop, whatever is in it: a few milliseconds at most."""
 _NODE_FIELDS = 10_000
 """Fields that a node may have, its extensions most of all; Envoy 1.40 has 516 of those."""
 _MAX_REASON = 4_000
@@ -38,17 +36,26 @@ class RequestDecoder:
         self._executor = executor
         self._decode_tiny = lru_cache(_REMEMBERED)(self._decode)
 
-    async def take(self, data: bytes) -> Request:
+    async def decode(self, data: bytes) -> Request:
         """Decode a request. Raise ``StreamError`` if it is malformed, of the wrong type or too large."""
         if len(data) <= _TINY:
             return self._decode_tiny(data)
-        if len(data) <= _SMALL or self._weigh(data, _FEW) <= _FEW:
+        if len(data) <= min(_SMALL, self._limits.metadata_bytes):
             return self._decode(data)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._decode_large, data)
 
     def _decode_large(self, data: bytes) -> Request:
         most = 2 * self._limits.names + _NODE_FIELDS
-        if self._weigh(data, most) > most:
+        try:
+            weight = weigh(data, self._node_field, most)
+        except WireError as error:
+            raise _malformed(error) from error
+        if weight.metadata_bytes > self._limits.metadata_bytes:
+            raise exhausted(
+                f"node.metadata has {weight.metadata_bytes} bytes, "
+                f"at most {self._limits.metadata_bytes} are taken"
+            )
+        if weight.fields > most:
             raise exhausted(f"a request with more than {most} fields")
         return self._decode(data)
 
@@ -59,18 +66,6 @@ class RequestDecoder:
             raise _malformed(error) from error
         self._check_sizes(request)
         return _clipped(self._typed(request))
-
-    def _weigh(self, data: bytes, most: int) -> int:
-        try:
-            weight = weigh(data, self._node_field, most)
-        except WireError as error:
-            raise _malformed(error) from error
-        if weight.metadata_bytes > self._limits.metadata_bytes:
-            raise exhausted(
-                f"node.metadata has {weight.metadata_bytes} bytes, "
-                f"at most {self._limits.metadata_bytes} are taken"
-            )
-        return weight.fields
 
     def _check_sizes(self, request: Request) -> None:
         names: list[tuple[str, ...]] = []

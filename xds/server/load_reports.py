@@ -4,10 +4,10 @@ The client speaks first, to say who it is. The server answers which clusters it 
 often, and from then on the client reports.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -26,6 +26,16 @@ METHOD = RpcMethod(
     "envoy.service.load_stats.v3.LoadStatsResponse",
 )
 _SENDS_ALL = "envoy.lrs.supports_send_all_clusters"
+_UTILIZATIONS = ("cpu_utilization", "mem_utilization", "application_utilization")
+
+
+class Metric(NamedTuple):
+    """A metric that the endpoints sent with their responses (ORCA), over an interval."""
+
+    requests: int
+    """Requests that ended with this metric."""
+    total: float
+    """The sum of its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,9 @@ class LocalityLoad:
     failed: int
     in_progress: int
     """At the end of the interval."""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """By name: ``cpu_utilization``, ``mem_utilization``, ``application_utilization`` and the endpoints' own,
+    some clients put ``named_metrics.`` before these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,8 @@ class ClusterLoad:
     """The requests to one cluster in an interval; ``localities`` is empty if there were none.
 
     ``service`` is the cluster's name in EDS where that is another. ``interval`` is in seconds, as the client
-    measured it.
+    measured it. ``dropped`` counts all requests that the client dropped itself, ``drop_categories`` those of
+    a category of ``ClusterLoadAssignment.policy.drop_overloads``.
     """
 
     cluster: str
@@ -54,6 +68,7 @@ class ClusterLoad:
     interval: float
     dropped: int
     localities: tuple[LocalityLoad, ...]
+    drop_categories: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,7 @@ def _clusters(request: Any) -> Iterator[ClusterLoad]:
             interval=cluster.load_report_interval.ToNanoseconds() / 1e9,
             dropped=cluster.total_dropped_requests,
             localities=tuple(map(_locality, cluster.upstream_locality_stats)),
+            drop_categories={each.category: each.dropped_count for each in cluster.dropped_requests},
         )
 
 
@@ -124,4 +140,14 @@ def _locality(stats: Any) -> LocalityLoad:
         succeeded=stats.total_successful_requests,
         failed=stats.total_error_requests,
         in_progress=stats.total_requests_in_progress,
+        metrics=dict(_metrics(stats)),
     )
+
+
+def _metrics(stats: Any) -> Iterator[tuple[str, Metric]]:
+    for name in _UTILIZATIONS:
+        if stats.HasField(name):
+            value = getattr(stats, name)
+            yield name, Metric(value.num_requests_finished_with_metric, value.total_metric_value)
+    for value in stats.load_metric_stats:
+        yield value.metric_name, Metric(value.num_requests_finished_with_metric, value.total_metric_value)

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from xds.server.errors import StreamError, exhausted, invalid
 from xds.server.limits import HANDLING, Limits, TimeBudget
 from xds.server.stream_handler import Context
-from xds.wire import Node, WireError, decode_delta_request, delimited
+from xds.wire import Node, WireError, decode_node
 from xds.wire.descriptors import message_class
 
 
@@ -57,7 +57,7 @@ def node_of(message: Any, limits: Limits) -> Node:
     if max(len(message.id), len(message.cluster)) > limits.name_length:
         raise invalid(f"a node's id and cluster have at most {limits.name_length} characters")
     try:
-        node = decode_delta_request(delimited(1, message.SerializeToString())).node
+        node = decode_node(message.SerializeToString())
     except WireError as error:
         raise invalid(f"malformed node: {error}") from None
-    return node or Node()
+    return node

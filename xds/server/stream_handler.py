@@ -154,7 +154,7 @@ class StreamHandler:
         data = await self._context.read()
         if not isinstance(data, bytes):  # grpc.aio.EOF: the client will ask for nothing more
             return None
-        return await self._decoder.take(data)
+        return await self._decoder.decode(data)
 
     async def _read_on(self, request: Request | None) -> None:
         clock = asyncio.get_running_loop().time

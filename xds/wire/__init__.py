@@ -1,15 +1,16 @@
-"""Protobuf bytes: fast encoding of ``envoy_data_plane`` messages, partial decoding of requests, splicing."""
+"""Protobuf bytes: fast encoding of ``envoy_data_plane`` messages, requests by upb, splicing."""
 
 from .builder import build
 from .encoder import any_of, encode, type_url
-from .reader import WireError
 from .requests import (
     DeltaRequest,
     Locality,
     Node,
     SotwRequest,
     Status,
+    WireError,
     decode_delta_request,
+    decode_node,
     decode_sotw_request,
 )
 from .splice import delimited, varint
@@ -24,6 +25,7 @@ __all__ = [
     "any_of",
     "build",
     "decode_delta_request",
+    "decode_node",
     "decode_sotw_request",
     "delimited",
     "encode",

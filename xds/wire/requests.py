@@ -1,18 +1,19 @@
-"""Discovery requests, decoded as far as a server reads them.
+"""Discovery requests, decoded by protobuf's C runtime (upb) as far as a server reads them.
 
-Envoy's ``Node`` is 61 KB, nearly all of it 516 extensions; decoding them costs more than everything else a
-server does with a request, so they are stepped over.
+The messages below have only the fields that are read, under the numbers of Envoy's own messages. upb skips
+all others: Envoy's ``Node`` is 61 KB, nearly all of it 516 extensions.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from .reader import MAP_ENTRY, Fields, Schema, WireError
-from .splice import DELIMITED, FIXED64, VARINT
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
+from google.protobuf.message import DecodeError
 
-_MAX_NESTING = 50
-"""Of lists and objects in ``Node.metadata``: protobuf's parsers stop at 100 messages inside each other,
-and each list is two of them, each object three."""
+
+class WireError(ValueError):
+    """Bytes that are not the message that they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,180 +88,183 @@ class SotwRequest:
 
 
 def decode_delta_request(data: bytes) -> DeltaRequest:
-    """Decode a ``DeltaDiscoveryRequest``. Raises ``WireError``."""
-    fields = Fields(data, "DeltaDiscoveryRequest", _DELTA_REQUEST)
+    """Decode a ``DeltaDiscoveryRequest``. Raise ``WireError``."""
+    request = _parse("DeltaDiscoveryRequest", data)
+    subscribe, unsubscribe = request.resource_names_subscribe, request.resource_names_unsubscribe
     return DeltaRequest(
-        node=fields.message("node", _node),
-        type_url=fields.string("type_url"),
-        subscribe=(
-            *fields.strings("resource_names_subscribe"),
-            *fields.messages("resource_locators_subscribe", _locator),
-        ),
-        unsubscribe=(
-            *fields.strings("resource_names_unsubscribe"),
-            *fields.messages("resource_locators_unsubscribe", _locator),
-        ),
-        initial_resource_versions=fields.string_map("initial_resource_versions"),
-        response_nonce=fields.string("response_nonce"),
-        error=fields.message("error_detail", _status),
+        node=_node(request.node) if request.HasField("node") else None,
+        type_url=request.type_url,
+        subscribe=(*subscribe, *(each.name for each in request.resource_locators_subscribe)),
+        unsubscribe=(*unsubscribe, *(each.name for each in request.resource_locators_unsubscribe)),
+        initial_resource_versions=dict(request.initial_resource_versions),
+        response_nonce=request.response_nonce,
+        error=_status(request),
     )
 
 
 def decode_sotw_request(data: bytes) -> SotwRequest:
-    """Decode a ``DiscoveryRequest``. Raises ``WireError``."""
-    fields = Fields(data, "DiscoveryRequest", _SOTW_REQUEST)
+    """Decode a ``DiscoveryRequest``. Raise ``WireError``."""
+    request = _parse("DiscoveryRequest", data)
     return SotwRequest(
-        version_info=fields.string("version_info"),
-        node=fields.message("node", _node),
-        resource_names=(
-            *fields.strings("resource_names"),
-            *fields.messages("resource_locators", _locator),
-        ),
-        type_url=fields.string("type_url"),
-        response_nonce=fields.string("response_nonce"),
-        error=fields.message("error_detail", _status),
+        version_info=request.version_info,
+        node=_node(request.node) if request.HasField("node") else None,
+        resource_names=(*request.resource_names, *(each.name for each in request.resource_locators)),
+        type_url=request.type_url,
+        response_nonce=request.response_nonce,
+        error=_status(request),
     )
 
 
-def _locator(data: bytes, path: str) -> str:
-    return Fields(data, path, _LOCATOR).string("name")
+def decode_node(data: bytes) -> Node:
+    """Decode a ``Node``. Raise ``WireError``."""
+    return _node(_parse("Node", data))
 
 
-def _status(data: bytes, path: str) -> Status:
-    fields = Fields(data, path, _STATUS)
-    code = fields.integer("code") & 0xFFFF_FFFF
-    return Status(code - (1 << 32) if code >> 31 else code, fields.string("message"))
+def _parse(name: str, data: bytes) -> Any:
+    try:
+        return _CLASSES[name].FromString(data)
+    except DecodeError as error:
+        raise WireError(f"not a {name}: {error}") from None
 
 
-def _node(data: bytes, path: str) -> Node:
-    fields = Fields(data, path, _NODE)
+def _status(request: Any) -> Status | None:
+    error = request.error_detail
+    return Status(error.code, error.message) if request.HasField("error_detail") else None
+
+
+def _node(node: Any) -> Node:
     return Node(
-        id=fields.string("id"),
-        cluster=fields.string("cluster"),
-        metadata=fields.message("metadata", _metadata) or {},
-        locality=fields.message("locality", _locality),
-        user_agent_name=fields.string("user_agent_name"),
-        user_agent_version=fields.string("user_agent_version")
-        or fields.message("user_agent_build_version", _build_version)
-        or "",
-        client_features=fields.strings("client_features"),
+        id=node.id,
+        cluster=node.cluster,
+        metadata=_struct(node.metadata),
+        locality=_locality(node.locality) if node.HasField("locality") else None,
+        user_agent_name=node.user_agent_name,
+        user_agent_version=node.user_agent_version or _build_version(node.user_agent_build_version),
+        client_features=tuple(node.client_features),
     )
 
 
-def _locality(data: bytes, path: str) -> Locality:
-    fields = Fields(data, path, _LOCALITY)
-    return Locality(fields.string("region"), fields.string("zone"), fields.string("sub_zone"))
+def _locality(locality: Any) -> Locality:
+    return Locality(locality.region, locality.zone, locality.sub_zone)
 
 
-def _build_version(data: bytes, path: str) -> str:
-    return Fields(data, path, _BUILD_VERSION).message("version", _semantic_version) or ""
+def _build_version(build: Any) -> str:
+    if not build.HasField("version"):
+        return ""
+    return f"{build.version.major_number}.{build.version.minor_number}.{build.version.patch}"
 
 
-def _semantic_version(data: bytes, path: str) -> str:
-    fields = Fields(data, path, _SEMANTIC_VERSION)
-    numbers = [fields.integer(name) & 0xFFFF_FFFF for name in ("major_number", "minor_number", "patch")]
-    return ".".join(map(str, numbers))
+def _struct(struct: Any) -> dict[str, object]:
+    return {key: _value(value) for key, value in struct.fields.items()}
 
 
-def _metadata(data: bytes, path: str) -> dict[str, object]:
-    return _struct(data, path, depth=1)
-
-
-# Inside metadata the path of errors stays that of the metadata: one per value would cost more than the value.
-
-
-def _struct(data: bytes, path: str, depth: int) -> dict[str, object]:
-    def entry(data: bytes, _: str) -> tuple[str, object]:
-        fields = Fields(data, path, MAP_ENTRY)
-        return fields.string("key"), fields.message("value", value)
-
-    def value(data: bytes, _: str) -> object:
-        return _value(data, path, depth)
-
-    return dict(Fields(data, path, _STRUCT).messages("fields", entry))
-
-
-def _list(data: bytes, path: str, depth: int) -> list[object]:
-    def value(data: bytes, _: str) -> object:
-        return _value(data, path, depth)
-
-    return list(Fields(data, path, _LIST).messages("values", value))
-
-
-def _value(data: bytes, path: str, depth: int) -> object:
-    if depth > _MAX_NESTING:
-        raise WireError(f"{path}: values nested more than {_MAX_NESTING} deep")
-    fields = Fields(data, path, _VALUE)
-    match fields.which():
-        case "number_value":
-            return fields.double("number_value")
-        case "string_value":
-            return fields.string("string_value")
-        case "bool_value":
-            return fields.integer("bool_value") != 0
+def _value(value: Any) -> object:
+    match value.WhichOneof("kind"):
         case "struct_value":
-            return fields.message("struct_value", lambda struct, _: _struct(struct, path, depth + 1))
+            return _struct(value.struct_value)
         case "list_value":
-            return fields.message("list_value", lambda values, _: _list(values, path, depth + 1))
+            return [_value(each) for each in value.list_value.values]
+        case "number_value" | "string_value" | "bool_value" as kind:
+            return getattr(value, kind)
         case _:
             return None
 
 
-def _delimited(**numbers: int) -> dict[int, tuple[str, int]]:
-    return {number: (name, DELIMITED) for name, number in numbers.items()}
+# Of each message its fields: "repeated" if there may be several, type, name, number; "map" is from string to
+# string.
+_MESSAGES = {
+    "DeltaDiscoveryRequest": """
+        Node node 1
+        string type_url 2
+        repeated string resource_names_subscribe 3
+        repeated string resource_names_unsubscribe 4
+        map initial_resource_versions 5
+        string response_nonce 6
+        Status error_detail 7
+        repeated ResourceLocator resource_locators_subscribe 8
+        repeated ResourceLocator resource_locators_unsubscribe 9""",
+    "DiscoveryRequest": """
+        string version_info 1
+        Node node 2
+        repeated string resource_names 3
+        string type_url 4
+        string response_nonce 5
+        Status error_detail 6
+        repeated ResourceLocator resource_locators 7""",
+    "ResourceLocator": """
+        string name 1""",
+    "Node": """
+        string id 1
+        string cluster 2
+        google.protobuf.Struct metadata 3
+        Locality locality 4
+        string user_agent_name 6
+        string user_agent_version 7
+        BuildVersion user_agent_build_version 8
+        repeated string client_features 10""",
+    "Locality": """
+        string region 1
+        string zone 2
+        string sub_zone 3""",
+    "BuildVersion": """
+        SemanticVersion version 1""",
+    "SemanticVersion": """
+        uint32 major_number 1
+        uint32 minor_number 2
+        uint32 patch 3""",
+    "Status": """
+        int32 code 1
+        string message 2""",
+}
+_PACKAGE = "grayplane.requests"
+_ONEOF = {"user_agent_version", "user_agent_build_version"}
 
 
-def _varints(**numbers: int) -> dict[int, tuple[str, int]]:
-    return {number: (name, VARINT) for name, number in numbers.items()}
-
-
-_DELTA_REQUEST = Schema(
-    _delimited(
-        node=1,
-        type_url=2,
-        resource_names_subscribe=3,
-        resource_names_unsubscribe=4,
-        initial_resource_versions=5,
-        response_nonce=6,
-        error_detail=7,
-        resource_locators_subscribe=8,
-        resource_locators_unsubscribe=9,
+def _classes() -> Mapping[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="grayplane/requests.proto",
+        package=_PACKAGE,
+        syntax="proto3",
+        dependency=[struct_pb2.DESCRIPTOR.name],
     )
-)
-_SOTW_REQUEST = Schema(
-    _delimited(
-        version_info=1,
-        node=2,
-        resource_names=3,
-        type_url=4,
-        response_nonce=5,
-        error_detail=6,
-        resource_locators=7,
-    )
-)
-_LOCATOR = Schema(_delimited(name=1))
-_NODE = Schema(
-    _delimited(
-        id=1,
-        cluster=2,
-        metadata=3,
-        locality=4,
-        user_agent_name=6,
-        user_agent_version=7,
-        user_agent_build_version=8,
-        client_features=10,
-    ),
-    oneof=frozenset({"user_agent_version", "user_agent_build_version"}),
-)
-_LOCALITY = Schema(_delimited(region=1, zone=2, sub_zone=3))
-_BUILD_VERSION = Schema(_delimited(version=1))
-_SEMANTIC_VERSION = Schema(_varints(major_number=1, minor_number=2, patch=3))
-_STATUS = Schema(_varints(code=1) | _delimited(message=2))
-_STRUCT = Schema(_delimited(fields=1))
-_LIST = Schema(_delimited(values=1))
-_VALUE_KINDS = (
-    _varints(null_value=1, bool_value=4)
-    | {2: ("number_value", FIXED64)}
-    | _delimited(string_value=3, struct_value=5, list_value=6)
-)
-_VALUE = Schema(_VALUE_KINDS, oneof=frozenset(name for name, _ in _VALUE_KINDS.values()))
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for line in fields.strip().splitlines():
+            _add_field(message, *line.split())
+    pool = descriptor_pool.Default()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+        for name in _MESSAGES
+    }
+
+
+def _add_field(message: descriptor_pb2.DescriptorProto, *words: str) -> None:
+    *repeated, kind, name, number = words
+    types = descriptor_pb2.FieldDescriptorProto
+    field = message.field.add(name=name, number=int(number), label=types.LABEL_OPTIONAL)
+    if repeated or kind == "map":
+        field.label = types.LABEL_REPEATED
+    if kind == "map":
+        entry = message.nested_type.add(name="InitialResourceVersionsEntry")
+        entry.options.map_entry = True
+        _add_field(entry, "string", "key", "1")
+        _add_field(entry, "string", "value", "2")
+        kind = f"{_PACKAGE}.{message.name}.{entry.name}"
+    if kind in _SCALARS:
+        field.type = _SCALARS[kind]
+    else:
+        field.type = types.TYPE_MESSAGE
+        field.type_name = f".{kind}" if "." in kind else f".{_PACKAGE}.{kind}"
+    if name in _ONEOF:
+        if not message.oneof_decl:
+            message.oneof_decl.add(name="user_agent_version_type")
+        field.oneof_index = 0
+
+
+_SCALARS = {
+    "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
+    "int32": descriptor_pb2.FieldDescriptorProto.TYPE_INT32,
+    "uint32": descriptor_pb2.FieldDescriptorProto.TYPE_UINT32,
+}
+_CLASSES = _classes()

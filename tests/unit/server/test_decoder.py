@@ -30,31 +30,31 @@ def subscription(names: int) -> bytes:
 async def test_streams_in_step_are_taken_at_their_word_each_time() -> None:
     taken = decoder()
     for nonce in ("1", "2", "1"):
-        request = await taken.take(acknowledgement(nonce))
+        request = await taken.decode(acknowledgement(nonce))
         assert request == DeltaRequest(type_url=ROUTE, response_nonce=nonce)
 
 
 async def test_a_request_is_of_the_type_of_the_service_that_it_was_sent_to() -> None:
     untyped = delimited(6, b"1")
-    assert (await decoder(ROUTES).take(untyped)).type_url == ROUTE
+    assert (await decoder(ROUTES).decode(untyped)).type_url == ROUTE
     with pytest.raises(StreamError, match="type_url is missing"):
-        await decoder().take(untyped)
+        await decoder().decode(untyped)
 
 
 async def test_what_is_malformed_is_refused_as_often_as_it_comes() -> None:
     taken = decoder()
     for _ in range(2):
         with pytest.raises(StreamError, match="malformed request") as raised:
-            await taken.take(b"\x0a\x7f")
+            await taken.decode(b"\x0a\x7f")
         assert raised.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("names", [5, 1_500, 40_000], ids=["tiny", "small", "large"])
 async def test_names_beyond_the_limit_are_refused_whatever_the_size(names: int) -> None:
     data = subscription(names)
-    request = await decoder(limits=Limits(names=names)).take(data)
+    request = await decoder(limits=Limits(names=names)).decode(data)
     assert isinstance(request, DeltaRequest)
     assert len(request.subscribe) == names
     with pytest.raises(StreamError, match=f"more than {names - 1} resource names") as raised:
-        await decoder(limits=Limits(names=names - 1)).take(data)
+        await decoder(limits=Limits(names=names - 1)).decode(data)
     assert raised.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -6,10 +6,16 @@ from datetime import timedelta
 import grpc
 from envoy_data_plane.envoy.config.core.v3 import Locality as LocalityMessage
 from envoy_data_plane.envoy.config.core.v3 import Node as NodeMessage
-from envoy_data_plane.envoy.config.endpoint.v3 import ClusterStats, UpstreamLocalityStats
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterStats,
+    ClusterStatsDroppedRequests,
+    EndpointLoadMetricStats,
+    UnnamedEndpointLoadMetricStats,
+    UpstreamLocalityStats,
+)
 from envoy_data_plane.envoy.service.load_stats.v3 import LoadStatsRequest, LoadStatsResponse
 
-from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad
+from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
 from xds.wire import Locality, Node, encode
 
 from .clients import RawStream, running
@@ -61,6 +67,16 @@ async def test_40_reports_reach_the_observer_with_the_node_of_the_first_request(
             total_error_requests=2,
             total_requests_in_progress=1,
             priority=1,
+            cpu_utilization=UnnamedEndpointLoadMetricStats(
+                num_requests_finished_with_metric=4, total_metric_value=2.5
+            ),
+            load_metric_stats=[
+                EndpointLoadMetricStats(
+                    metric_name="errors",
+                    num_requests_finished_with_metric=7,
+                    total_metric_value=3,
+                )
+            ],
         )
         stats = [
             ClusterStats(
@@ -68,6 +84,7 @@ async def test_40_reports_reach_the_observer_with_the_node_of_the_first_request(
                 cluster_service_name="reviews",
                 upstream_locality_stats=[locality],
                 total_dropped_requests=3,
+                dropped_requests=[ClusterStatsDroppedRequests(category="throttle", dropped_count=2)],
                 load_report_interval=timedelta(seconds=1.5),
             ),
             ClusterStats(cluster_name="idle"),
@@ -75,8 +92,13 @@ async def test_40_reports_reach_the_observer_with_the_node_of_the_first_request(
         await stream.send(encode(LoadStatsRequest(cluster_stats=stats)))
         await stream.done_writing()
         assert (await stream.status())[0] is grpc.StatusCode.OK
-    place = LocalityLoad(Locality("r", "z"), 1, issued=10, succeeded=7, failed=2, in_progress=1)
-    gray = ClusterLoad("reviews|gray", "reviews", 1.5, dropped=3, localities=(place,))
+    metrics = {"cpu_utilization": Metric(4, 2.5), "errors": Metric(7, 3.0)}
+    place = LocalityLoad(
+        Locality("r", "z"), 1, issued=10, succeeded=7, failed=2, in_progress=1, metrics=metrics
+    )
+    gray = ClusterLoad(
+        "reviews|gray", "reviews", 1.5, dropped=3, localities=(place,), drop_categories={"throttle": 2}
+    )
     idle = ClusterLoad("idle", "", 0.0, dropped=0, localities=())
     assert loads.reports == [("proxy-1", (gray, idle))]
 
