@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test test-compose lint format bench dist audit lock upgrade clean distclean
+.PHONY: demo test unit test-compose lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -15,6 +15,7 @@ help:
 	@echo 'make demo NACOS=host:port  the same, with rules and instances in your Nacos'
 	@echo 'make test                  every test, against a real Envoy and a real Nacos'
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
+	@echo 'make unit                  the quick ones of them, in a minute or so'
 	@echo 'make lint | format         check | mend style, types and the import contract'
 	@echo 'make bench                 the benchmarks'
 	@echo 'make dist                  wheel, source distribution, SBOM and licences, in dist/'
@@ -36,6 +37,10 @@ test-compose: $(STAMP)
 	@docker info >/dev/null 2>&1 || { echo 'No Docker engine answers `docker info`; start one, or run the other tests: make test' >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.nacos --install
 	@$(BIN)/pytest -m compose tests/compose
+
+# UNIT passes arguments on: make unit UNIT='tests/unit/rules -x'.
+unit: $(STAMP)
+	@$(BIN)/pytest -m 'not slow' $(or $(UNIT),tests/unit)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

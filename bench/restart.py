@@ -107,7 +107,7 @@ class _Restarts:
 
     @contextmanager
     def _serving(self, xds: int) -> "Iterator[subprocess.Popen[bytes]]":
-        command = [sys.executable, "-m", "xds.cli", "serve", "--nacos", self._nacos, "--xds-port", str(xds)]
+        command = [sys.executable, "-m", "xds", "serve", "--nacos", self._nacos, "--xds-port", str(xds)]
         settings = {"http.port": 0, "state_dir": self._home, "log.format": "json"}
         for path, value in settings.items():
             command += ["--set", f"{path}={value}"]

@@ -40,16 +40,17 @@ _FILES = {
 }
 
 
-class NotApplicableError(ValueError):
-    """A value was given that this kind of bootstrap has no place for."""
+class BootstrapError(ValueError):
+    """No bootstrap can be made of these values; the message says which one to mend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
     """What to fill in; None leaves what the file says.
 
-    ``xds`` is host and port of Grayplane. ``service``, ``upstreams`` and ``app_port`` are a sidecar's: the
-    application's service, the services it calls, and its port on 127.0.0.1.
+    ``id`` is ``node.id``, unique for every proxy and every process of a gRPC client. ``xds`` is host and
+    port of Grayplane. ``service``, ``upstreams`` and ``app_port`` are a sidecar's: the application's service,
+    the services it calls, and its port on 127.0.0.1.
     """
 
     id: str | None = None
@@ -65,8 +66,9 @@ def bootstrap(kind: Kind, values: Values) -> str:
     """Return the text of a bootstrap, filled in.
 
     Raises:
-        NotApplicableError: for a value that the kind has no place for.
+        BootstrapError: for a value that the kind has no place for, an empty one, or a gRPC client without id.
     """
+    _check(kind, values)
     text = shared(_FILES[kind]).read_text(encoding="utf-8")
     replacements = {path: value for path, value in _places(kind, values).items() if value is not None}
     return _replace(text, replacements)
@@ -87,15 +89,22 @@ def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
             list(values.upstreams) if values.upstreams is not None else None
         )
         places["node", "metadata", "port"] = values.app_port
-    _refuse_the_rest(kind, values)
     return places
 
 
-def _refuse_the_rest(kind: Kind, values: Values) -> None:
+def _check(kind: Kind, values: Values) -> None:
+    for name, value in (("id", values.id), ("cluster", values.cluster), ("service", values.service)):
+        if value is not None and not value.strip():
+            raise BootstrapError(f"{name} is empty: leave it out, or say what it is")
     if kind is not Kind.SIDECAR and (values.service, values.upstreams, values.app_port) != (None, None, None):
-        raise NotApplicableError(f"service, upstream and app port are a sidecar's; this is for {kind}")
-    if kind is Kind.GRPC_CLIENT and values.admin_port is not None:
-        raise NotApplicableError("a gRPC client has no admin port")
+        raise BootstrapError(f"service, upstream and app port are a sidecar's; this is for {kind}")
+    if kind is not Kind.GRPC_CLIENT:
+        return
+    if values.admin_port is not None:
+        raise BootstrapError("a gRPC client has no admin port")
+    if values.id is None:
+        # Limits and status are told by it, and many processes start from one file.
+        raise BootstrapError("a gRPC client needs an id of its own for every process, such as the pod's name")
 
 
 def _authority(host: str, port: int) -> str:

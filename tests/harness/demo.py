@@ -39,7 +39,7 @@ class Demo:
 
     async def __aenter__(self) -> Self:
         command = [
-            *(sys.executable, "-m", "xds.cli", "demo", "--directory", str(self.directory / "demo")),
+            *(sys.executable, "-m", "xds", "demo", "--directory", str(self.directory / "demo")),
             *("--edge-port", str(self.edge_port), "--xds-port", str(self.xds_port)),
             *("--http-port", str(self.http_port)),
             *("--admin-port", str(self.admin_port), "--sample-ports", ",".join(map(str, self.sample_ports))),

@@ -1,7 +1,10 @@
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,8 +34,9 @@ def rule_file(directory: Path, name: str, text: str) -> Path:
     return file
 
 
-def test_version() -> None:
-    assert grayplane("version").stdout == f"grayplane {version('grayplane')}\n"
+@pytest.mark.parametrize("asked", ["version", "--version", "-V"])
+def test_version(asked: str) -> None:
+    assert grayplane(asked).stdout == f"grayplane {version('grayplane')}\n"
 
 
 def test_a_good_document_is_ok(tmp_path: Path) -> None:
@@ -122,6 +126,8 @@ def test_bootstrap_prints_what_can_be_saved() -> None:
         ("bootstrap", "edge", "--xds", "grayplane"),
         ("bootstrap", "edge", "--xds", "grayplane:0"),
         ("bootstrap", "edge", "--service", "orders"),
+        ("bootstrap", "edge", "--id", ""),
+        ("bootstrap", "grpc-client"),
         ("bootstrap", "gateway"),
         ("serve", "--set", "xds.port"),
         ("serve", "--set", "xds.prot=1"),
@@ -146,23 +152,29 @@ def test_a_missing_directory_is_told_by_its_setting(tmp_path: Path) -> None:
     )
 
 
-def serving(directory: Path, port: int) -> subprocess.Popen[str]:
-    settings = [f"xds.port={port}", "log.format=json", f"state_dir={directory / 'state'}"]
+@contextmanager
+def serving(directory: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """Run `grayplane serve` with its HTTP port a free one; whatever happens, nothing of it is left over."""
+    settings = [f"xds.port={port}", "http.port=0", "log.format=json", f"state_dir={directory / 'state'}"]
     settings += [f"files.{name}={directory}" for name in ("rules", "services")]
     flags = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "xds.cli", "serve", *flags]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "xds", "serve", *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_listens_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
-    process = serving(tmp_path, port)
-    assert process.stderr is not None
-    assert any('"event": "listening"' in line for line in process.stderr)
-    with socket.create_connection(("127.0.0.1", port)):
-        process.send_signal(number)
-        said = process.communicate()[1]
+    with serving(tmp_path, port) as process:
+        assert process.stderr is not None
+        assert any('"event": "listening"' in line for line in process.stderr)
+        with socket.create_connection(("127.0.0.1", port)):
+            process.send_signal(number)
+            said = process.communicate()[1]
     assert process.returncode == 0, said
     assert "Traceback" not in said
 
@@ -170,9 +182,44 @@ def test_serve_listens_until_a_signal(tmp_path: Path, number: signal.Signals) ->
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = serving(tmp_path, port)
-        said = process.communicate()[1]
+        with serving(tmp_path, port) as process:
+            said = process.communicate()[1]
     assert process.returncode == 1
     [line] = said.splitlines()
     assert line.startswith("grayplane: ")
     assert str(port) in line
+
+
+@pytest.mark.parametrize("command", [(), ("serve",), ("validate",), ("bootstrap",), ("demo",)])
+def test_help_is_short_or_long(command: tuple[str, ...]) -> None:
+    short, long = grayplane(*command, "-h"), grayplane(*command, "--help")
+    assert short.exit_code == 0
+    assert "Usage: " in short.stdout
+    assert short.stdout == long.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_it(shell: str) -> None:
+    """What `grayplane --show-completion` prints asks the command itself for what may follow."""
+    environment = {**os.environ, "_GRAYPLANE_COMPLETE": f"source_{shell}"}
+    script = python("-m", "xds", environment=environment)
+    assert "_GRAYPLANE_COMPLETE" in script
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = {
+        **os.environ,
+        "_GRAYPLANE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "grayplane va",
+        "COMP_CWORD": "1",
+    }
+    assert python("-m", "xds", environment=environment).split() == ["validate"]
+
+
+def test_it_runs_as_a_module() -> None:
+    assert python("-m", "xds", "--version") == f"grayplane {version('grayplane')}\n"
+
+
+def python(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from xds.bootstrap import Kind, NotApplicableError, Values, bootstrap
+from xds.bootstrap import BootstrapError, Kind, Values, bootstrap
 from xds.cli.errors import MISUSED, fail
 from xds.cli.values import host_port
 
@@ -18,7 +18,8 @@ def print_bootstrap(
         str | None, typer.Option(metavar="HOST:PORT", help="Where Grayplane is.", show_default=False)
     ] = None,
     node_id: Annotated[
-        str | None, typer.Option("--id", help="node.id, unique for every proxy.", show_default=False)
+        str | None,
+        typer.Option("--id", help="node.id, unique for every proxy and gRPC client.", show_default=False),
     ] = None,
     cluster: Annotated[
         str | None, typer.Option(help="node.cluster, the proxy group.", show_default=False)
@@ -54,6 +55,6 @@ def print_bootstrap(
     )
     try:
         text = bootstrap(kind, values)
-    except NotApplicableError as error:
+    except BootstrapError as error:
         fail([str(error)], MISUSED)
     typer.echo(text, nl=False)

@@ -1,12 +1,38 @@
 """The commands there are."""
 
+from typing import Annotated
+
 import typer
 
 from xds.cli import bootstrap, demo, serve, validate
 
 _HELP = "Grayplane: gray rules in, Envoy configuration out."
 
-app = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version as installed_version  # noqa: PLC0415  # for this flag alone
+
+        typer.echo(f"grayplane {installed_version('grayplane')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback()(_root)
 app.command("serve")(serve.serve)
 app.command("validate")(validate.validate)
 app.command("bootstrap")(bootstrap.print_bootstrap)
@@ -16,6 +42,4 @@ app.command("demo")(demo.demo)
 @app.command()
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version as installed_version  # noqa: PLC0415
-
-    typer.echo(f"grayplane {installed_version('grayplane')}")
+    _print_version(True)

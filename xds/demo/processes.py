@@ -29,7 +29,7 @@ def _sample(plan: Plan, sample: Sample) -> Child:
 
 def _grayplane(plan: Plan) -> Child:
     flags = [part for path, value in plan.flags.items() for part in ("--set", f"{path}={value}")]
-    command = [sys.executable, "-m", "xds.cli", "serve", *flags]
+    command = [sys.executable, "-m", "xds", "serve", *flags]
     return Child("grayplane", plan.directory.log("grayplane"), command)
 
 

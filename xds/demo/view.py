@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -18,6 +19,9 @@ _REDRAW = 0.25
 _LINE_EVERY = 5.0
 _LARGE = 16 * 1024 * 1024
 _BAR = 20
+_PERCENT = len("100.0%")
+_NUMBERS = 31  # columns that four numbers and all gaps take on a narrow terminal
+_WIDE = 110  # columns of a terminal that has room for bars and long titles
 
 
 async def show(console: Console, traffic: Traffic, access_log: Path) -> None:
@@ -46,7 +50,8 @@ async def _count(traffic: Traffic, access_log: Path) -> None:
 
 async def _redraw(live: Live, traffic: Traffic) -> None:
     while True:
-        live.update(table(traffic.rows(time.monotonic())), refresh=True)
+        rows = traffic.rows(time.monotonic())
+        live.update(table(rows, live.console.width), refresh=True)
         await asyncio.sleep(_REDRAW)
 
 
@@ -57,18 +62,28 @@ async def _lines(console: Console, traffic: Traffic) -> None:
             console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def table(rows: Iterable[Row]) -> Table:
-    """Lay the counts out, one row for each path that requests took."""
+def table(rows: Iterable[Row], width: int) -> Table:
+    """Lay the counts out, one row for each path that requests took, in so many columns of a terminal.
+
+    Names give way first: a share or a count is never cut.
+    """
+    wide = width >= _WIDE
     recent = f"last {WINDOW} s"
-    laid_out = Table("service", "rule", "subset", "version", f"share of the rule, {recent}")
-    for title in (f"requests, {recent}", "all", "failed"):
-        laid_out.add_column(title, justify="right")
+    laid_out = Table(box=box.HEAVY_HEAD if wide else box.SIMPLE_HEAD, padding=(0, 1 if wide else 0))
+    for_names = width - _NUMBERS
+    for title, part in (("service", 3), ("rule", 3), ("subset", 6), ("version", 6)):
+        most = None if wide else max(1, for_names // part)
+        laid_out.add_column(title, no_wrap=True, overflow="ellipsis", max_width=most)
+    shares = f"share of the rule, {recent}" if wide else "share"
+    laid_out.add_column(shares, no_wrap=True, min_width=_PERCENT + (_BAR + 1 if wide else 0))
+    for title in (f"requests, {recent}" if wide else recent.removeprefix("last "), "all", "failed"):
+        laid_out.add_column(title, justify="right", no_wrap=True, min_width=6)
     for row in rows:
         path = row.path
         laid_out.add_row(
             *((path.service, path.rule, path.subset) if path.service else ("no such host", path.rule, "")),
             path.version,
-            _bar(row.share),
+            _share(row.share, bar=wide),
             str(row.recent),
             str(row.total),
             Text(str(row.failures), style="bold red" if row.failures else ""),
@@ -78,10 +93,11 @@ def table(rows: Iterable[Row]) -> Table:
     return laid_out
 
 
-def _bar(share: float | None) -> str:
+def _share(share: float | None, *, bar: bool) -> str:
     if share is None:
         return ""
-    return f"{share:6.1%} {'━' * round(share * _BAR)}"
+    percent = f"{share:{_PERCENT}.1%}"
+    return f"{percent} {'━' * round(share * _BAR)}" if bar else percent
 
 
 def lines(rows: Iterable[Row]) -> list[str]:

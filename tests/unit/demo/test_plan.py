@@ -10,13 +10,13 @@ from xds.demo.examples import provide_rules
 from xds.demo.invitation import invitation
 from xds.demo.plan import Directory, Plan, samples
 from xds.demo.preflight import check
-from xds.settings import Edge, Settings, Xds
+from xds.settings import Edge, Http, Settings, Xds
 from xds.sources.files.instances import parse_instances
 
 
 def plan_in(directory: Path) -> Plan:
-    xds, edge, admin, *others = free_ports(6)
-    settings = Settings(xds=Xds(port=xds), edge=Edge(port=edge))
+    xds, http, edge, admin, *others = free_ports(7)
+    settings = Settings(xds=Xds(port=xds), http=Http(port=http), edge=Edge(port=edge))
     return Plan(Directory(directory / "demo"), settings, {}, admin, samples(*others))
 
 

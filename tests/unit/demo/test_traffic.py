@@ -1,4 +1,8 @@
 import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
 
 from xds.demo.traffic import WINDOW, Path, Row, Traffic
 from xds.demo.view import lines, table
@@ -91,7 +95,22 @@ def test_lines_say_the_recent_split_of_each_rule() -> None:
 
 def test_the_table_has_a_row_for_each_path() -> None:
     counted = traffic()
-    assert table(counted.rows(100)).row_count == 1  # that there are none yet
+    assert table(counted.rows(100), 160).row_count == 1  # that there are none yet
     for cluster, instance in (("reviews|stable", V1), ("reviews|gray", V2), (None, None)):
         counted.add(request(cluster, instance), 100)
-    assert table(counted.rows(100)).row_count == 3
+    assert table(counted.rows(100), 160).row_count == 3
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 110, 160])
+def test_shares_and_counts_are_whole_on_a_terminal_of_any_width(width: int) -> None:
+    counted = traffic()
+    for _ in range(4321):
+        counted.add(request("recommendations|stable", V1, rule="everybody-else-by-user-id"), 100)
+    counted.add(request("reviews|gray", V2, rule="testers", code=503), 100)
+    console = Console(width=width, file=StringIO())
+    with console.capture() as captured:
+        console.print(table(counted.rows(100), width))
+    shown = captured.get()
+    assert shown.count("100.0%") == 2
+    assert shown.count("4321") == 2
+    assert max(map(len, shown.splitlines())) <= width

@@ -192,6 +192,7 @@ def virtual_hosts_go_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stream, "rank", lambda type_url: -place(type_url))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEDS)
 def test_a_seeded_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     SEEDS[name](monkeypatch)

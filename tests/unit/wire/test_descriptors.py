@@ -29,6 +29,7 @@ def _packages() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_every_package_has_a_valid_file_with_all_its_messages() -> None:
     pool = new_pool()
     described = 0

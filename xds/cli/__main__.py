@@ -1,5 +1,0 @@
-"""`python -m xds.cli`, where the command `grayplane` is not on the path."""
-
-from xds.cli import main
-
-main()
