@@ -49,7 +49,7 @@ class ControlPlane:
         self._buffer = buffer
         self._keeper = Keeper(Store(last_good_path(settings), CompiledService))
         self._pipeline = Pipeline(
-            self._buffer, self._plane, self._keeper, self._server.open, self._exact_only
+            self._buffer, self._plane, self._keeper, self._server.open, settings.exact_only
         )
 
     async def run(self, source: Awaitable[None]) -> None:
@@ -111,9 +111,6 @@ class ControlPlane:
         """Have ready what a client still needs of an earlier setting."""
         if concerns_routes(request):
             self._plane.asked(audience_of(stream.node), stream, request)
-
-    def _exact_only(self, gateway: str) -> bool:
-        return self._settings.edge_of(gateway).routes != "shared"
 
     def _view_of(self, node: Node, _: Peer) -> View:
         audience = audience_of(node)

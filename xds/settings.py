@@ -254,6 +254,10 @@ class Settings(BaseSettings):
         own = self.groups[group].edge if group in self.groups else Edge()
         return _inherit(own, self.edge)
 
+    def exact_only(self, gateway: str) -> bool:
+        """Whether a proxy group cannot serve wildcard hosts, since its routes are found by the whole host."""
+        return self.edge_of(gateway).routes != "shared"
+
     def sidecar_of(self, group: str) -> Sidecar:
         """The sidecar listeners of a proxy group."""
         own = self.groups[group].sidecar if group in self.groups else Sidecar()

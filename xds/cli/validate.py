@@ -1,5 +1,6 @@
 """`grayplane validate`."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -8,14 +9,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from xds.cli.errors import FAILED
+from xds.cli.errors import FAILED, settings_errors
+from xds.cli.serve import ConfigFlag
+from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem, Severity
-from xds.rules.book import RuleBook
 from xds.rules.parse import parse
+from xds.rules.store import DocumentStore
+from xds.settings_sources import load
 
-_ENDINGS = frozenset({".yaml", ".yml", ".json"})
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 _WIDEST_EXCERPT = 100
+
+_STDIN = Path("-")
 
 FilesArgument = Annotated[
     list[Path],
@@ -23,38 +28,71 @@ FilesArgument = Annotated[
         metavar="FILE...",
         exists=True,
         readable=True,
-        help="Rule documents, or directories of them.",
+        allow_dash=True,
+        help="Documents, directories of them, or - for standard input.",
         show_default=False,
     ),
 ]
 
 
-def validate(files: FilesArgument) -> None:
-    """Check rule documents, each by itself and all beside each other; exit 1 if any has an error.
+def validate(
+    files: FilesArgument,
+    config: ConfigFlag = None,
+    name: Annotated[
+        str, typer.Option("--name", help="What the document on standard input is called.")
+    ] = "stdin.yaml",
+) -> None:
+    """Check documents, each by itself and all beside each other; exit 1 if any has an error.
 
-    Documents that are checked together must not be for one service, nor serve one host on one gateway.
+    Documents that are checked together must fit together: not two for one service, nor for one host on one
+    gateway. Lists and lanes that lie beside a document are known to it. What gateways can serve is taken from
+    the settings, as by `serve`.
     """
-    contents = {str(file): file.read_bytes() for file in _documents(files)}
-    book = RuleBook()
-    book.load({name: parse(name, content) for name, content in contents.items()})
+    with settings_errors():
+        settings = load(config)
+    contents = {file: content for one in files for file, content in _read(one, name)}
+    beside = {file: file.read_bytes() for file in _beside(contents)}
+    store = DocumentStore()
+    parsed = {
+        DocumentId("", str(file)): parse(str(file), content, settings.exact_only)
+        for file, content in (contents | beside).items()
+    }
+    store.load(parsed)
+    problems = store.problems()
     console = Console(highlight=False, soft_wrap=True)
-    for name, content in contents.items():
-        problems = [problem for problem in book.problems() if problem.document == name]
-        for problem in problems:
+    failed = False
+    for file, content in contents.items():
+        found = problems.get(DocumentId("", str(file)), ())
+        for problem in found:
             console.print(_report(problem, content))
-        if not _has_errors(problems):
-            console.print(Text(f"{name}: ok"))
-    if not contents:
-        console.print("There is no rule document: no file ends in .yaml, .yml or .json.")
-    raise typer.Exit(FAILED if _has_errors(book.problems()) else 0)
-
-
-def _documents(files: Iterable[Path]) -> Iterator[Path]:
-    for file in files:
-        if file.is_dir():
-            yield from sorted(path for path in file.iterdir() if path.suffix in _ENDINGS)
+        if _has_errors(found):
+            failed = True
         else:
-            yield file
+            console.print(Text(f"{file}: ok"))
+    if not contents:
+        console.print("There is no document: no file ends in .yaml, .yml, .json or .list.")
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _read(file: Path, name: str) -> Iterator[tuple[Path, bytes]]:
+    if file == _STDIN:
+        yield Path(name), sys.stdin.buffer.read()
+    elif file.is_dir():
+        for path in sorted(file.iterdir()):
+            if kind_of(path.name):
+                yield path, path.read_bytes()
+    else:
+        yield file, file.read_bytes()
+
+
+def _beside(files: Iterable[Path]) -> Iterator[Path]:
+    """The lists and lanes that lie beside files, and are none of them."""
+    known = {file.resolve() for file in files}
+    for folder in sorted({file.parent for file in files if file.parent.is_dir()}):
+        for path in sorted(folder.iterdir()):
+            shared = kind_of(path.name) in {Kind.LIST, Kind.LANES}
+            if shared and path.resolve() not in known and path.is_file():
+                yield path
 
 
 def _has_errors(problems: Iterable[Problem]) -> bool:

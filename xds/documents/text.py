@@ -38,12 +38,11 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
-def decode(content: bytes) -> str:
+def decode(content: bytes, most: int = MAX_BYTES) -> str:
     """The text of a document in UTF-8, without its byte order mark; `UnreadableError` if it is none."""
-    if len(content) > MAX_BYTES:
-        raise UnreadableError(
-            Mark(1, 1), f"the document has {len(content):,} bytes", f"at most {MAX_BYTES:,} (1 MiB) are read"
-        )
+    if len(content) > most:
+        hint = f"at most {most:,} ({most >> 20} MiB) are read"
+        raise UnreadableError(Mark(1, 1), f"the document has {len(content):,} bytes", hint)
     for mark, encoding in _WIDE_MARKS.items():
         if content.startswith(mark):
             raise UnreadableError(Mark(1, 1), f"the document is in {encoding}", "save it as UTF-8")

@@ -8,13 +8,12 @@ from typing import TypeVar
 from xds.documents import DocumentId
 from xds.lastgood import Keeper, Kept, LastGood
 from xds.pipeline.compiled import CompiledService, inputs_digest
-from xds.pipeline.gateways import refuse_wildcards
 from xds.pipeline.plane import Plane
 from xds.pipeline.reports import Reports
-from xds.rules.book import RuleBook
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_instances
-from xds.rules.parse import ParsedRule, parse
+from xds.rules.parse import ParsedDocument, parse
+from xds.rules.store import DocumentStore
 from xds.sources.change_buffer import ChangeBuffer, Changes
 
 ValueT = TypeVar("ValueT")
@@ -60,7 +59,7 @@ class Pipeline:
         self._keeper = keeper
         self._opened = opened
         self._exact_only = exact_only
-        self._book = RuleBook()
+        self._documents = DocumentStore()
         self._texts: dict[str, bytes] = {}
         self._instances: dict[str, tuple[Instance, ...]] = {}
         self._kept: LastGood[CompiledService] = LastGood()
@@ -124,11 +123,12 @@ class Pipeline:
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
         then = {name: text for name, text in self._kept.documents.items() if text is not None}
-        change = self._book.load(await self._parse(then))
+        parsed = await self._parse(then)
+        change = self._documents.load({DocumentId("", name): one for name, one in parsed.items()})
         self._reports.loaded(change)
         now = _by_name(batch.documents)
         gone = dict.fromkeys(then.keys() - now.keys())
-        changed = change.services | await self._edit({**now, **gone})
+        changed = {service.name for service in change.services} | await self._edit({**now, **gone})
         self._note_instances(batch)
         known = {name for name, kept in self._kept.services.items() if kept}
         await self._compile(changed | self._instances.keys() | known)
@@ -147,10 +147,10 @@ class Pipeline:
         for document in sorted(texts, key=lambda name: (texts[name] is not None, name)):
             if texts[document] is None:
                 self._texts.pop(document, None)
-            change = self._book.apply_parsed(document, parsed.get(document))
+            change = self._documents.apply(DocumentId("", document), parsed.get(document))
             self._reports.applied(document, parsed.get(document), change)
-            self._keep_texts(change.documents)
-            changed |= change.services
+            self._keep_texts({one.name for one in change.documents})
+            changed |= {service.name for service in change.services}
         return changed
 
     def _keep_texts(self, documents: Set[str]) -> None:
@@ -158,16 +158,13 @@ class Pipeline:
         valid = {name: self._texts.get(name) for name in documents if not self._reports.rejected(name)}
         self._keeper.keep(LastGood(documents=dict(valid)))
 
-    async def _parse(self, documents: Mapping[str, bytes]) -> dict[str, ParsedRule]:
+    async def _parse(self, documents: Mapping[str, bytes]) -> dict[str, ParsedDocument]:
         self._texts.update(documents)
         if not documents:
             return {}
         return await asyncio.to_thread(
-            lambda: {name: self._read(name, text) for name, text in documents.items()}
+            lambda: {name: parse(name, text, self._exact_only) for name, text in documents.items()}
         )
-
-    def _read(self, document: str, text: bytes) -> ParsedRule:
-        return refuse_wildcards(document, parse(document, text), self._exact_only)
 
     def _note_instances(self, batch: Changes) -> set[str]:
         reported = _by_name(batch.instances)
@@ -202,13 +199,13 @@ class Pipeline:
 
         After a restart, what was kept is taken for what it was compiled from.
         """
-        rule = self._book.rule(service)
+        rule = self._documents.rule(ServiceId("", service))
         instances = self._instances.get(service)
         if rule is None and instances is None:
             return None
         origin = service
         if rule is not None:
-            origin = self._book.document_of(service)
+            origin = self._documents.document_of(ServiceId("", service)).name
             self._reports.instances(origin, lint_instances(origin, rule, instances or ()))
         inputs = inputs_digest(rule, origin, instances or ())
         kept = self._kept.services.pop(service, None)

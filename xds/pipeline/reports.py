@@ -5,8 +5,8 @@ from collections.abc import Iterable, Set
 import structlog
 
 from xds.documents.problem import Problem, Severity
-from xds.rules.book import BookChange
-from xds.rules.parse import ParsedRule
+from xds.rules.parse import ParsedDocument
+from xds.rules.store import StoreChange
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ class Reports:
         self._unseen: Set[str] = frozenset()
         self._trouble: str | None = None
 
-    def loaded(self, change: BookChange) -> None:
+    def loaded(self, change: StoreChange) -> None:
         """Many documents were applied, all together."""
         self._say(change)
 
@@ -33,10 +33,10 @@ class Reports:
         """The source has not reported everything yet; until it has, what was kept on disk is served."""
         _log.warning("the source has not answered yet: serving the last known good", services=services)
 
-    def applied(self, document: str, parsed: ParsedRule | None, change: BookChange) -> None:
+    def applied(self, document: str, parsed: ParsedDocument | None, change: StoreChange) -> None:
         """A document was edited, made or deleted (``parsed`` None)."""
         self._say(change)
-        services = sorted(change.services)
+        services = sorted(service.name for service in change.services)
         if parsed is None:
             _log.info("rule document deleted", document=document, services=services)
         elif document in self._rejected():
@@ -82,15 +82,13 @@ class Reports:
             if any(problem.severity is Severity.ERROR for problem in problems)
         }
 
-    def _say(self, change: BookChange) -> None:
-        now: dict[str, set[Problem]] = {document: set() for document in change.documents}
-        for problem in change.problems:
-            now[problem.document].add(problem)
-        for document, found in now.items():
-            for problem in sorted(found - self._said.pop(document, frozenset())):
+    def _say(self, change: StoreChange) -> None:
+        for document, problems in change.problems.items():
+            found = frozenset(problems)
+            for problem in sorted(found - self._said.pop(document.name, frozenset())):
                 _tell(problem)
             if found:
-                self._said[document] = frozenset(found)
+                self._said[document.name] = found
 
 
 def _tell(problem: Problem) -> None:

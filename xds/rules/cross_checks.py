@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from xds.documents.defect import Defect, Path, printable, quoted, render
 from xds.documents.words import did_you_mean
-from xds.rules.model import NO_FALLBACK
+from xds.rules.model import NO_FALLBACK, RuleDocument
 
 _MAX_TOTAL = 2**32 - 1  # of the weights of a split: Envoy adds them in 32 bits
 
@@ -23,6 +23,18 @@ def check(document: dict[str, Any]) -> Iterator[Defect]:
     for index, rule in rules:
         yield from _rule(("http", index), _mapping(rule), document)
     yield from _rollout(document)
+
+
+def check_gateways(rule: RuleDocument, exact_only: Callable[[str], bool]) -> Iterator[Defect]:
+    """Tell of wildcard hosts on a gateway that serves exact hosts only: requests would be answered 404."""
+    gateway = next((gateway for gateway in rule.gateways if exact_only(gateway)), None)
+    if gateway is None:
+        return
+    hint = f"list the hosts, or have the operator set `routes: shared` for {gateway}"
+    for index, host in enumerate(rule.hosts):
+        if host.startswith("*"):
+            message = f"{host} is a wildcard, and gateway {gateway} serves exact hosts only"
+            yield Defect(("hosts", index), message, hint)
 
 
 def check_lanes(document: dict[str, Any]) -> Iterator[Defect]:

@@ -6,7 +6,7 @@ Whoever lands the compilation of a word takes it out of `NOT_YET`. When that is 
 from collections.abc import Iterator, Mapping
 
 from xds.documents.defect import Defect, Path
-from xds.rules.model import HttpRule, ListReference, Match, Model, RuleDocument, Sticky, Subset
+from xds.rules.model import HttpRule, LanesDocument, ListReference, Match, Model, RuleDocument, Sticky, Subset
 from xds.rules.model.base import word
 
 NOT_YET: Mapping[type[Model], frozenset[str]] = {
@@ -14,6 +14,7 @@ NOT_YET: Mapping[type[Model], frozenset[str]] = {
     HttpRule: frozenset(
         {"direct_response", "fallback", "fault", "headers", "mirror", "redirect", "retries", "rewrite"}
     ),
+    LanesDocument: frozenset({"lanes"}),
     ListReference: frozenset({"list"}),
     Match: frozenset({"device", "lane", "percentage", "region", "schedule", "source_ip"}),
     Sticky: frozenset({"query", "source_ip"}),

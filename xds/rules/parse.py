@@ -1,17 +1,22 @@
-"""From the bytes of a document to a rule, or to everything that is wrong with it."""
+"""From the bytes of a document to what it says, or to everything that is wrong with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from xds.documents import stem_of, tree
+from pydantic import BaseModel
+
+from xds.documents import Kind, Revision, kind_of, revision_of, stem_of, tree
 from xds.documents.defect import Defect, Path, render
 from xds.documents.problem import Problem, Severity
 from xds.documents.schema_errors import Reader
 from xds.documents.text import Mark, UnreadableError, decode
 from xds.rules import cross_checks
+from xds.rules.claims import Claim, Content, claims_of, needs_of
 from xds.rules.lint import lint
-from xds.rules.model import HttpRule, Match, RuleDocument, StringMatcher, Subset, UriMatcher
+from xds.rules.lists import MAX_BYTES as MAX_LIST_BYTES
+from xds.rules.lists import read_list
+from xds.rules.model import HttpRule, LanesDocument, Match, RuleDocument, StringMatcher, Subset, UriMatcher
 from xds.rules.not_yet import not_yet
 
 MAX_PROBLEMS = 50
@@ -20,79 +25,117 @@ MAX_PROBLEMS = 50
 MAX_REGEXES = 500
 """Regular expressions in a document. Envoy tries them one after the other, and each costs time to check."""
 
-_READER = Reader(
-    RuleDocument,
-    examples={
-        HttpRule: "such as {{name: canary, match: [{{headers: {{x-release: {{exact: canary}}}}}}], "
-        "route: [{{subset: gray}}]}}",
-        Match: "such as {{headers: {{x-release: {{exact: canary}}}}}}",
-        StringMatcher: "write {{exact: {0}}}",
-        Subset: "such as {{labels: {{version: v2}}}}",
-        UriMatcher: "write {{prefix: {0}}} or {{exact: {0}}}",
-    },
-    missing={
-        "name": "a name for logs and metrics",
-        "subset": "the name of a subset",
-        "labels": "the metadata that instances must have, such as {version: v2}",
-        "start": "the lowest integer that matches",
-        "end": "the integer after the highest that matches",
-    },
-)
+LANES = "lanes.yaml"
+"""The document that has the lanes."""
+
+_EXAMPLES: dict[type[BaseModel], str] = {
+    HttpRule: "such as {{name: canary, match: [{{headers: {{x-release: {{exact: canary}}}}}}], "
+    "route: [{{subset: gray}}]}}",
+    Match: "such as {{headers: {{x-release: {{exact: canary}}}}}}",
+    StringMatcher: "write {{exact: {0}}}",
+    Subset: "such as {{labels: {{version: v2}}}}",
+    UriMatcher: "write {{prefix: {0}}} or {{exact: {0}}}",
+}
+_MISSING = {
+    "name": "a name for logs and metrics",
+    "subset": "the name of a subset",
+    "labels": "the metadata that instances must have, such as {version: v2}",
+    "start": "the lowest integer that matches",
+    "end": "the integer after the highest that matches",
+}
+_RULES = Reader(RuleDocument, _EXAMPLES, _MISSING)
+_LANES = Reader(LanesDocument, _EXAMPLES, _MISSING)
+
+ExactOnly = Callable[[str], bool]
+"""Whether a gateway cannot serve wildcard hosts, as the operator set it up (`routes: scoped`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedRule:
+class ParsedDocument:
     """One text of one document.
 
-    ``rule`` is None if any of ``problems``, which are sorted by position, is an error. ``positions`` tells
-    where the service and each host stand, for what is wrong only beside other documents.
+    ``content`` is None if any of ``problems``, which are sorted by position, is an error. ``claims`` and
+    ``needs`` are what it holds and needs beside other documents, and the fields that say so; ``positions``
+    is where these fields stand.
     """
 
-    rule: RuleDocument | None
+    content: Content | None
     problems: tuple[Problem, ...] = ()
+    revision: Revision = ""
+    claims: Mapping[Claim, Path] = field(default_factory=dict)
+    needs: Mapping[Claim, Path] = field(default_factory=dict)
     positions: Mapping[Path, Mark] = field(default_factory=dict)
 
+    @property
+    def rule(self) -> RuleDocument | None:
+        """What the document says if it holds the rules of a service."""
+        return self.content if isinstance(self.content, RuleDocument) else None
 
-def parse(document: str, content: bytes) -> ParsedRule:
-    """Read a rule document; ``document`` is its dataId or file name. Never raises, bounded in time.
 
-    ``content`` is YAML or JSON in UTF-8 of at most 1 MiB. Without ``service`` the rule is for the service
-    that the document is named after.
+def parse(document: str, content: bytes, exact_only: ExactOnly = lambda _: False) -> ParsedDocument:
+    """Read a document; ``document`` is its dataId or file name, which says its kind. Never raises.
+
+    Rules and lanes are YAML or JSON in UTF-8 of at most 1 MiB, lists are text of at most 10 MiB. Rules
+    without ``service`` are for the service that the document is named after. The time is bounded.
     """
+    kind, stem, revision = kind_of(document), stem_of(document), revision_of(content)
+    said: Content | None
+    root: tree.Node | None = None
     try:
-        root, defects = tree.compose(decode(content))
-        rule, found = _read(root, stem_of(document))
+        if kind is Kind.LIST:
+            said, found = read_list(decode(content, MAX_LIST_BYTES))
+        else:
+            root, found = tree.compose(decode(content))
+            said, defects = _lanes(root, document) if kind is Kind.LANES else _rules(root, stem, exact_only)
+            found += [(tree.locate(root, one.path, at_key=one.at_key), one) for one in defects]
     except UnreadableError as error:
-        return ParsedRule(None, _problems(document, [(error.mark, Defect((), error.message, error.hint))]))
-    defects += [(tree.locate(root, defect.path, at_key=defect.at_key), defect) for defect in found]
-    if any(defect.severity is Severity.ERROR for _, defect in defects):
-        return ParsedRule(None, _problems(document, defects))
-    return ParsedRule(rule, _problems(document, defects), _positions(root))
+        problems = _problems(document, [(error.mark, Defect((), error.message, error.hint))])
+        return ParsedDocument(None, problems, revision)
+    problems = _problems(document, found)
+    if said is None or any(defect.severity is Severity.ERROR for _, defect in found):
+        return ParsedDocument(None, problems, revision)
+    claims, needs = claims_of(said, stem), needs_of(said)
+    places = {*claims.values(), *needs.values()}
+    positions = {path: tree.locate(root, path) for path in places} if root else {}
+    return ParsedDocument(said, problems, revision, claims, needs, positions)
 
 
-def _read(root: tree.Node, name: str) -> tuple[RuleDocument | None, list[Defect]]:
-    if isinstance(root, tree.Refused):
-        raise UnreadableError(root.mark, root.message, root.hint)
-    if not isinstance(root, tree.Mapping):
-        kind = "a list" if isinstance(root, tree.Sequence) else "text"
-        raise UnreadableError(
-            root.mark, f"a rule is a mapping of fields, this is {kind}", "begin with `service:`"
-        )
-    if name == "lanes":
-        raise UnreadableError(root.mark, "lanes are not supported yet", "name the document after a service")
-    if too_many := next(islice(_regexes(root), MAX_REGEXES, None), None):
-        raise UnreadableError(
-            too_many, f"more than {MAX_REGEXES} regular expressions", "use in, exact or prefix"
-        )
-    values = tree.mapping_data(root)
-    values.setdefault("service", name)
-    rule, defects = _READER.read(root, values)
+def _rules(root: tree.Node, stem: str, exact_only: ExactOnly) -> tuple[RuleDocument | None, list[Defect]]:
+    values = _mapping(root, "a rule is a mapping of fields", "begin with `service:`")
+    values.setdefault("service", stem)
+    rule, defects = _RULES.read(root, values)
     defects += cross_checks.check(values)
+    if rule:
+        defects += cross_checks.check_gateways(rule, exact_only)
     if rule and not defects:
         defects += not_yet(rule)
     if rule and not defects:
         defects += lint(rule)
     return rule, defects
+
+
+def _lanes(root: tree.Node, document: str) -> tuple[LanesDocument | None, list[Defect]]:
+    if not document.endswith(LANES):
+        raise UnreadableError(root.mark, "lanes stand in another document", f"call it {LANES}")
+    values = _mapping(root, "lanes are a mapping", "begin with `lanes:`")
+    lanes, defects = _LANES.read(root, values)
+    defects += cross_checks.check_lanes(values)
+    if lanes and not defects:
+        defects += not_yet(lanes)
+    return lanes, defects
+
+
+def _mapping(root: tree.Node, expected: str, hint: str) -> dict[str, tree.Data]:
+    """The plain values of a document that is a mapping."""
+    if isinstance(root, tree.Refused):
+        raise UnreadableError(root.mark, root.message, root.hint)
+    if not isinstance(root, tree.Mapping):
+        kind = "a list" if isinstance(root, tree.Sequence) else "text"
+        raise UnreadableError(root.mark, f"{expected}, this is {kind}", hint)
+    if too_many := next(islice(_regexes(root), MAX_REGEXES, None), None):
+        message, hint = f"more than {MAX_REGEXES} regular expressions", "use in, exact or prefix"
+        raise UnreadableError(too_many, message, hint)
+    return tree.mapping_data(root)
 
 
 def _regexes(node: tree.Node) -> Iterator[Mark]:
@@ -106,22 +149,13 @@ def _regexes(node: tree.Node) -> Iterator[Mark]:
             yield from _regexes(value)
 
 
-def _problems(document: str, defects: list[tuple[Mark, Defect]]) -> tuple[Problem, ...]:
-    defects.sort(key=lambda found: found[0])
+def _problems(document: str, found: Iterable[tuple[Mark, Defect]]) -> tuple[Problem, ...]:
+    defects = sorted(found, key=lambda one: one[0])
     told = sorted(
-        Problem(document, *mark, render(defect.path), defect.message, defect.hint, defect.severity)
-        for mark, defect in defects[:MAX_PROBLEMS]
+        Problem(document, *mark, render(one.path), one.message, one.hint, one.severity)
+        for mark, one in defects[:MAX_PROBLEMS]
     )
     if left := defects[MAX_PROBLEMS:]:
-        mark, defect = left[0]
-        told.append(
-            Problem(document, *mark, "", f"and {len(left):,} more problems", severity=defect.severity)
-        )
+        mark, one = left[0]
+        told.append(Problem(document, *mark, "", f"and {len(left):,} more problems", severity=one.severity))
     return tuple(told)
-
-
-def _positions(root: tree.Node) -> dict[Path, Mark]:
-    hosts = tree.find(root, ("hosts",))
-    count = len(hosts.items) if isinstance(hosts, tree.Sequence) else 0
-    paths: list[Path] = [("service",), *(("hosts", index) for index in range(count))]
-    return {path: tree.locate(root, path) for path in paths}

@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.rules.marked import DOCUMENT, Expected, assert_problems, told
 from xds.rules import not_yet
-from xds.rules.model import RuleDocument, Schedule
+from xds.rules.lists import ListDocument
+from xds.rules.model import LanesDocument, RuleDocument, Schedule
 from xds.rules.parse import parse
 
 SUBSETS = "subsets: {stable: {labels: {version: v1}}, gray: {labels: {version: v2}}}\nbaseline: stable\n"
@@ -17,6 +18,9 @@ SPLIT = SUBSETS + "http:\n- name: r\n  route: [{subset: stable, weight: 9}, {sub
 OTHER = SUBSETS + "http:\n- name: r\n"
 POLICY = "trafficPolicy: "
 ROLLOUT = SPLIT + "rollout: "
+
+
+LANES = "lanes:\n- {name: gray, baggage: gray-lane, subset: gray, enter: [{percentage: {value: 1, header: x-user-id}}]}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -258,3 +262,67 @@ def test_a_policy_of_a_subset_replaces_keys_of_the_service() -> None:
     balancers = [rule.traffic_policy_of(name).load_balancer for name in (None, "a", "b")]
     assert [one and one.simple for one in balancers] == ["RANDOM", "RANDOM", "ROUND_ROBIN"]
     assert rule.traffic_policy_of("b").protocol == "grpc"
+
+
+def test_lanes() -> None:
+    parsed = parse("lanes.yaml", LANES.encode())
+    assert isinstance(parsed.content, LanesDocument), told(parsed.problems)
+    assert [lane.baggage for lane in parsed.content.lanes] == ["gray-lane"]
+    assert parse("lanes.yaml", b"lanes: []").content == LanesDocument(lanes=())
+
+
+# fmt: off
+BAD_LANES = [
+    ("§- name: a", "", "lanes are a mapping, this is a list", "begin with `lanes:`"),
+    ("§{}", "lanes", "is missing", ""),
+    ("lanes: [§{name: a, subset: b}]", "lanes[0]", "neither header nor baggage", "name the one"),
+    ("lanes: [§{name: a, subset: b, header: c, baggage: d}]", "lanes[0]", "both header and baggage", "name the one"),
+    ("lanes: [{name: a, subset: b, header: c}, {name: §a, subset: b, header: d}]", "lanes[1].name", "is given twice", ""),
+    ("lanes: [{name: a, subset: b, header: c}, {name: d, subset: b, header: §c}]", "lanes[1].header", "is given twice", ""),
+    (LANES.replace("[{percentage", "[§{lane: x, percentage"), "lanes[0].enter[0]", "by the mark of a lane", "remove lane"),
+    (LANES.replace("[{percentage: {value: 1, header: x-user-id}}]", "[§{}]"), "lanes[0].enter[0]", "is empty", ""),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("marked", "path", "message", "hint"), BAD_LANES)
+def test_bad_lanes(marked: str, path: str, message: str, hint: str) -> None:
+    assert_problems(marked, Expected(path, message, hint), document="lanes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (b"", ()),
+        (b"a\nb\n", ("a", "b")),
+        (b"\xef\xbb\xbfa\r\n  b \t\r\n\r\nc", ("a", "b", "c")),
+        (b"# users\na # the first\n\tb#2\n#c\nuser name\n", ("a", "b#2", "user name")),
+        ("内测\u3000\n".encode(), ("内测",)),
+    ],
+)
+def test_lists(text: bytes, values: tuple[str, ...]) -> None:
+    parsed = parse("vip.list", text)
+    assert parsed.content == ListDocument(values)
+    assert parsed.problems == ()
+
+
+def test_lanes_have_one_name() -> None:
+    assert_problems(
+        "§lanes: []", Expected("", "another document", "call it lanes.yaml"), document="lanes.yml"
+    )
+
+
+def test_bad_lists() -> None:
+    assert_problems(
+        "a\n b\n §a # again",
+        Expected("", '"a" is given twice, first at line 1', "remove one"),
+        document="v.list",
+    )
+    assert parse("v.list", b"a\na").content == ListDocument(("a",))
+    assert told(parse("v.list", b"a\n\x00").problems).startswith("v.list:2:1: error: the character U+0000")
+    values = [f"{count:099}" for count in range(100_001)]
+    assert parse("v.list", "\n".join(values[1:]).encode()).content == ListDocument(tuple(values[1:]))
+    assert told(parse("v.list", "\n".join(values).encode()).problems) == (
+        "v.list:100001:1: error: more than 100,000 values (split it into several lists, or match by percentage)"
+    )
+    assert "at most 10,485,760 (10 MiB)" in told(parse("v.list", b"#" * (10 << 20) + b"#").problems)

@@ -5,6 +5,7 @@
 import pytest
 
 from tests.unit.rules.marked import Expected, assert_problems
+from xds.rules.parse import parse
 
 SUBSETS = "subsets: {stable: {labels: {version: v1}}, gray: {labels: {version: v2}}}\nbaseline: stable\n"
 RULE = SUBSETS + "http:\n- name: r\n  route: [{subset: gray}]\n"
@@ -283,4 +284,15 @@ http:
 
 def test_the_name_of_the_document_is_the_service() -> None:
     assert_problems("§hosts: [a.b]", Expected("service", '"a b" is not a name'), document="a b.yaml")
-    assert_problems("§hosts: [a.b]", Expected("", "lanes are not supported yet"), document="lanes.yaml")
+
+
+def test_wildcard_hosts_on_a_gateway_that_serves_exact_hosts_only() -> None:
+    text = b"gateways: [edge, inner]\nhosts:\n  - reviews.example.com\n  - '*.example.com'\n"
+    parsed = parse("reviews.yaml", text, exact_only=lambda gateway: gateway == "inner")
+    assert parsed.rule is None
+    [problem] = parsed.problems
+    assert (problem.line, problem.column, problem.path) == (4, 5, "hosts[1]")
+    assert "inner" in problem.message
+    assert "shared" in problem.hint
+    assert parse("reviews.yaml", text).rule
+    assert parse("reviews.yaml", b"hosts: [a.example.com]", exact_only=lambda _: True).rule

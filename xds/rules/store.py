@@ -1,0 +1,395 @@
+"""Which version of which document is in force.
+
+The store keeps for every document the version *in force*, the last good one, and its latest text. A latest
+text that is good but does not fit beside the other documents *waits*, and the version in force stays. It does
+not fit if it
+
+- claims what another document in force has (`xds.rules.claims`),
+- needs a claim that no document in force has, or
+- gives up a claim that another document in force needs. A deletion is a version that claims nothing.
+
+A version that waits is tried again when one of the claims that it is about changes hands. Versions that need
+each other, such as two documents that swap their hosts, or rules and the lane that they are for, are put in
+force together. Namespaces do not see each other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from xds.documents import DocumentId, Origin, Revision
+from xds.documents.defect import Path, printable, render
+from xds.documents.problem import Problem
+from xds.documents.words import did_you_mean
+from xds.rules.claims import GATEWAY, LANE, LANES, LIST, SERVICE, Claim
+from xds.rules.instance import ServiceId
+from xds.rules.lists import ListDocument
+from xds.rules.model import LanesDocument, RuleDocument
+from xds.rules.parse import ParsedDocument
+
+Key = tuple[str, Claim]
+"""A claim in a namespace."""
+
+_DELETED = ParsedDocument(None)
+_NAMED = (LANE, LIST)
+_CLAIMED = "remove it from one of the two; until then the last good version stays in force"
+_NEEDED = "remove it there first; until then the last good version stays in force"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChange:
+    """What a change of documents led to.
+
+    ``services`` are those whose rule, or a list that it uses, is another version now, or is gone; ``lanes``
+    are the namespaces whose lanes are. ``documents`` are those whose standing may have changed: the ones
+    applied and those that wait beside them. ``problems`` is all that is wrong with these now.
+    """
+
+    services: frozenset[ServiceId] = frozenset()
+    lanes: frozenset[str] = frozenset()
+    documents: frozenset[DocumentId] = frozenset()
+    problems: Mapping[DocumentId, tuple[Problem, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a document stands: the revision of its text, of the version in force, and whether its text waits.
+
+    ``latest`` is None for a document that is deleted, and stays in force as long as others need it.
+    """
+
+    latest: Revision | None
+    in_force: Revision | None
+    waits: bool
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the store knows of a document.
+
+    ``latest`` is its text, `_DELETED` if there is none any more. ``waits``: the latest text is good, and not
+    in force yet. ``in_force`` is the last version that was put in force.
+    """
+
+    latest: ParsedDocument
+    waits: bool = False
+    in_force: ParsedDocument | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one call has changed so far, and the documents that wait and have to be tried again.
+
+    ``before`` is what was in force when the call began, of every document that was replaced since.
+    """
+
+    before: dict[DocumentId, ParsedDocument | None] = field(default_factory=dict)
+    documents: set[DocumentId] = field(default_factory=set)
+    again: list[DocumentId] = field(default_factory=list)
+
+
+class DocumentStore:
+    """The documents in force. What a change costs does not grow with the number of documents."""
+
+    def __init__(self) -> None:
+        self._entries: dict[DocumentId, _Entry] = {}
+        self._services: dict[ServiceId, DocumentId] = {}  # the documents in force that have rules
+        self._owners: dict[Key, DocumentId] = {}  # the one document in force that has a claim
+        self._users: dict[Key, set[DocumentId]] = {}  # the documents in force that need a claim
+        self._names: dict[tuple[str, str], set[str]] = {}  # the lists, and the lanes, of a namespace
+        self._waiting: dict[Key, set[DocumentId]] = {}  # those whose waiting version is about a claim
+
+    def rule(self, service: ServiceId) -> RuleDocument | None:
+        """Return the rule in force for a service."""
+        document = self._services.get(service)
+        version = None if document is None else self._entries[document].in_force
+        return version.rule if version else None
+
+    def document_of(self, service: ServiceId) -> DocumentId:
+        """Return the document whose rule is in force for a service; `KeyError` if there is none."""
+        return self._services[service]
+
+    def origins(self, service: ServiceId) -> tuple[Origin, ...]:
+        """Return the versions in force that a service is made from: its rule's, and its lists' and lanes'."""
+        document = self._services.get(service)
+        version = None if document is None else self._entries[document].in_force
+        if document is None or version is None:
+            return ()
+        owners = (self._owners[service.namespace, claim] for claim in version.needs)
+        return tuple(self._origin(one) for one in dict.fromkeys((document, *owners)))
+
+    def services(self) -> frozenset[ServiceId]:
+        """Return the services with a rule in force."""
+        return frozenset(self._services)
+
+    def list_values(self, namespace: str, name: str) -> tuple[str, ...]:
+        """Return the values of a list in force; `KeyError` if there is none."""
+        version = self._entries[self._owners[namespace, Claim(LIST, name)]].in_force
+        assert version
+        assert isinstance(version.content, ListDocument)
+        return version.content.values
+
+    def lists_of(self, service: ServiceId) -> dict[str, tuple[str, ...]]:
+        """Return the values of all lists that the rule in force of a service uses, by name."""
+        document = self._services.get(service)
+        version = None if document is None else self._entries[document].in_force
+        names = [claim.name for claim in version.needs if claim.kind == LIST] if version else []
+        return {name: self.list_values(service.namespace, name) for name in names}
+
+    def lanes(self, namespace: str) -> LanesDocument:
+        """Return the lanes in force in a namespace."""
+        document = self._owners.get((namespace, Claim(LANES, "")))
+        version = None if document is None else self._entries[document].in_force
+        content = version.content if version else None
+        return content if isinstance(content, LanesDocument) else LanesDocument(lanes=())
+
+    def standing(self, document: DocumentId) -> Standing | None:
+        """Say how a document stands; None if it is not there."""
+        entry = self._entries.get(document)
+        if entry is None:
+            return None
+        latest = None if entry.latest is _DELETED else entry.latest.revision
+        return Standing(latest, entry.in_force.revision if entry.in_force else None, entry.waits)
+
+    def problems(self) -> dict[DocumentId, tuple[Problem, ...]]:
+        """Return all that is wrong with the documents as they are now."""
+        return {document: found for document in sorted(self._entries) if (found := self._problems(document))}
+
+    def load(self, documents: Mapping[DocumentId, ParsedDocument]) -> StoreChange:
+        """Apply many documents at once: of two that claim the same the first by name wins, not by arrival."""
+        turn = _Turn()
+        for document in sorted(documents):
+            self._apply(document, documents[document], turn)
+        return self._changed(turn)
+
+    def apply(self, document: DocumentId, parsed: ParsedDocument | None) -> StoreChange:
+        """Take the new text of a document, or forget a deleted one (None)."""
+        turn = _Turn()
+        self._apply(document, parsed, turn)
+        return self._changed(turn)
+
+    def _apply(self, document: DocumentId, parsed: ParsedDocument | None, turn: _Turn) -> None:
+        turn.documents.add(document)
+        self._stop_waiting(document)
+        if parsed is not None or document in self._entries:
+            version = parsed or _DELETED
+            self._entries.setdefault(document, _Entry(version)).latest = version
+            if version is _DELETED or version.content is not None:
+                self._try(document, turn)
+        while turn.again:
+            self._retry(turn.again.pop(), turn)
+
+    def _retry(self, document: DocumentId, turn: _Turn) -> None:
+        entry = self._entries.get(document)
+        if entry and entry.waits:
+            turn.documents.add(document)
+            self._stop_waiting(document)
+            self._try(document, turn)
+
+    def _try(self, document: DocumentId, turn: _Turn) -> None:
+        """Put the latest version of a document in force, with those that it needs to move; or let it wait."""
+        if together := self._together(document):
+            turn.documents |= together
+            for moved in together:
+                self._stop_waiting(moved)
+            self._replace(together, turn)
+        else:
+            self._wait(document)
+
+    def _together(self, document: DocumentId) -> set[DocumentId] | None:
+        """Return the documents whose latest versions fit if all are put in force at once; None if none do."""
+        group, queue = {document}, [document]
+        claimed: dict[Key, DocumentId] = {}
+        while queue:
+            member = queue.pop()
+            for moved in self._must_move(member, group, claimed):
+                if moved is None or not self._entries[moved].waits:
+                    return None
+                group.add(moved)
+                queue.append(moved)
+        needed = (key for member in group for key in self._needs(member, self._entries[member].latest))
+        if any(key not in claimed and self._owners.get(key, document) in group for key in needed):
+            return None
+        return group if all(not self._missed(member, group, claimed) for member in group) else None
+
+    def _must_move(
+        self, member: DocumentId, group: set[DocumentId], claimed: dict[Key, DocumentId]
+    ) -> Iterator[DocumentId | None]:
+        """Yield the documents outside ``group`` that must move with a member; None if nothing helps."""
+        latest = self._entries[member].latest
+        for key in self._claims(member, latest):
+            if claimed.setdefault(key, member) != member:
+                yield None
+            elif (owner := self._owners.get(key, member)) not in group:
+                yield owner
+        for key in self._needs(member, latest):
+            if key not in self._owners and key not in claimed:
+                waiting = sorted(self._waiting.get(key, ()))
+                makers = [one for one in waiting if key[1] in self._entries[one].latest.claims]
+                if group.isdisjoint(makers):
+                    yield makers[0] if makers else None
+        for key in self._given_up(member):
+            yield from self._users.get(key, set()) - group
+
+    def _missed(self, member: DocumentId, group: set[DocumentId], claimed: Mapping[Key, DocumentId]) -> bool:
+        """Whether a document outside ``group`` needs what a member gives up and none of the group claims."""
+        return any(
+            key not in claimed and self._users.get(key, set()) - group for key in self._given_up(member)
+        )
+
+    def _given_up(self, document: DocumentId) -> list[Key]:
+        """What the version in force claims and the latest one does not."""
+        entry = self._entries[document]
+        return [key for key in self._claims(document, entry.in_force) if key[1] not in entry.latest.claims]
+
+    def _replace(self, documents: Iterable[DocumentId], turn: _Turn) -> None:
+        """Put the latest versions of some documents in force, all together."""
+        changed: set[Key] = set()
+        for document in documents:
+            entry = self._entries[document]
+            turn.before.setdefault(document, entry.in_force)
+            changed |= self._withdraw(document, entry.in_force)
+        for document in documents:
+            entry = self._entries[document]
+            changed |= self._enter(document, entry.latest)
+            entry.in_force = entry.latest
+            if entry.latest is _DELETED:
+                del self._entries[document]
+        again = {document for key in changed for document in self._waiting.get(key, ())}
+        turn.again = sorted(again.union(turn.again), reverse=True)
+
+    def _withdraw(self, document: DocumentId, version: ParsedDocument | None) -> set[Key]:
+        """Take a version out of force; return the claims that it is about."""
+        claims, needs = self._claims(document, version), self._needs(document, version)
+        for key in claims:
+            del self._owners[key]
+            if key[1].kind in _NAMED:
+                self._names[key[0], key[1].kind].discard(key[1].name)
+        for key in needs:
+            _discard(self._users, key, document)
+        if version and version.rule:
+            del self._services[ServiceId(document.namespace, version.rule.service)]
+        return {*claims, *needs}
+
+    def _enter(self, document: DocumentId, version: ParsedDocument) -> set[Key]:
+        """Put a version in force; return the claims that it is about."""
+        claims, needs = self._claims(document, version), self._needs(document, version)
+        for key in claims:
+            self._owners[key] = document
+            if key[1].kind in _NAMED:
+                self._names.setdefault((key[0], key[1].kind), set()).add(key[1].name)
+        for key in needs:
+            self._users.setdefault(key, set()).add(document)
+        if version.rule:
+            self._services[ServiceId(document.namespace, version.rule.service)] = document
+        return {*claims, *needs}
+
+    def _about(self, document: DocumentId) -> list[Key]:
+        """The claims that the latest version of a document is about."""
+        latest = self._entries[document].latest
+        return [*self._claims(document, latest), *self._needs(document, latest), *self._given_up(document)]
+
+    def _wait(self, document: DocumentId) -> None:
+        self._entries[document].waits = True
+        for key in self._about(document):
+            self._waiting.setdefault(key, set()).add(document)
+
+    def _stop_waiting(self, document: DocumentId) -> None:
+        """Stop waiting, whether to be put in force or because the text that waited is no more."""
+        entry = self._entries.get(document)
+        if entry is None or not entry.waits:
+            return
+        for key in self._about(document):
+            _discard(self._waiting, key, document)
+        entry.waits = False
+
+    def _claims(self, document: DocumentId, version: ParsedDocument | None) -> list[Key]:
+        return [(document.namespace, claim) for claim in version.claims] if version else []
+
+    def _needs(self, document: DocumentId, version: ParsedDocument | None) -> list[Key]:
+        return [(document.namespace, claim) for claim in version.needs] if version else []
+
+    def _origin(self, document: DocumentId) -> Origin:
+        version = self._entries[document].in_force
+        assert version
+        return Origin(document, version.revision)
+
+    def _changed(self, turn: _Turn) -> StoreChange:
+        services: set[ServiceId] = set()
+        lanes: set[str] = set()
+        for document, before in turn.before.items():
+            entry = self._entries.get(document)
+            after = entry.in_force if entry else None
+            if _same(before, after):
+                continue
+            users = (self._in_force(user) for user in self._users_of(document, before, after))
+            for namespace, version in ((document.namespace, before), (document.namespace, after), *users):
+                if version and version.rule:
+                    services.add(ServiceId(namespace, version.rule.service))
+                elif version and isinstance(version.content, LanesDocument):
+                    lanes.add(namespace)
+        documents = frozenset(turn.documents)
+        problems = {document: self._problems(document) for document in sorted(documents)}
+        return StoreChange(frozenset(services), frozenset(lanes), documents, problems)
+
+    def _users_of(self, document: DocumentId, *versions: ParsedDocument | None) -> set[DocumentId]:
+        """The documents in force that need what versions of a document claim."""
+        keys = (key for version in versions for key in self._claims(document, version))
+        return {user for key in keys for user in self._users.get(key, ())}
+
+    def _in_force(self, document: DocumentId) -> tuple[str, ParsedDocument | None]:
+        return document.namespace, self._entries[document].in_force
+
+    def _problems(self, document: DocumentId) -> tuple[Problem, ...]:
+        entry = self._entries.get(document)
+        if entry is None:
+            return ()
+        return (*entry.latest.problems, *(self._reasons(document, entry) if entry.waits else ()))
+
+    def _reasons(self, document: DocumentId, entry: _Entry) -> Iterator[Problem]:
+        """Say why a version waits, once for each of its fields and each document that is in its way."""
+        told: set[tuple[Path, DocumentId]] = set()
+        latest, namespace = entry.latest, document.namespace
+        for claim, path in latest.claims.items():
+            owner = self._owners.get((namespace, claim), document)
+            if owner != document and (path, owner) not in told:
+                told.add((path, owner))
+                yield _problem(document, latest, path, _said_of_claim(claim, owner), _CLAIMED)
+        for claim, path in latest.needs.items():
+            if (namespace, claim) not in self._owners:
+                yield _problem(document, latest, path, *self._said_of_need(namespace, claim))
+        for key in self._given_up(document):
+            for user in sorted(self._users.get(key, set()) - {document}):
+                message = f"{key[1].kind} {printable(key[1].name)} is used by {user.name}"
+                yield _problem(document, latest, (), message, _NEEDED)
+
+    def _said_of_need(self, namespace: str, claim: Claim) -> tuple[str, str]:
+        known = self._names.get((namespace, claim.kind), set())
+        where = f"make the document {claim.name}.list" if claim.kind == LIST else "add it to lanes.yaml"
+        return f"there is no {claim.kind} {printable(claim.name)}", did_you_mean(
+            claim.name, known, show=False
+        ) or where
+
+
+def _said_of_claim(claim: Claim, owner: DocumentId) -> str:
+    if claim.kind.startswith(GATEWAY):
+        return f"{claim.name} on {claim.kind} is served by {owner.name}"
+    if claim.kind == SERVICE:
+        return f"{owner.name} is for this service"
+    return f"{owner.name} has the lanes" if claim.kind == LANES else f"{owner.name} has this {claim.kind}"
+
+
+def _problem(document: DocumentId, version: ParsedDocument, path: Path, message: str, hint: str) -> Problem:
+    return Problem(document.name, *version.positions.get(path, (0, 0)), render(path), message, hint)
+
+
+def _same(before: ParsedDocument | None, after: ParsedDocument | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    return before.revision == after.revision and before.content == after.content
+
+
+def _discard(index: dict[Key, set[DocumentId]], key: Key, document: DocumentId) -> None:
+    documents = index[key]
+    documents.discard(document)
+    if not documents:
+        del index[key]
