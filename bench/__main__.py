@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench import document
 from bench.scale import FULL, QUICK
-from xds import garbage, logs
+from xds import gc_tuning, logs
 
 _WIDTH = 140  # columns, for the widest table
 
@@ -44,7 +44,7 @@ def main(
     """Measure Grayplane beside its peer and its limits, and print tables."""
     if unknown := set(names or ()) - set(NAMES):
         raise typer.BadParameter(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    garbage.look_rarely()  # as in production, for what is measured in this process
+    gc_tuning.look_rarely()  # as in production, for what is measured in this process
     console = Console(width=max(Console().width, _WIDTH))
     for name in names or NAMES:
         with _logging_as_in_production():

@@ -11,8 +11,8 @@ from bench.compiled import compiled
 from bench.limit import decoded, recipe
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
-from xds.pipeline.compiled import CompiledService
 from xds.type_urls import VIRTUAL_HOST
+from xds.views import CompiledService
 
 _RUNS = 3
 """Each takes up to half a minute."""

@@ -4,9 +4,7 @@ import json
 import sys
 from time import perf_counter
 
-from bench import workload
-from bench.compiled import rule
-from xds.pipeline.compiled import CompiledService
+from bench.compiled import compile_service, rule
 
 
 def _main(services: int) -> None:
@@ -14,8 +12,7 @@ def _main(services: int) -> None:
     rules = [rule(number) for number in range(services)]
     read = perf_counter()
     for number, each in enumerate(rules):
-        name, document = workload.service(number), workload.document(number)
-        CompiledService.of(name, each, document, workload.instances(number))
+        compile_service(number, each)
     print(json.dumps([read - start, perf_counter() - read]))
 
 

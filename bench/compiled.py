@@ -3,9 +3,11 @@
 from functools import cache
 
 from bench import workload
-from xds.pipeline.compiled import CompiledService
+from xds.documents.identity import DocumentId, Origin, revision_of
+from xds.rules.instance import ServiceId
 from xds.rules.model import RuleDocument
 from xds.rules.parse import parse
+from xds.views import CompiledService
 
 
 def rule(number: int) -> RuleDocument:
@@ -15,9 +17,15 @@ def rule(number: int) -> RuleDocument:
     return parsed.rule
 
 
+def compile_service(number: int, rule: RuleDocument) -> CompiledService:
+    """Compile a service from its rule."""
+    origin = Origin(DocumentId("", workload.document(number)), revision_of(workload.text(number)))
+    return CompiledService.of(
+        ServiceId("", workload.service(number)), rule, (origin,), workload.instances(number)
+    )
+
+
 @cache
 def compiled(number: int) -> CompiledService:
     """Compile a service as it is at first, once in this process."""
-    return CompiledService.of(
-        workload.service(number), rule(number), workload.document(number), workload.instances(number)
-    )
+    return compile_service(number, rule(number))

@@ -62,7 +62,7 @@ def _resources(services: int, routes: Routes) -> list[Resource]:
     for number, service in enumerate(known):
         name = workload.host(number)
         body = route_configuration(name, [service.edge or b""])
-        resources.append(Resource.of(ROUTE, name, body, requires=service.requires, origins=(service.origin,)))
+        resources.append(Resource.of(ROUTE, name, body, requires=service.requires, origins=service.origins))
     return resources
 
 

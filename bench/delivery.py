@@ -5,21 +5,22 @@ from dataclasses import dataclass
 
 from bench import workload
 from xds.bootstrap import Kind
-from xds.compiler.route_sources import RouteDelivery
-from xds.pipeline import Audience, Edge, EdgeListener, Proxies, Sidecar, SidecarListeners
+from xds.compiler.listeners import EdgeListener, SidecarListeners
+from xds.compiler.route_sources import RouteMode
+from xds.views import EdgeGroup, ListenerSettings, NodeGroup, SidecarGroup
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One way, and the kind of proxy that is measured with it."""
 
-    routes: RouteDelivery
+    routes: RouteMode
     kind: Kind
 
     @property
-    def audience(self) -> Audience:
-        """What such a proxy is to Grayplane."""
-        return Edge(workload.GROUP) if self.kind is Kind.EDGE else Sidecar(workload.GROUP)
+    def group(self) -> NodeGroup:
+        """The node group of such a proxy."""
+        return EdgeGroup(workload.GROUP) if self.kind is Kind.EDGE else SidecarGroup(workload.GROUP)
 
     @property
     def listener(self) -> str:
@@ -30,9 +31,9 @@ class Delivery:
         """Name a service as a request through such a proxy does."""
         return workload.host(number) if self.kind is Kind.EDGE else workload.service(number)
 
-    def proxies(self, port: int) -> Proxies:
+    def listeners(self, port: int) -> ListenerSettings:
         """Place the listener at a port of this machine."""
-        return Proxies(
+        return ListenerSettings(
             edge=lambda _: EdgeListener("127.0.0.1", port, routes=self.routes),
             sidecar=lambda _: SidecarListeners("127.0.0.1", port, inbound_port=0, routes=self.routes),
         )
@@ -41,8 +42,8 @@ class Delivery:
 DELIVERIES: Mapping[str, Delivery] = {
     delivery.routes: delivery
     for delivery in (
-        Delivery(RouteDelivery.SHARED, Kind.EDGE),
-        Delivery(RouteDelivery.SCOPED, Kind.EDGE),
-        Delivery(RouteDelivery.LAZY, Kind.SIDECAR),
+        Delivery(RouteMode.SHARED, Kind.EDGE),
+        Delivery(RouteMode.SCOPED, Kind.EDGE),
+        Delivery(RouteMode.LAZY, Kind.SIDECAR),
     )
 }

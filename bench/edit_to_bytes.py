@@ -18,9 +18,10 @@ from bench.processes import LINEAR, SNAPSHOT, Contender, running
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
 from xds.cache import Cache, View
-from xds.compiler.route_sources import RouteDelivery
-from xds.pipeline import ChangeBuffer, Plane
+from xds.compiler.route_sources import RouteMode
+from xds.sources.change_buffer import ChangeBuffer
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
+from xds.views import Services
 from xds.wire import DeltaRequest
 
 _WATCHES = ("one", "all")
@@ -77,14 +78,15 @@ def _caches(scale: Scale) -> Table:
 
 async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> list[float]:
     """Edit a rule document as a source reports it; time until the response of a proxy's stream."""
-    buffer, plane, opened = ChangeBuffer(), Plane(Cache(), delivery.proxies(10000)), asyncio.Event()
+    buffer, opened = ChangeBuffer(), asyncio.Event()
+    served = Services(Cache(), delivery.listeners(10000))
     seconds = []
     with tempfile.TemporaryDirectory() as directory:
-        async with pipeline(plane, buffer, Path(directory, "state.sqlite"), opened.set) as keeper:
+        async with pipeline(served, buffer, Path(directory, "state.sqlite"), opened.set) as snapshot:
             report(buffer, services)
             await opened.wait()
-            await keeper.flush()  # an edit is measured, not the writing of all that came before it
-            view = plane.view_of(delivery.audience)
+            await snapshot.flush()  # an edit is measured, not the writing of all that came before it
+            view = served.view_of(delivery.group, now=0.0)
             client = InProcessClient(view, _wishes(delivery, view))
             for edition in range(1, scale.warm_up + scale.runs + 1):
                 start = perf_counter()
@@ -96,7 +98,7 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
 
 def _wishes(delivery: Delivery, view: View) -> list[DeltaRequest]:
     """Return what a proxy asks for: all there is or, if it loads lazily, the service that it has called."""
-    if delivery.routes is not RouteDelivery.LAZY:
+    if delivery.routes is not RouteMode.LAZY:
         named = (ENDPOINT, ROUTE)
         wishes = [DeltaRequest(type_url=type_url) for type_url in (CLUSTER, LISTENER, SCOPED_ROUTE)]
         return wishes + [DeltaRequest(type_url=type_url, subscribe=("*",)) for type_url in named]

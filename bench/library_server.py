@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import workload
 from bench.control import serve
-from xds import garbage, logs
+from xds import gc_tuning, logs
 from xds.cache import Resource, View
 from xds.server import XdsServer
 
@@ -48,5 +48,5 @@ async def _main(path: Path) -> None:
 
 if __name__ == "__main__":
     logs.configure("info", "json")  # as in production: a log line is part of what an edit costs
-    garbage.look_rarely()
+    gc_tuning.look_rarely()
     asyncio.run(_main(Path(sys.argv[1])))

@@ -6,6 +6,7 @@ Instead of files or Nacos, a source of as many services as wanted.
 import argparse
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,17 +14,16 @@ from pathlib import Path
 from bench import workload
 from bench.control import serve
 from bench.delivery import DELIVERIES
-from xds import garbage, logs
+from xds import gc_tuning, logs
 from xds.cache import Cache
 from xds.documents import DocumentId
-from xds.lastgood import Keeper, Store
-from xds.pipeline import ChangeBuffer, Pipeline, Plane, audience_of
-from xds.pipeline.compiled import CompiledService
-from xds.pipeline.demand import concerns_routes
-from xds.protocol.variants import Request
+from xds.pipeline import Pipeline
 from xds.rules.instance import ServiceId
 from xds.server import LogObserver, StreamInfo, XdsServer
+from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
+from xds.sources.change_buffer import ChangeBuffer
+from xds.views import CompiledService, Services, node_group_of
 
 
 def report(buffer: ChangeBuffer, services: int, upstreams: list[int] | None = None) -> None:
@@ -48,19 +48,19 @@ def edit(buffer: ChangeBuffer, number: int) -> None:
 
 @asynccontextmanager
 async def pipeline(
-    plane: Plane, buffer: ChangeBuffer, state: Path, opened: Callable[[], None]
-) -> AsyncIterator[Keeper[CompiledService]]:
+    services: Services, buffer: ChangeBuffer, state: Path, opened: Callable[[], None]
+) -> AsyncIterator[SnapshotWriter[CompiledService]]:
     """Run a pipeline for the length of a block; ``opened`` is called when there is something to serve.
 
-    Give what keeps the last known good: it writes in the background whatever is new, all of it at first.
+    Give the writer of the snapshot: it writes in the background whatever is new, all of it at first.
     """
-    keeper = Keeper(Store(state, CompiledService))
+    snapshot = SnapshotWriter(SnapshotStore(state, CompiledService))
     tasks = [
-        asyncio.ensure_future(keeper.run()),
-        asyncio.ensure_future(Pipeline(buffer, plane, keeper, opened, _exact_only).run()),
+        asyncio.ensure_future(snapshot.run()),
+        asyncio.ensure_future(Pipeline(buffer, services, snapshot, opened).run()),
     ]
     try:
-        yield keeper
+        yield snapshot
     finally:
         for task in tasks:
             task.cancel()
@@ -70,33 +70,24 @@ async def pipeline(
 class _Observer(LogObserver):
     """Does what ``xds.app`` does when a client comes, asks and goes."""
 
-    def __init__(self, plane: Plane) -> None:
-        self._plane = plane
-
-    def requested(self, stream: StreamInfo, request: Request) -> None:
-        if concerns_routes(request):
-            self._plane.asked(audience_of(stream.node), stream, request)
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def closed(self, stream: StreamInfo) -> None:
         super().closed(stream)
-        self._plane.leave(audience_of(stream.node), stream)
-
-
-def _exact_only(_: str) -> bool:
-    return False  # there are no wildcard hosts to be warned of
+        self._services.leave(node_group_of(stream.node))
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    plane = Plane(Cache(), DELIVERIES[arguments.routes].proxies(arguments.listener))
-    observer = _Observer(plane)
+    services = Services(Cache(), DELIVERIES[arguments.routes].listeners(arguments.listener))
     server = XdsServer(
-        lambda node, _: plane.view_of(audience_of(node)), observer, on_request=observer.requested
+        lambda node, _: services.view_of(node_group_of(node), time.time()), _Observer(services)
     )
     buffer = ChangeBuffer()
     if arguments.services:
         report(buffer, arguments.services, arguments.upstreams)
     with tempfile.TemporaryDirectory() as directory:
-        async with pipeline(plane, buffer, Path(directory, "state.sqlite"), server.open):
+        async with pipeline(services, buffer, Path(directory, "state.sqlite"), server.open):
             await serve(server, lambda number: edit(buffer, number))
 
 
@@ -111,5 +102,5 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     logs.configure("info", "json")  # as in production: a log line is part of what an edit costs
-    garbage.look_rarely()
+    gc_tuning.look_rarely()
     asyncio.run(_main(_arguments()))

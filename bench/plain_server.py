@@ -12,7 +12,7 @@ import grpc.aio
 
 from bench.control import serve
 from bench.library_server import edit, is_edited, load
-from xds import garbage
+from xds import gc_tuning
 from xds.cache import Resource
 from xds.wire import delimited
 
@@ -82,5 +82,5 @@ async def _main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    garbage.look_rarely()
+    gc_tuning.look_rarely()
     asyncio.run(_main(Path(sys.argv[1])))

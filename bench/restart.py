@@ -23,12 +23,12 @@ from bench.scale import Scale
 from bench.table import Spread, Table, number, time
 from tests.harness.ports import free_port
 from xds.compiler.names import cluster_name
-from xds.control_plane import last_good_path
-from xds.lastgood import Kept, LastGood, Store
-from xds.pipeline.compiled import CompiledService
+from xds.control_plane import snapshot_path
 from xds.settings import Nacos, Settings
+from xds.snapshot import SavedService, Snapshot, SnapshotStore
 from xds.sources.nacos.settings import GRPC_PORT_OFFSET
 from xds.type_urls import CLUSTER
+from xds.views import CompiledService
 from xds.wire import encode
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -87,9 +87,9 @@ class _Restarts:
         self._home = home
         self._port = _free_nacos_port()
         self._nacos = f"127.0.0.1:{self._port}"
-        kept = {workload.service(number): Kept("", compiled(number)) for number in range(services)}
+        saved = {service.id: SavedService("", service) for service in map(compiled, range(services))}
         settings = Settings(source="nacos", nacos=Nacos(server=self._nacos), state_dir=home)
-        Store(last_good_path(settings), CompiledService).save(LastGood(services=dict(kept)))
+        SnapshotStore(snapshot_path(settings), CompiledService).save(Snapshot(services=dict(saved)))
 
     def run(self, names: Sequence[str], *, silent: bool) -> tuple[float, float]:
         """Start it; return the seconds until it listens and until a client has its first answer."""

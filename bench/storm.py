@@ -5,14 +5,14 @@ from bench.corpus import Corpus, corpus
 from bench.processes import GRAYPLANE, LINEAR, Contender, load_of, running, whole, wish
 from bench.scale import Scale
 from bench.table import Spread, Table, number, size, time
-from xds.compiler.route_sources import RouteDelivery, routes_name
+from xds.compiler.route_sources import RouteMode, routes_name
 
 _RATE = 1_000
 """Edits a second."""
 
 _RECONNECTS = 3
 
-_SCOPED_ROUTES = f"{routes_name(RouteDelivery.SCOPED, 'edge')}/{workload.service(workload.EDITED)}"
+_SCOPED_ROUTES = f"{routes_name(RouteMode.SCOPED, 'edge')}/{workload.service(workload.EDITED)}"
 """The RouteConfiguration of the edited service, as an edge with scoped routes calls it."""
 
 
@@ -87,7 +87,7 @@ def _edits(scale: Scale) -> Table:
 
 
 def _whole(services: int) -> list[str]:
-    return whole("--services", services, "--routes", RouteDelivery.SCOPED)
+    return whole("--services", services, "--routes", RouteMode.SCOPED)
 
 
 def _pour(command: list[str], resources: Corpus, streams: int, seconds: int) -> list[str]:

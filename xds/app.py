@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, assert_never
 
-from xds import garbage
+from xds import gc_tuning
 from xds.settings import Settings
 from xds.sources.base import Source
 from xds.sources.change_buffer import ChangeBuffer
@@ -18,7 +18,7 @@ async def serve(settings: Settings) -> None:
     The source is asked first of all: it may take its time to answer, and everything else is imported and
     read from the disk meanwhile.
     """
-    with garbage.paused():
+    with gc_tuning.paused():
         source = _source(settings)
     buffer = ChangeBuffer()
     asking = asyncio.create_task(source.run(buffer.put))
@@ -32,7 +32,7 @@ async def serve(settings: Settings) -> None:
 
 def _control_plane() -> "type[ControlPlane]":
     # In a thread, so that the source's answers are taken in while this is imported.
-    with garbage.paused():
+    with gc_tuning.paused():
         from xds.control_plane import ControlPlane  # noqa: PLC0415
 
     return ControlPlane

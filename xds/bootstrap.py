@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import yaml
 
-from xds.share import shared
+from xds.package_data import package_data
 
 _Path = tuple[str | int, ...]
 
@@ -69,7 +69,7 @@ def bootstrap(kind: Kind, values: Values) -> str:
         BootstrapError: for a value that the kind has no place for, an empty one, or a gRPC client without id.
     """
     _check(kind, values)
-    text = shared(_FILES[kind]).read_text(encoding="utf-8")
+    text = package_data(_FILES[kind]).read_text(encoding="utf-8")
     replacements = {path: value for path, value in _places(kind, values).items() if value is not None}
     return _replace(text, replacements)
 

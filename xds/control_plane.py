@@ -6,6 +6,7 @@ before it does so.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -13,21 +14,26 @@ import structlog
 
 from xds.cache import Cache, View
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
-from xds.compiler.route_sources import RouteDelivery
+from xds.compiler.listeners import EdgeListener, SidecarListeners
+from xds.compiler.route_sources import RouteMode
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
-from xds.lastgood import Keeper, Store
-from xds.pipeline import EdgeListener, Pipeline, Plane, Proxies, SidecarListeners, audience_of
-from xds.pipeline.audience import Stranger
-from xds.pipeline.compiled import CompiledService
-from xds.pipeline.demand import concerns_routes
+from xds.pipeline import Pipeline, keep_route_modes
 from xds.protocol import Event
-from xds.protocol.variants import Request
 from xds.server import LogObserver, Peer, StreamInfo, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
 from xds.settings import Edge, Settings, Sidecar
+from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer
+from xds.views import (
+    CompiledService,
+    ListenerSettings,
+    RouteModeSwitches,
+    Services,
+    UnknownNode,
+    node_group_of,
+)
 from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
@@ -38,18 +44,17 @@ class ControlPlane:
 
     def __init__(self, settings: Settings, buffer: ChangeBuffer) -> None:
         self._settings = settings
-        self._plane = Plane(Cache(), _proxies(settings))
+        self._snapshot = SnapshotWriter(SnapshotStore(snapshot_path(settings), CompiledService))
+        switches = RouteModeSwitches(lambda served: keep_route_modes(self._snapshot, served))
+        self._services = Services(Cache(), _listener_settings(settings), switches)
         self._log = LogObserver()
         limits = Limits(**settings.limits.model_dump())
-        self._server = XdsServer(
-            self._view_of, self, drain=settings.drain.seconds, limits=limits, on_request=self._on_request
-        )
+        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
         discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
         self._http = HttpServer(http_app(self._readiness, discovery))
         self._buffer = buffer
-        self._keeper = Keeper(Store(last_good_path(settings), CompiledService))
         self._pipeline = Pipeline(
-            self._buffer, self._plane, self._keeper, self._server.open, settings.exact_only
+            self._buffer, self._services, self._snapshot, self._server.open, exact_only=settings.exact_only
         )
 
     async def run(self, source: Awaitable[None]) -> None:
@@ -64,13 +69,13 @@ class ControlPlane:
             _log.info("listening", xds=f"{at.xds.address}:{xds_port}", http=f"{at.http.address}:{http_port}")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._http.run())
-                tasks.create_task(self._keeper.run())
+                tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
                 await source
         finally:
             self._http.close()
             await self._server.stop()
-            await self._keeper.flush()
+            await self._snapshot.flush()
 
     async def _start_xds(self) -> int:
         at = self._settings.xds
@@ -92,7 +97,8 @@ class ControlPlane:
         standing = Standing.NOTHING
         if self._server.serving:
             standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
-        return Readiness(standing, self._buffer.trouble)
+        troubles = [trouble for trouble in (self._buffer.trouble, self._snapshot.trouble) if trouble]
+        return Readiness(standing, "; ".join(troubles) or None)
 
     def opened(self, stream: StreamInfo) -> None:
         """Log a stream (``Observer``)."""
@@ -103,29 +109,24 @@ class ControlPlane:
         self._log.answered(stream, event)
 
     def closed(self, stream: StreamInfo) -> None:
-        """Forget a stream, and what only its client was looking at (``Observer``)."""
+        """Forget a stream, and the view of its group if it was the last (``Observer``)."""
         self._log.closed(stream)
-        self._plane.leave(audience_of(stream.node), stream)
-
-    def _on_request(self, stream: StreamInfo, request: Request) -> None:
-        """Have ready what a client still needs of an earlier setting."""
-        if concerns_routes(request):
-            self._plane.asked(audience_of(stream.node), stream, request)
+        self._services.leave(node_group_of(stream.node))
 
     def _view_of(self, node: Node, _: Peer) -> View:
-        audience = audience_of(node)
-        if isinstance(audience, Stranger):
-            _log.warning("a client says nothing that can be served", node=node.id, reason=audience.reason)
-        return self._plane.view_of(audience)
+        group = node_group_of(node)
+        if isinstance(group, UnknownNode):
+            _log.warning("a client says nothing that can be served", node=node.id, reason=group.reason)
+        return self._services.view_of(group, time.time())
 
 
-def _proxies(settings: Settings) -> Proxies:
+def _listener_settings(settings: Settings) -> ListenerSettings:
     def edge(group: str) -> EdgeListener:
         at = settings.edge_of(group)
         return EdgeListener(
             address=at.address,
             port=at.port,
-            routes=RouteDelivery(at.routes),
+            routes=RouteMode(at.routes),
             trusted_hops=at.trusted_hops,
             http=_http_settings(at),
         )
@@ -136,11 +137,11 @@ def _proxies(settings: Settings) -> Proxies:
             address=at.address,
             outbound_port=at.outbound_port,
             inbound_port=at.inbound_port,
-            routes=RouteDelivery(at.routes),
+            routes=RouteMode(at.routes),
             http=_http_settings(at),
         )
 
-    return Proxies(edge, sidecar)
+    return ListenerSettings(edge, sidecar)
 
 
 def _http_settings(at: Edge | Sidecar) -> HttpSettings:
@@ -153,8 +154,8 @@ def _http_settings(at: Edge | Sidecar) -> HttpSettings:
     )
 
 
-def last_good_path(settings: Settings) -> Path:
-    """Say where the last known good is kept: one file per source, since that of another is not ours."""
+def snapshot_path(settings: Settings) -> Path:
+    """Return where the snapshot is: one file per source; what another one said is not to be served."""
     of = (
         settings.nacos.server,
         settings.nacos.namespace,
@@ -163,4 +164,4 @@ def last_good_path(settings: Settings) -> Path:
     )
     identity = repr(of) if settings.source == "nacos" else str(settings.files.rules.resolve())
     digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
-    return settings.state_dir / f"last-good-{settings.source}-{digest}.sqlite"
+    return settings.state_dir / f"snapshot-{settings.source}-{digest}.sqlite"

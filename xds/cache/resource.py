@@ -1,6 +1,7 @@
 """One encoded xDS resource and what the ordering of pushes must know about it."""
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -41,7 +42,7 @@ class Resource:
     version: str
     requires: frozenset[Ref] = frozenset()
     warms: Ref | None = None
-    origins: tuple[str, ...] = ()
+    origins: tuple[Hashable, ...] = ()
     aliases: tuple[str, ...] = ()
     on_demand: bool = False
     ttl: float | None = None
@@ -55,7 +56,7 @@ class Resource:
         *,
         requires: frozenset[Ref] = frozenset(),
         warms: Ref | None = None,
-        origins: tuple[str, ...] = (),
+        origins: tuple[Hashable, ...] = (),
         aliases: tuple[str, ...] = (),
         on_demand: bool = False,
         ttl: float | None = None,

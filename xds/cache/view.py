@@ -129,6 +129,9 @@ class View:
         of_type = self._resources.setdefault(type_url, {})
         before = of_type.get(name)
         if _same(before, now):
+            if now and now is not before:
+                of_type[name] = now  # a document may be renamed: the same version has other origins then
+                self._index(before, now)
             return
         total = self._version_sums.get(type_url, 0)
         if before:

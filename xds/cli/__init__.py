@@ -7,14 +7,14 @@ unknown flag, a wrong setting). A mistake of the user's gets a line on standard 
 Commands import what they need when they run: `grayplane version` does not wait for a gRPC server to load.
 """
 
-from xds import garbage
+from xds import gc_tuning
 
 
 def main() -> None:
     """Run the command line."""
     # Before anything else is imported, which makes objects by the hundred thousand.
-    garbage.look_rarely()
-    with garbage.paused():
+    gc_tuning.look_rarely()
+    with gc_tuning.paused():
         from xds.cli.commands import app  # noqa: PLC0415
 
     app(prog_name="grayplane")

@@ -24,7 +24,7 @@ from xds.compiler.connection_managers import (
     outbound_manager,
 )
 from xds.compiler.names import INBOUND
-from xds.compiler.route_sources import RouteDelivery, RouteSource
+from xds.compiler.route_sources import RouteMode, RouteSource
 from xds.wire import any_of, build, encode
 
 _BUFFER_LIMIT = 32 * 1024
@@ -39,7 +39,7 @@ class EdgeListener:
 
     address: str
     port: int
-    routes: RouteDelivery = RouteDelivery.SHARED
+    routes: RouteMode = RouteMode.SHARED
     trusted_hops: int = 0
     http: HttpSettings = field(default_factory=lambda: HttpSettings(escaped_slashes=EscapedSlashes.REDIRECT))
 
@@ -51,7 +51,7 @@ class SidecarListeners:
     address: str
     outbound_port: int
     inbound_port: int
-    routes: RouteDelivery = RouteDelivery.SHARED
+    routes: RouteMode = RouteMode.SHARED
     http: HttpSettings = field(default_factory=HttpSettings)
 
 

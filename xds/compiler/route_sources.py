@@ -33,7 +33,7 @@ _ON_DEMAND_TIMEOUT = timedelta(seconds=5)
 is none."""
 
 
-class RouteDelivery(StrEnum):
+class RouteMode(StrEnum):
     """How routes reach the proxies of a group."""
 
     SHARED = "shared"
@@ -49,22 +49,22 @@ class RouteSource:
     filters: tuple[HttpFilter, ...] = field(default=())
 
 
-def routes_name(delivery: RouteDelivery, name: str) -> str:
+def routes_name(delivery: RouteMode, name: str) -> str:
     """Name what a listener fetches its routes by. Shared and lazy ones have different names: a proxy that is
     switched keeps the old kind until the last connection that uses it has ended.
     """
-    return f"{name}-on-demand" if delivery is RouteDelivery.LAZY else name
+    return f"{name}-on-demand" if delivery is RouteMode.LAZY else name
 
 
-def route_source(delivery: RouteDelivery, name: str) -> RouteSource:
+def route_source(delivery: RouteMode, name: str) -> RouteSource:
     """Return how a connection manager fetches its routes; ``name`` is what they are for: ``edge``."""
     name = routes_name(delivery, name)
     match delivery:
-        case RouteDelivery.SHARED:
+        case RouteMode.SHARED:
             return RouteSource({"rds": build(Rds, config_source=ADS, route_config_name=name)})
-        case RouteDelivery.SCOPED:
+        case RouteMode.SCOPED:
             return RouteSource({"scoped_routes": _scoped(name)})
-        case RouteDelivery.LAZY:
+        case RouteMode.LAZY:
             on_demand = build(OnDemand, odcds=build(OnDemandCds, source=ADS, timeout=_ON_DEMAND_TIMEOUT))
             filters = (
                 build(HttpFilter, name="envoy.filters.http.on_demand", typed_config=any_of(on_demand)),

@@ -4,7 +4,7 @@ import shutil
 
 from xds.demo.errors import DemoError
 from xds.demo.plan import Plan
-from xds.share import shared
+from xds.package_data import package_data
 
 _RULES = "config/rules"
 _SCHEMA = "config/rule.schema.json"
@@ -20,10 +20,10 @@ async def provide_rules(plan: Plan) -> str:
     rules = plan.directory.rules
     rules.parent.mkdir(parents=True, exist_ok=True)
     # Where the rules' first line tells editors to look for it.
-    shutil.copy(shared(_SCHEMA), rules.parent)
+    shutil.copy(package_data(_SCHEMA), rules.parent)
     if rules.exists():
         return f"Rules are in {rules}, as they were."
-    shutil.copytree(shared(_RULES), rules)
+    shutil.copytree(package_data(_RULES), rules)
     return f"The example rules are now in {rules}."
 
 
@@ -31,7 +31,7 @@ async def _publish(plan: Plan) -> str:
     from xds.sources.nacos import NacosError, publish_missing  # noqa: PLC0415  # slow to load
 
     nacos = plan.settings.nacos
-    documents = {file.name: file.read_text(encoding="utf-8") for file in shared(_RULES).glob("*.yaml")}
+    documents = {file.name: file.read_text(encoding="utf-8") for file in package_data(_RULES).glob("*.yaml")}
     try:
         published = await publish_missing(nacos.client_settings(), documents)
     except NacosError as error:

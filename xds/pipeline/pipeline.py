@@ -1,31 +1,29 @@
 """Runs what sources report through rules, compiler and cache, in the event loop."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
-from typing import TypeVar
+
+import msgspec
 
 from xds.documents import DocumentId
-from xds.lastgood import Keeper, Kept, LastGood
-from xds.pipeline.compiled import CompiledService, inputs_digest
-from xds.pipeline.plane import Plane
+from xds.pipeline.inputs import inputs_digest
 from xds.pipeline.reports import Reports
+from xds.pipeline.time_slice import TimeSlice
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_instances
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
+from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
-
-ValueT = TypeVar("ValueT")
-
-_COMPILED_AT_ONCE = 16
-"""Services compiled before other tasks of the loop have their turn: a few milliseconds."""
+from xds.views import CompiledService, ServedModes, Services
 
 _LONGEST_REST = 0.1
 """Seconds between two batches, at most."""
 
-_RESTORED_AT_ONCE = 256
-"""Kept services put into the plane before other tasks of the loop have their turn."""
+_LONGEST_WAIT = 30.0
+"""Seconds that the pipeline waits at most for a time of the wall clock: that may be set forward or back."""
 
 _PATIENCE = 0.5
 """Seconds from when the source was asked that it has to report everything, before the last known good is
@@ -37,184 +35,207 @@ _PATIENCE_IN_TROUBLE = 0.1
 """The same once the source is in trouble. Not zero: the trouble may be with one document only."""
 
 
+_ROUTE_MODES = "route modes"
+"""Under this name the snapshot holds the route modes of the groups."""
+
+
+def keep_route_modes(snapshot: SnapshotWriter[CompiledService], served: Mapping[str, ServedModes]) -> None:
+    """Have the route modes of the groups kept, for the next run."""
+    snapshot.keep(Snapshot(state={_ROUTE_MODES: msgspec.json.encode(served)}))
+
+
 class Pipeline:
-    """Takes batches from the change buffer and brings the plane up to date, one batch after the other.
+    """Takes what changed from the change buffer and brings the services up to date, again and again.
 
     Until the source is synced, documents are only collected: which of two that conflict is applied must not
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
-    source says, or, if that takes long, the last known good. ``exact_only`` says whether a gateway can serve
-    no wildcard hosts.
+    source says, or, if that takes long, the snapshot. ``exact_only`` says whether a gateway can serve no
+    wildcard hosts. ``wall_clock`` gives the seconds since the epoch.
     """
 
     def __init__(
         self,
-        buffer: ChangeBuffer,
-        plane: Plane,
-        keeper: Keeper[CompiledService],
+        changes: ChangeBuffer,
+        services: Services,
+        snapshot: SnapshotWriter[CompiledService],
         opened: Callable[[], None],
+        *,
         exact_only: Callable[[str], bool] = lambda _: False,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._buffer = buffer
-        self._plane = plane
-        self._keeper = keeper
+        self._changes = changes
+        self._services = services
+        self._snapshot = snapshot
         self._opened = opened
         self._exact_only = exact_only
+        self._wall_clock = wall_clock
         self._documents = DocumentStore()
-        self._texts: dict[str, bytes] = {}
-        self._instances: dict[str, tuple[Instance, ...]] = {}
-        self._kept: LastGood[CompiledService] = LastGood()
+        # The latest text of each document. Written by ``_edit`` and ``_parse``.
+        self._texts: dict[DocumentId, bytes] = {}
+        self._instances: dict[ServiceId, tuple[Instance, ...]] = {}
+        # What the run before kept, less what was compared with the source.
+        self._saved: Snapshot[CompiledService] = Snapshot()
         self._reports = Reports()
         self.in_step = False
-        """Whether what is served is what the source says, not only the last known good."""
+        """Whether what is served is what the source says, not only the snapshot."""
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self._kept = await self._keeper.load()
+        self._saved = await self._snapshot.load()
+        if modes := self._saved.state.get(_ROUTE_MODES):
+            self._services.switches.restore(msgspec.json.decode(modes, type=dict[str, ServedModes]))
         await self._restore()
         await self._load(await self._first())
         self.in_step = True
         self._opened()
         clock = asyncio.get_running_loop().time
         while True:
-            batch = await self._take()
+            changes = await self._take()
             began = clock()
-            await self._apply(batch)
+            await self._apply(changes)
             # Half of the time is the streams', however fast edits come; what comes meanwhile is merged.
             await asyncio.sleep(min(clock() - began, _LONGEST_REST))
 
     async def _restore(self) -> None:
-        """Put the last known good into the plane, where nobody sees it yet."""
-        for count, (name, kept) in enumerate(self._kept.services.items(), 1):
-            self._plane.apply({name: kept.service if kept else None})
-            if count % _RESTORED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        """Serve the snapshot, to nobody yet."""
+        await self._serve(
+            {service: saved.service if saved else None for service, saved in self._saved.services.items()}
+        )
+
+    async def _serve(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
+        for _ in self._services.apply(services):
+            await asyncio.sleep(0)
 
     async def _first(self) -> Changes:
         """Collect what there is until the source is synced."""
         first = Changes()
-        if self._kept.services:
+        if self._saved.services:
             await self._collect_while_patient(first)
-        if self._kept.services and not first.synced:
-            self._reports.serving_last_known_good(len(self._kept.services))
+        if self._saved.services and not first.synced:
+            self._reports.serving_snapshot(len(self._saved.services))
             self._opened()
         while not first.synced:
             first.absorb(await self._take())
         return first
 
-    async def _collect_while_patient(self, batch: Changes) -> None:
+    async def _collect_while_patient(self, changes: Changes) -> None:
         """Collect until the source is synced or its time is up."""
-        asked = asyncio.get_running_loop().time() - self._buffer.age
+        asked = asyncio.get_running_loop().time() - self._changes.age
         with suppress(TimeoutError):
             async with asyncio.timeout_at(asked + _PATIENCE) as limit:
-                while not batch.synced:
-                    batch.absorb(await self._take())
-                    in_trouble = self._buffer.trouble is not None
+                while not changes.synced:
+                    changes.absorb(await self._take())
+                    in_trouble = self._changes.trouble is not None
                     limit.reschedule(asked + (_PATIENCE_IN_TROUBLE if in_trouble else _PATIENCE))
 
     async def _take(self) -> Changes:
-        batch = await self._buffer.take()
-        self._reports.trouble(self._buffer.trouble)
-        return batch
+        """Wait for changes; meanwhile do what is due at a time of the wall clock."""
+        while True:
+            now = self._wall_clock()
+            due = self._services.expire_modes(now)
+            wait = _LONGEST_WAIT if due is None else min(max(due - now, 0.0), _LONGEST_WAIT)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    changes = await self._changes.take()
+                    self._reports.trouble(self._changes.trouble)
+                    return changes
 
-    async def _load(self, batch: Changes) -> None:
-        """Bring the plane from the last known good, if there is one, to what the source says.
+    async def _load(self, changes: Changes) -> None:
+        """Bring the services from the snapshot, if there is one, to what the source says.
 
         The texts of then are loaded first and those of now applied as edits of them: so a document that is
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
-        then = {name: text for name, text in self._kept.documents.items() if text is not None}
-        parsed = await self._parse(then)
-        change = self._documents.load({DocumentId("", name): one for name, one in parsed.items()})
-        self._reports.loaded(change)
-        now = _by_name(batch.documents)
-        gone = dict.fromkeys(then.keys() - now.keys())
-        changed = {service.name for service in change.services} | await self._edit({**now, **gone})
-        self._note_instances(batch)
-        known = {name for name, kept in self._kept.services.items() if kept}
-        await self._compile(changed | self._instances.keys() | known)
+        then = {document: text for document, text in self._saved.documents.items() if text is not None}
+        self._reports.loaded(self._documents.load(await self._parse(then)))
+        gone = dict.fromkeys(then.keys() - changes.documents.keys())
+        await self._edit({**changes.documents, **gone})
+        self._note_instances(changes)
+        known = {service for service, saved in self._saved.services.items() if saved}
+        await self._compile(self._documents.services() | self._instances.keys() | known)
         self._reports.synced(documents=len(self._texts), services=len(self._instances))
 
-    async def _apply(self, batch: Changes) -> None:
-        changed = await self._edit(_by_name(batch.documents))
-        await self._compile(changed, self._note_instances(batch) - changed)
+    async def _apply(self, changes: Changes) -> None:
+        changed = await self._edit(changes.documents)
+        await self._compile(changed, self._note_instances(changes) - changed)
 
-    async def _edit(self, documents: Mapping[str, bytes | None]) -> set[str]:
-        """Apply new texts (None: deleted) to the book; return the services whose rule changed."""
+    async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> set[ServiceId]:
+        """Apply new texts (None: deleted) to the store; return the services whose rule changed."""
         texts = {name: text for name, text in documents.items() if text != self._texts.get(name)}
         parsed = await self._parse({name: text for name, text in texts.items() if text is not None})
-        changed: set[str] = set()
+        changed: set[ServiceId] = set()
+        turn = TimeSlice()
         # Deletions first: a document that was renamed is not in its own way.
         for document in sorted(texts, key=lambda name: (texts[name] is not None, name)):
             if texts[document] is None:
                 self._texts.pop(document, None)
-            change = self._documents.apply(DocumentId("", document), parsed.get(document))
+            change = self._documents.apply(document, parsed.get(document))
             self._reports.applied(document, parsed.get(document), change)
-            self._keep_texts({one.name for one in change.documents})
-            changed |= {service.name for service in change.services}
+            self._keep_texts(change.documents)
+            changed |= change.services
+            await turn.pause()
         return changed
 
-    def _keep_texts(self, documents: Set[str]) -> None:
+    def _keep_texts(self, documents: Set[DocumentId]) -> None:
         """Have texts kept; of a document that is rejected, the last valid one stays kept."""
         valid = {name: self._texts.get(name) for name in documents if not self._reports.rejected(name)}
-        self._keeper.keep(LastGood(documents=dict(valid)))
+        self._snapshot.keep(Snapshot(documents=dict(valid)))
 
-    async def _parse(self, documents: Mapping[str, bytes]) -> dict[str, ParsedDocument]:
+    async def _parse(self, documents: Mapping[DocumentId, bytes]) -> dict[DocumentId, ParsedDocument]:
         self._texts.update(documents)
         if not documents:
             return {}
         return await asyncio.to_thread(
-            lambda: {name: parse(name, text, self._exact_only) for name, text in documents.items()}
+            lambda: {name: parse(name.name, text, self._exact_only) for name, text in documents.items()}
         )
 
-    def _note_instances(self, batch: Changes) -> set[str]:
-        reported = _by_name(batch.instances)
+    def _note_instances(self, changes: Changes) -> set[ServiceId]:
         changed = {
-            service for service, instances in reported.items() if self._instances.get(service) != instances
+            service
+            for service, instances in changes.instances.items()
+            if self._instances.get(service) != instances
         }
         for service in changed:
-            instances = reported[service]
+            instances = changes.instances[service]
             if instances is None:
                 self._instances.pop(service, None)
             else:
                 self._instances[service] = instances
         return changed
 
-    async def _compile(self, services: Set[str], instances_only: Set[str] = frozenset()) -> None:
-        compiled: dict[str, Kept[CompiledService] | None] = {}
-        for count, service in enumerate(sorted(services | instances_only), 1):
-            known = self._plane.service(service) if service in instances_only else None
+    async def _compile(self, services: Set[ServiceId], instances_only: Set[ServiceId] = frozenset()) -> None:
+        compiled: dict[ServiceId, SavedService[CompiledService] | None] = {}
+        turn = TimeSlice()
+        for service in sorted(services | instances_only):
+            known = self._services.get(service) if service in instances_only else None
             compiled[service] = self._compile_one(service, known)
-            if count % _COMPILED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await turn.pause()
         if compiled:
-            self._plane.apply({name: kept.service if kept else None for name, kept in compiled.items()})
-            self._keeper.keep(LastGood(services=compiled))
-            self._reports.unseen(
-                {name for name, kept in compiled.items() if kept and not self._plane.is_seen(name)},
-                among=compiled.keys(),
-            )
+            await self._serve({name: saved.service if saved else None for name, saved in compiled.items()})
+            self._snapshot.keep(Snapshot(services=compiled))
+            there = {service for service, saved in compiled.items() if saved}
+            unseen = {service for service in there if not self._services.is_visible(service)}
+            self._reports.unseen(unseen, among=compiled.keys())
 
-    def _compile_one(self, service: str, known: CompiledService | None) -> Kept[CompiledService] | None:
+    def _compile_one(
+        self, service: ServiceId, known: CompiledService | None
+    ) -> SavedService[CompiledService] | None:
         """Compile a service anew, or, if it is ``known`` that only its instances changed, those.
 
         After a restart, what was kept is taken for what it was compiled from.
         """
-        rule = self._documents.rule(ServiceId("", service))
+        rule = self._documents.rule(service)
         instances = self._instances.get(service)
         if rule is None and instances is None:
             return None
-        origin = service
+        origins = self._documents.origins(service)
         if rule is not None:
-            origin = self._documents.document_of(ServiceId("", service)).name
-            self._reports.instances(origin, lint_instances(origin, rule, instances or ()))
-        inputs = inputs_digest(rule, origin, instances or ())
-        kept = self._kept.services.pop(service, None)
-        if kept and kept.inputs == inputs:
-            return kept
+            document = self._documents.document_of(service)
+            self._reports.instances(document, lint_instances(document.name, rule, instances or ()))
+        inputs = inputs_digest(rule, origins, instances or ())
+        saved = self._saved.services.pop(service, None)
+        if saved and saved.inputs == inputs:
+            return saved
         if known:
-            return Kept(inputs, known.with_instances(rule, instances or ()))
-        return Kept(inputs, CompiledService.of(service, rule, origin, instances or ()))
-
-
-def _by_name(items: Mapping[DocumentId, ValueT] | Mapping[ServiceId, ValueT]) -> dict[str, ValueT]:
-    return {item.name: value for item, value in items.items()}
+            return SavedService(inputs, known.with_instances(rule, instances or ()))
+        return SavedService(inputs, CompiledService.of(service, rule, origins, instances or ()))

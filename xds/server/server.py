@@ -8,7 +8,6 @@ import grpc.aio
 
 from xds.cache import View
 from xds.errors import BindError
-from xds.protocol.variants import Request
 from xds.server import client_status, health, load_reports
 from xds.server.client_status import ClientStatusDiscovery
 from xds.server.coalescer import ChangeCoalescers
@@ -17,7 +16,7 @@ from xds.server.handlers import Handlers
 from xds.server.health import Health
 from xds.server.limits import DEFAULTS, Limits
 from xds.server.load_reports import LoadReporting, LoadReports
-from xds.server.observer import LogObserver, Observer, Peer, StreamInfo
+from xds.server.observer import LogObserver, Observer, Peer
 from xds.server.open_streams import OpenStreams
 from xds.server.reflection import Reflection
 from xds.server.services import Method, methods
@@ -32,8 +31,7 @@ class XdsServer:
     ``open`` is called: a client would take what is missing in a half filled view for removed.
     ``observer`` is told of streams and answers; without one, they are logged. ``drain`` is for how long a
     cluster stays after the last route that named it, in seconds. Load reports are accepted if
-    ``load_reporting`` says who wants them. ``on_request`` is called before a request is answered; what it
-    puts into the view is part of the answer.
+    ``load_reporting`` says who wants them.
 
     Besides discovery it serves client status (CSDS), gRPC health and reflection.
     """
@@ -46,7 +44,6 @@ class XdsServer:
         drain: float = 5.0,
         limits: Limits = DEFAULTS,
         load_reporting: LoadReporting | None = None,
-        on_request: Callable[[StreamInfo, Request], None] | None = None,
     ) -> None:
         self._open_streams = OpenStreams(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
@@ -54,7 +51,6 @@ class XdsServer:
         self._state = ServerState(
             view_of,
             observer or LogObserver(),
-            on_request,
             drain,
             limits,
             self._open_streams,

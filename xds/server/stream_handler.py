@@ -27,7 +27,6 @@ class ServerState:
 
     view_of: Callable[[Node, Peer], View]
     observer: Observer
-    on_request: Callable[[StreamInfo, Request], None] | None
     drain: float
     limits: Limits
     open_streams: OpenStreams
@@ -173,8 +172,6 @@ class StreamHandler:
 
     def _receive(self, request: Request) -> Iterator[None]:
         """Take a request, with pauses in which others have their turn."""
-        if self._server.on_request:
-            self._server.on_request(self.info, request)
         if not self._only_acknowledges(request):
             self._coalescer.flush()
         if event := self.stream.handle_ack(request):

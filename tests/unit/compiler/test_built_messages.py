@@ -21,7 +21,7 @@ from xds.compiler import (
 )
 from xds.compiler.config_source import ADS
 from xds.compiler.connection_managers import HttpSettings
-from xds.compiler.route_sources import RouteDelivery, route_source
+from xds.compiler.route_sources import RouteMode, route_source
 from xds.compiler.service import compile_routes
 from xds.rules.parse import parse
 
@@ -89,7 +89,7 @@ def checked(kind: Any, **fields: Any) -> Any:
 def without_rules() -> Iterator[bytes]:
     http = HttpSettings(access_log="/dev/stdout", http10=True, http10_host="a.example.com")
     sidecar = listeners.SidecarListeners("::1", 2, 3)
-    for kind in RouteDelivery:
+    for kind in RouteMode:
         routes = route_source(kind, "edge")
         yield listeners.edge_listener("edge", listeners.EdgeListener("127.0.0.1", 1, http=http), routes)
         yield listeners.outbound_listener("outbound", sidecar, routes)

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from xds.share import shared
+from xds.package_data import package_data
 
 _ROOT = Path(__file__).parents[3]
 
@@ -23,7 +23,7 @@ def test_the_same_sources_make_the_same_wheel(tmp_path: Path) -> None:
     one, other = _build(tmp_path / "one"), _build(tmp_path / "other")
     assert one.read_bytes() == other.read_bytes()
     names = zipfile.ZipFile(one).namelist()
-    assert shared("config/grayplane.yaml").read_bytes() == zipfile.ZipFile(one).read(
+    assert package_data("config/grayplane.yaml").read_bytes() == zipfile.ZipFile(one).read(
         "xds/share/config/grayplane.yaml"
     )
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]

@@ -8,11 +8,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from xds.package_data import package_data
 from xds.settings_sources import load
-from xds.share import shared
 
 _MANIFESTS: list[dict[str, Any]] = list(
-    yaml.safe_load_all(shared("config/kubernetes/grayplane.yaml").read_text())
+    yaml.safe_load_all(package_data("config/kubernetes/grayplane.yaml").read_text())
 )
 _OLDEST_KUBERNETES = "1.29"
 
@@ -48,6 +48,6 @@ def test_the_container_may_do_nothing_that_it_need_not() -> None:
 def test_the_unit_starts_the_command_that_there_is() -> None:
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # the way to keep the case of keys
-    unit.read_string(shared("config/systemd/grayplane.service").read_text())
+    unit.read_string(package_data("config/systemd/grayplane.service").read_text())
     assert unit["Service"]["ExecStart"].split()[1:] == ["serve", "--config", "/etc/grayplane/grayplane.yaml"]
     assert unit["Service"]["DynamicUser"] == "yes"

@@ -11,22 +11,15 @@ import structlog
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
 from xds.cache import Cache, Ref
+from xds.compiler.listeners import EdgeListener, SidecarListeners
 from xds.documents import DocumentId
-from xds.lastgood import Keeper, Store
-from xds.pipeline import (
-    ChangeBuffer,
-    Edge,
-    EdgeListener,
-    Pipeline,
-    Plane,
-    Proxies,
-    SidecarListeners,
-    pipeline,
-)
-from xds.pipeline.compiled import CompiledService
+from xds.pipeline import Pipeline, pipeline
 from xds.rules.instance import Instance, ServiceId
+from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
+from xds.sources.change_buffer import ChangeBuffer
 from xds.type_urls import ENDPOINT, ROUTE
+from xds.views import CompiledService, EdgeGroup, ListenerSettings, Services
 
 
 class World:
@@ -34,13 +27,15 @@ class World:
 
     def __init__(self, kept: Path) -> None:
         self.buffer = ChangeBuffer()
-        self.plane = Plane(
+        self.services = Services(
             Cache(),
-            Proxies(lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)),
+            ListenerSettings(
+                lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)
+            ),
         )
-        self.keeper = Keeper(Store(kept, CompiledService))
+        self.snapshot = SnapshotWriter(SnapshotStore(kept, CompiledService))
         self.opened = 0
-        self.pipeline = Pipeline(self.buffer, self.plane, self.keeper, self._open)
+        self.pipeline = Pipeline(self.buffer, self.services, self.snapshot, self._open)
 
     def _open(self) -> None:
         self.opened += 1
@@ -52,7 +47,7 @@ class World:
 
     def hosts(self) -> list[str]:
         """Return the hosts that an edge is served."""
-        resource = self.plane.view_of(Edge("edge")).get(Ref(ROUTE, "edge"))
+        resource = self.services.view_of(EdgeGroup("edge"), now=0.0).get(Ref(ROUTE, "edge"))
         assert resource
         found = RouteConfiguration.parse(resource.body).virtual_hosts
         return sorted(domain for host in found for domain in host.domains)
@@ -77,7 +72,7 @@ async def running(kept: Path) -> AsyncIterator[World]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await world.keeper.flush()
+        await world.snapshot.flush()
 
 
 async def keep_one(kept: Path) -> None:
@@ -97,7 +92,7 @@ async def test_nothing_is_served_before_everything_was_reported(kept: Path) -> N
         world.buffer.put(Synced())
         await world.until(lambda: world.opened)
         assert world.hosts() == ["a.example.com"]
-        assert world.plane.view_of(Edge("edge")).get(Ref(ENDPOINT, "a"))
+        assert world.services.view_of(EdgeGroup("edge"), now=0.0).get(Ref(ENDPOINT, "a"))
 
 
 @pytest.mark.parametrize("order", [("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")])
@@ -160,7 +155,7 @@ async def test_a_source_that_answers_in_time_is_served_without_what_it_does_not_
     await keep_one(kept)
     async with running(kept) as world:
         world.write("b.yaml", "b.example.com")
-        await world.until(lambda: world.plane.service("a"))
+        await world.until(lambda: world.services.get(ServiceId("", "a")))
         assert not world.opened, "the source has its time, and what was kept is not served meanwhile"
         world.buffer.put(Synced())
         await world.until(lambda: world.opened)
@@ -174,7 +169,7 @@ async def test_what_was_kept_is_served_at_once_when_the_source_is_in_trouble(
     await keep_one(kept)
     monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
     async with running(kept) as world:
-        await world.until(lambda: world.plane.service("a"))
+        await world.until(lambda: world.services.get(ServiceId("", "a")))
         world.buffer.put(Trouble("connection refused"))
         await world.until(lambda: world.opened)
         assert world.hosts() == ["a.example.com"]

@@ -7,7 +7,7 @@ from xds.compiler.listeners import EdgeListener, SidecarListeners
 
 
 @dataclass(frozen=True, slots=True)
-class Proxies:
+class ListenerSettings:
     """Looks up the listeners of a proxy group (Envoy's ``node.cluster``)."""
 
     edge: Callable[[str], EdgeListener]

@@ -19,16 +19,16 @@ def is_domain(name: str) -> bool:
 
 
 class MeshNames:
-    """Finds out, among services whose names differ only in case, which is to be seen: the one with a rule,
-    else the first in order. Names that are no domains are never seen.
+    """Finds out, among services whose names differ only in case, which is visible: the one with a rule,
+    else the first in order. Names that are no domains are never visible.
     """
 
     def __init__(self) -> None:
         self._alike: dict[str, dict[str, bool]] = {}
 
-    def set(self, name: str, *, ruled: bool) -> None:
+    def set(self, name: str, *, has_rule: bool) -> None:
         """Note that a service is there, and whether it has a rule."""
-        self._alike.setdefault(name.lower(), {})[name] = ruled
+        self._alike.setdefault(name.lower(), {})[name] = has_rule
 
     def remove(self, name: str) -> None:
         """Note that a service is gone."""
@@ -37,8 +37,8 @@ class MeshNames:
         if not alike:
             self._alike.pop(name.lower(), None)
 
-    def seen(self, name: str) -> str | None:
-        """Return which of the services called like ``name`` is to be seen."""
+    def visible(self, name: str) -> str | None:
+        """Return which of the services called like ``name`` is visible."""
         alike = self._alike.get(name.lower(), {})
         return min(
             (each for each in alike if is_domain(each)),

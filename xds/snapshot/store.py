@@ -1,4 +1,4 @@
-"""The file that the last known good is kept in: an SQLite database, each row with a digest of its own."""
+"""The file that the snapshot is kept in: an SQLite database, each row with a digest of its own."""
 
 import hashlib
 import sqlite3
@@ -6,23 +6,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
 
-from xds import garbage
+from xds import gc_tuning
+from xds.documents.identity import DocumentId, Origin
+from xds.rules.instance import ServiceId
 
 _log = structlog.get_logger(__name__)
 
 # Changes whenever a row would be read otherwise than it was written: a file of another format is not read.
-_FORMAT = "grayplane last known good 1"
+_FORMAT = "grayplane snapshot 2"
 
 _COLUMNS = "(name TEXT PRIMARY KEY, digest BLOB NOT NULL, content BLOB NOT NULL)"
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS format (name TEXT NOT NULL)",
     f"CREATE TABLE IF NOT EXISTS service {_COLUMNS}",
     f"CREATE TABLE IF NOT EXISTS document {_COLUMNS}",
+    f"CREATE TABLE IF NOT EXISTS state {_COLUMNS}",
 )
 
 _MAX_BYTES = 1 << 30
@@ -32,7 +35,7 @@ ServiceT = TypeVar("ServiceT")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[ServiceT]):
+class SavedService(Generic[ServiceT]):
     """A compiled service and the digest of what it was compiled from."""
 
     inputs: str
@@ -40,23 +43,29 @@ class Kept(Generic[ServiceT]):
 
 
 @dataclass(slots=True)
-class LastGood(Generic[ServiceT]):
-    """Services and document texts by name; in a change, None stands for one that is gone."""
+class Snapshot(Generic[ServiceT]):
+    """What is kept; in a change, None stands for what is gone.
 
-    services: dict[str, Kept[ServiceT] | None] = field(default_factory=dict)
-    documents: dict[str, bytes | None] = field(default_factory=dict)
+    ``services`` are compiled services. ``documents`` are the last valid texts. ``state`` is what other parts
+    keep over restarts, by their names.
+    """
 
-    def absorb(self, later: "LastGood[ServiceT]") -> None:
+    services: dict[ServiceId, SavedService[ServiceT] | None] = field(default_factory=dict)
+    documents: dict[DocumentId, bytes | None] = field(default_factory=dict)
+    state: dict[str, bytes | None] = field(default_factory=dict)
+
+    def absorb(self, later: "Snapshot[ServiceT]") -> None:
         """Merge later changes into these."""
         self.services |= later.services
         self.documents |= later.documents
+        self.state |= later.state
 
 
 class _DamagedError(Exception):
     """The file is not what was written."""
 
 
-class Store(Generic[ServiceT]):
+class SnapshotStore(Generic[ServiceT]):
     """Reads and writes the file; blocking, for one thread at a time.
 
     Writes are transactions: a crash leaves the state before or after one. A file that cannot be read whole
@@ -66,23 +75,26 @@ class Store(Generic[ServiceT]):
 
     def __init__(self, path: Path, service_type: type[ServiceT]) -> None:
         self._path = path
-        self._decoder = msgspec.msgpack.Decoder(Kept[service_type])  # type: ignore[valid-type]
+        self._decoder = msgspec.msgpack.Decoder(
+            SavedService[service_type],  # type: ignore[valid-type]  # a type that is a value
+            dec_hook=_origin,
+        )
         self._encoder = msgspec.msgpack.Encoder()
 
-    def load(self) -> LastGood[ServiceT]:
+    def load(self) -> Snapshot[ServiceT]:
         """Read everything; nothing if there is no file, or none that can be used."""
         if not self._path.exists():
-            return LastGood()
+            return Snapshot()
         try:
-            with closing(self._connect()) as database, garbage.paused():
+            with closing(self._connect()) as database, gc_tuning.paused():
                 return self._read(database)
         except sqlite3.OperationalError as error:  # not the file's fault: no permission, locked, disk gone
-            _log.warning("the last known good cannot be read", file=str(self._path), reason=str(error))
+            _log.warning("the snapshot cannot be read", file=str(self._path), reason=str(error))
         except (sqlite3.Error, _DamagedError, msgspec.DecodeError) as error:
             self._set_aside(error)
-        return LastGood()
+        return Snapshot()
 
-    def save(self, changes: LastGood[ServiceT]) -> None:
+    def save(self, changes: Snapshot[ServiceT]) -> None:
         """Write changes, all or none. Raise ``OSError`` if they cannot be written."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -92,14 +104,15 @@ class Store(Generic[ServiceT]):
                     database.execute(statement)
                 if database.execute("SELECT count(*) FROM format").fetchone() == (0,):
                     database.execute("INSERT INTO format VALUES (?)", (_FORMAT,))
-                services = {name: self._encode(kept) for name, kept in changes.services.items()}
+                services = {_key(name): self._encode(saved) for name, saved in changes.services.items()}
                 _write(database, "service", services)
-                _write(database, "document", changes.documents)
+                _write(database, "document", {_key(name): text for name, text in changes.documents.items()})
+                _write(database, "state", changes.state)
         except sqlite3.Error as error:
             raise OSError(f"{self._path}: {error}") from error
 
-    def _encode(self, kept: Kept[ServiceT] | None) -> bytes | None:
-        return self._encoder.encode(kept) if kept else None
+    def _encode(self, saved: SavedService[ServiceT] | None) -> bytes | None:
+        return self._encoder.encode(saved) if saved else None
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)
@@ -108,16 +121,20 @@ class Store(Generic[ServiceT]):
         database.execute(f"PRAGMA max_page_count = {_MAX_BYTES // _PAGE_BYTES}")
         return database
 
-    def _read(self, database: sqlite3.Connection) -> LastGood[ServiceT]:
+    def _read(self, database: sqlite3.Connection) -> Snapshot[ServiceT]:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables:
-            return LastGood()
+            return Snapshot()
         formats = database.execute("SELECT name FROM format").fetchall() if "format" in tables else []
         if formats != [(_FORMAT,)]:
             raise _DamagedError(f"its format is {formats or 'unknown'}, not {_FORMAT!r}")
-        return LastGood(
-            {name: self._decoder.decode(content) for name, content in _rows(database, "service")},
-            dict(_rows(database, "document")),
+        return Snapshot(
+            {
+                ServiceId(*_parts(key)): self._decoder.decode(content)
+                for key, content in _rows(database, "service")
+            },
+            {DocumentId(*_parts(key)): text for key, text in _rows(database, "document")},
+            dict(_rows(database, "state")),
         )
 
     def _set_aside(self, error: Exception) -> None:
@@ -125,9 +142,22 @@ class Store(Generic[ServiceT]):
         self._path.replace(aside)
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        _log.warning(
-            "the last known good cannot be used and was set aside", file=str(aside), reason=str(error)
-        )
+        _log.warning("the snapshot cannot be used and was set aside", file=str(aside), reason=str(error))
+
+
+def _key(name: ServiceId | DocumentId) -> str:
+    return "/".join(name)  # no namespace has a slash in it; names may
+
+
+def _parts(key: str) -> tuple[str, str]:
+    namespace, _, name = key.partition("/")
+    return namespace, name
+
+
+def _origin(_: type, content: Any) -> Origin:
+    # The one type that msgspec is not told of: a resource's origins mean nothing to the cache.
+    (namespace, name), revision = content
+    return Origin(DocumentId(namespace, name), revision)
 
 
 def _rows(database: sqlite3.Connection, table: str) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""Writes the last known good behind the back of the event loop."""
+"""Writes the snapshot in the background."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from xds.lastgood.store import LastGood, Store
+from xds.snapshot.store import Snapshot, SnapshotStore
 
 _log = structlog.get_logger(__name__)
 
@@ -16,25 +16,31 @@ _PAUSE = 1.0
 ServiceT = TypeVar("ServiceT")
 
 
-class Keeper(Generic[ServiceT]):
+class SnapshotWriter(Generic[ServiceT]):
     """Takes changes at once and writes them in a thread, merged, when the one before is on disk.
 
     A disk that cannot be written to is a warning, not an end: what was not written is written with the next.
     """
 
-    def __init__(self, store: Store[ServiceT]) -> None:
+    def __init__(self, store: SnapshotStore[ServiceT]) -> None:
         self._store = store
-        self._changes: LastGood[ServiceT] = LastGood()
+        self._changes: Snapshot[ServiceT] = Snapshot()
         self._filled = asyncio.Event()
-        self._failing = False
+        # Why the last write failed. Written by ``flush``.
+        self._trouble: str | None = None
         # One thread: what comes later is written later, also when nobody waits for it any more.
-        self._thread = ThreadPoolExecutor(1, "last-known-good")
+        self._thread = ThreadPoolExecutor(1, "snapshot")
 
-    async def load(self) -> LastGood[ServiceT]:
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written now, None if it can."""
+        return self._trouble
+
+    async def load(self) -> Snapshot[ServiceT]:
         """Read what was kept."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._store.load)
 
-    def keep(self, changes: LastGood[ServiceT]) -> None:
+    def keep(self, changes: Snapshot[ServiceT]) -> None:
         """Have changes written; never blocks."""
         self._changes.absorb(changes)
         self._filled.set()
@@ -49,21 +55,27 @@ class Keeper(Generic[ServiceT]):
 
     async def flush(self) -> None:
         """Write what is not yet written, after what is being written."""
-        changes, self._changes = self._changes, LastGood()
+        changes, self._changes = self._changes, Snapshot()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._store.save, changes)
         except OSError as error:
             self._put_back(changes)
-            if not self._failing:
-                _log.warning("the last known good cannot be written", reason=str(error))
-            self._failing = True
+            if self._trouble is None:
+                _log.warning(
+                    "the snapshot cannot be written: a restart without the source would serve an older one",
+                    reason=str(error),
+                    hint="see that the directory of the setting state_dir can be written and has space",
+                )
+            self._trouble = f"state_dir: the snapshot cannot be written: {error}"
         except asyncio.CancelledError:
             self._put_back(changes)  # whether it was written or not
             raise
         else:
-            self._failing = False
+            if self._trouble is not None:
+                _log.info("the snapshot can be written again")
+            self._trouble = None
 
-    def _put_back(self, changes: LastGood[ServiceT]) -> None:
+    def _put_back(self, changes: Snapshot[ServiceT]) -> None:
         changes.absorb(self._changes)
         self._changes = changes
         self._filled.set()

@@ -9,7 +9,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 
 
-def shared(path: str) -> Path:
+def package_data(path: str) -> Path:
     """Return where a file or directory is that is called ``path`` in the repository."""
     installed = _PACKAGE / "share" / path
     return installed if installed.exists() else _PACKAGE.parent / path

@@ -1,0 +1,46 @@
+"""A digest of what a service is compiled from: tells whether what an earlier run compiled is current."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+
+import msgspec
+
+from xds.documents.identity import Origin
+from xds.rules.instance import Instance
+from xds.rules.model import RuleDocument
+
+
+def inputs_digest(
+    rule: RuleDocument | None, origins: tuple[Origin, ...], instances: Sequence[Instance]
+) -> str:
+    """Return a digest of everything that a service is compiled from, the code included."""
+    digest = hashlib.blake2b(_code_digest(), digest_size=16)
+    digest.update(rule.model_dump_json().encode() if rule else b"")
+    digest.update(msgspec.json.encode((origins, instances), order="deterministic"))
+    return digest.hexdigest()
+
+
+@cache
+def _code_digest() -> bytes:
+    """Return a digest of the whole program.
+
+    Which modules take part in a compilation is easily got wrong, and a stale resource is worse than compiling
+    once more after an upgrade.
+    """
+    digest = hashlib.blake2b(metadata.version("envoy-data-plane").encode())
+    for path, source in sorted(_sources(resources.files("xds"))):
+        digest.update(path.encode())
+        digest.update(source)
+    return digest.digest()
+
+
+def _sources(directory: Traversable, path: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in directory.iterdir():
+        name = f"{path}/{entry.name}"
+        if entry.is_dir():
+            yield from _sources(entry, name)
+        elif entry.name.endswith(".py"):
+            yield name, entry.read_bytes()

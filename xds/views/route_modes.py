@@ -1,0 +1,198 @@
+"""Route modes: how the virtual hosts of services become resources.
+
+``RouteMode`` (``xds.compiler.route_sources``) names the three modes. Each class here makes the resources of
+one mode for one view.
+"""
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from xds.cache import Ref, Resource
+from xds.compiler.route_configuration import (
+    nobody,
+    on_demand_name,
+    on_demand_route_configuration,
+    renamed,
+    route_configuration,
+)
+from xds.compiler.route_sources import RouteMode, routes_name
+from xds.compiler.scopes import scope
+from xds.documents.identity import Origin
+from xds.type_urls import ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleService:
+    """What one node group sees of one service.
+
+    ``body`` is its encoded virtual host, ``domains`` the hosts in it, ``requires`` the clusters that it names
+    and ``required_services`` the other services that those belong to. ``origins`` are the versions of the
+    documents that it was compiled from.
+    """
+
+    body: bytes
+    domains: tuple[str, ...]
+    requires: frozenset[Ref]
+    required_services: frozenset[str]
+    origins: tuple[Origin, ...]
+
+
+class RouteResources(Protocol):
+    """Makes the resources of a view in one route mode. It keeps what it needs to do so for changes alone."""
+
+    clusters_on_demand: bool
+    """Whether a proxy fetches clusters by name, when it first needs them."""
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield the resources that do not depend on any service."""
+        ...
+
+    def of_service(self, name: str, service: VisibleService) -> Iterable[Resource]:
+        """Yield the routes of one service that are resources of their own."""
+        ...
+
+    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+        """Yield the resources that hold several services, after these changed (None: no longer visible)."""
+        ...
+
+
+def route_resources(mode: RouteMode, name: str) -> RouteResources:
+    """Return the resources of a mode; ``name`` is what the routes are for, as in ``route_sources``."""
+    name = routes_name(mode, name)
+    match mode:
+        case RouteMode.SHARED:
+            return SharedRoutes(name)
+        case RouteMode.SCOPED:
+            return ScopedRoutes(name)
+        case RouteMode.LAZY:
+            return LazyRoutes(name)
+
+
+class SharedRoutes:
+    """One RouteConfiguration with a virtual host per service, in the order of their names.
+
+    A change costs the size of the whole RouteConfiguration, here and on the wire. A group with very many
+    services is better served by scoped routes.
+    """
+
+    clusters_on_demand = False
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._order: list[str] = []
+        self._services: dict[str, VisibleService] = {}
+        self._requires: Counter[Ref] = Counter()
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield the RouteConfiguration as it is now; at first it has no virtual host."""
+        yield self._resource()
+
+    def of_service(self, name: str, service: VisibleService) -> Iterable[Resource]:
+        """Yield nothing."""
+        return ()
+
+    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+        """Yield the RouteConfiguration, if a virtual host in it or its origin changed."""
+        changed = [self._set(name, service) for name, service in services.items()]
+        if any(changed):
+            yield self._resource()
+
+    def _set(self, name: str, service: VisibleService | None) -> bool:
+        before = self._services.pop(name, None)
+        if service:
+            self._services[name] = service
+            self._requires.update(service.requires)
+        for ref in before.requires if before else ():
+            self._requires[ref] -= 1
+            if not self._requires[ref]:
+                del self._requires[ref]
+        if before and not service:
+            del self._order[bisect_left(self._order, name)]
+        elif service and not before:
+            insort(self._order, name)
+        return _routes_of(before) != _routes_of(service)
+
+    def _resource(self) -> Resource:
+        services = [self._services[name] for name in self._order]
+        return Resource.of(
+            ROUTE,
+            self._name,
+            route_configuration(self._name, (service.body for service in services)),
+            requires=frozenset(self._requires),
+            origins=tuple(dict.fromkeys(origin for service in services for origin in service.origins)),
+        )
+
+
+def _routes_of(service: VisibleService | None) -> tuple[bytes, tuple[Origin, ...]] | None:
+    return (service.body, service.origins) if service else None
+
+
+class ScopedRoutes:
+    """One RouteConfiguration per service, and one scope per host."""
+
+    clusters_on_demand = False
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield nothing: without scopes there are no routes."""
+        return ()
+
+    def of_service(self, name: str, service: VisibleService) -> Iterable[Resource]:
+        """Yield the RouteConfiguration and the scopes."""
+        routes = f"{self._name}/{name}"
+        body = route_configuration(routes, [service.body])
+        yield Resource.of(ROUTE, routes, body, requires=service.requires, origins=service.origins)
+        for domain in service.domains:
+            scope_name = f"{self._name}/{domain}"
+            body = scope(scope_name, domain, routes)
+            yield Resource.of(SCOPED_ROUTE, scope_name, body, origins=service.origins)
+
+    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+        """Yield nothing."""
+        return ()
+
+
+class LazyRoutes:
+    """Virtual hosts and clusters that a proxy gets when it asks for them by name."""
+
+    clusters_on_demand = True
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield the RouteConfiguration whose virtual hosts are fetched, and one virtual host for nobody."""
+        yield Resource.of(ROUTE, self._name, on_demand_route_configuration(self._name))
+        name = on_demand_name(self._name, "nobody.invalid")
+        yield Resource.of(VIRTUAL_HOST, name, nobody(name))
+
+    def of_service(self, name: str, service: VisibleService) -> Iterable[Resource]:
+        """Yield the virtual host, on demand."""
+        [domain] = service.domains
+        on_demand = on_demand_name(self._name, domain)
+        yield Resource.of(
+            VIRTUAL_HOST,
+            on_demand,
+            renamed(service.body, on_demand),
+            requires=service.requires,
+            origins=service.origins,
+            aliases=(on_demand,),
+            on_demand=True,
+        )
+
+    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+        """Yield nothing."""
+        return ()
+
+
+def cluster_resources(
+    clusters: Iterable[Resource], endpoints: Iterable[Resource], *, on_demand: bool
+) -> Iterable[Resource]:
+    """Yield clusters, on demand if the route mode fetches them by name, and their endpoints."""
+    yield from (replace(cluster, on_demand=True) for cluster in clusters) if on_demand else clusters
+    yield from endpoints

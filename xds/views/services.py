@@ -1,0 +1,121 @@
+"""All services, compiled, and the views that node groups have of them. No I/O, no clock."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from xds.cache import Cache, View
+from xds.rules.instance import ServiceId
+from xds.views.compiled_service import CompiledService
+from xds.views.listener_settings import ListenerSettings
+from xds.views.mesh_names import MeshNames
+from xds.views.node_group import EdgeGroup, NodeGroup, SidecarGroup
+from xds.views.route_mode_switches import RouteModeSwitches, mode_key
+from xds.views.view_builder import Change, ViewBuilder
+from xds.views.visibility import visibility_of
+
+
+class Services:
+    """Keeps the views of the cache in step with the services.
+
+    A view is made when the first node of its group appears and kept up to date until the last one is gone. A
+    change of a service costs its resources once, and for each group that sees it the routes of that group.
+    """
+
+    def __init__(
+        self, cache: Cache, settings: ListenerSettings, switches: RouteModeSwitches | None = None
+    ) -> None:
+        self._cache = cache
+        self._settings = settings
+        self.switches = switches or RouteModeSwitches()
+        self._namespaces: dict[str, _Namespace] = {}
+        self._builders: dict[NodeGroup, ViewBuilder] = {}
+
+    def get(self, service: ServiceId) -> CompiledService | None:
+        """Return a service as it is now."""
+        return self._namespace(service.namespace).services.get(service.name)
+
+    def is_visible(self, service: ServiceId) -> bool:
+        """Whether nodes may see a service, or its name keeps them from it (``mesh_names``)."""
+        return service.name in self._namespace(service.namespace).visible
+
+    def apply(self, services: Mapping[ServiceId, CompiledService | None]) -> Iterator[None]:
+        """Serve these services from now on as given (None: no more), with a pause after every few of them.
+
+        Nothing else may be applied before the iterator is at its end. A view that is made in a pause has the
+        services as they are at the end.
+        """
+        by_namespace: dict[str, dict[str, CompiledService | None]] = {}
+        for service, compiled in services.items():
+            by_namespace.setdefault(service.namespace, {})[service.name] = compiled
+        for name, named in by_namespace.items():
+            changes = self._namespace(name).apply(named)
+            for group, builder in tuple(self._builders.items()):
+                if changes and _namespace_of(group) == name:
+                    yield from builder.apply(changes)
+
+    def view_of(self, group: NodeGroup, now: float) -> View:
+        """Return the view of a group, of which a node opens a stream at ``now`` (seconds since the epoch)."""
+        view = self._cache.view(group)
+        if group not in self._builders and (visibility := visibility_of(group, self._settings)):
+            assert isinstance(group, EdgeGroup | SidecarGroup)
+            modes = self.switches.modes(mode_key(group), visibility.mode, now)
+            visible = self._namespace(group.namespace).visible
+            self._builders[group] = ViewBuilder(visibility, view, visible, modes)
+        return view
+
+    def leave(self, group: NodeGroup) -> None:
+        """Forget the view of a group unless a node still watches it."""
+        self._cache.forget(group)
+        if group not in self._cache.views:
+            self._builders.pop(group, None)
+
+    def expire_modes(self, now: float) -> float | None:
+        """Stop serving route modes that groups were switched from; return when to call this again."""
+        ended = self.switches.expire(now)
+        for group, builder in self._builders.items():
+            if isinstance(group, EdgeGroup | SidecarGroup) and (modes := ended.get(mode_key(group))):
+                builder.serve(modes)
+        return self.switches.next_expiry
+
+    def _namespace(self, name: str) -> "_Namespace":
+        return self._namespaces.setdefault(name, _Namespace())
+
+
+class _Namespace:
+    """The services of one namespace."""
+
+    def __init__(self) -> None:
+        self._names = MeshNames()
+        # All services, by name. Written by ``apply``, as is ``visible``.
+        self.services: dict[str, CompiledService] = {}
+        # Those that nodes may see; the builders of views hold on to this dict.
+        self.visible: dict[str, CompiledService] = {}
+
+    def apply(self, services: Mapping[str, CompiledService | None]) -> dict[str, Change]:
+        """Change services; return the changes of those that are, or were, visible."""
+        for name, after in services.items():
+            if after:
+                self.services[name] = after
+                self._names.set(name, has_rule=after.has_rule)
+            else:
+                self.services.pop(name, None)
+                self._names.remove(name)
+        changes = dict(self._changes(services))
+        for name, (_, now) in changes.items():
+            if now:
+                self.visible[name] = now
+            else:
+                del self.visible[name]
+        return changes
+
+    def _changes(self, names: Iterable[str]) -> Iterator[tuple[str, Change]]:
+        """Yield what changes of the services themselves, and of others called like them."""
+        affected = {alike for name in names for alike in (name, *self._names.alike(name))}
+        for name in sorted(affected):
+            before = self.visible.get(name)
+            after = self.services.get(name) if self._names.visible(name) == name else None
+            if before is not after:
+                yield name, (before, after)
+
+
+def _namespace_of(group: NodeGroup) -> str | None:
+    return group.namespace if isinstance(group, EdgeGroup | SidecarGroup) else None

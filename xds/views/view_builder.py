@@ -1,0 +1,136 @@
+"""Keeps the view of one node group in step with the services."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from xds.cache import Ref, Resource, View
+from xds.compiler.route_sources import RouteMode
+from xds.views.compiled_service import CompiledService
+from xds.views.route_modes import RouteResources, VisibleService, cluster_resources, route_resources
+from xds.views.visibility import Visibility
+
+Change = tuple[CompiledService | None, CompiledService | None]
+"""A service before and after a change; None where there is none."""
+
+_AT_ONCE = 64
+"""Services whose resources are put before the caller may let others run: a few milliseconds."""
+
+
+class ViewBuilder:
+    """Puts into a view what its group sees of the services.
+
+    A view has, in every route mode that is served, the routes of the *visible* services, and for make before
+    break whatever these require: the clusters of a visible service, and those of any other service that its
+    routes name (a *required* service: a mirror's, a fallback's). Required services have clusters and
+    endpoints in the view, and no routes.
+
+    Usually one mode is served. After an operator switched a group to another one, the mode before is served
+    beside it while proxies drain their old listener (``route_mode_switches``).
+    """
+
+    def __init__(
+        self,
+        visibility: Visibility,
+        view: View,
+        services: Mapping[str, CompiledService],
+        modes: Iterable[RouteMode],
+    ) -> None:
+        self._visibility = visibility
+        self._view = view
+        # All services, by name; written by ``Services``, which then calls ``apply``.
+        self._services = services
+        # By service: how many visible services have routes to it. Written by ``apply``.
+        self._requirers: Counter[str] = Counter()
+        self._modes: dict[RouteMode, RouteResources] = {}
+        visible = self._visible()
+        self._requirers.update(name for service in visible.values() for name in service.required_services)
+        view.apply(visibility.fixed())
+        self.serve(modes)
+
+    def apply(self, changes: Mapping[str, Change]) -> Iterator[None]:
+        """Bring the view up to date with services that changed, with a pause after every few of them.
+
+        What is new comes first, then the routes that several services share, then the removals: at no pause
+        does the view have a route to a cluster that it does not have.
+        """
+        requirers: Counter[str] = Counter()
+        for before, after in changes.values():
+            requirers.subtract(self._required_by(before))
+            requirers.update(self._required_by(after))
+        affected = dict(changes)
+        for name, difference in requirers.items():
+            if (self._requirers[name] > 0) is not (self._requirers[name] + difference > 0):
+                affected.setdefault(name, (self._services.get(name), self._services.get(name)))
+        drop = {ref for name, (before, _) in affected.items() for ref in self._resources(name, before)}
+        self._requirers.update(requirers)
+        self._requirers += Counter()  # without those that nothing requires any more
+        yield from self._replace(affected, drop)
+
+    def _replace(self, affected: Mapping[str, Change], drop: set[Ref]) -> Iterator[None]:
+        visible: dict[str, VisibleService | None] = {}
+        put: list[Resource] = []
+        for count, (name, (before, after)) in enumerate(affected.items(), 1):
+            now = self._see(after)
+            if now or self._see(before):
+                visible[name] = now
+            put += self._resources(name, after).values()
+            if count % _AT_ONCE == 0:
+                drop.difference_update(resource.ref for resource in put)
+                self._view.apply(put)
+                put.clear()
+                yield
+        for mode in self._modes.values():
+            put += mode.of_all(visible)
+        self._view.apply(put, drop.difference(resource.ref for resource in put))
+
+    def serve(self, modes: Iterable[RouteMode]) -> None:
+        """Have the routes in these modes in the view, and in no others."""
+        # Lazy first: a cluster that another mode has for all nodes is not on demand.
+        order = sorted(modes, key=lambda mode: (mode is not RouteMode.LAZY, mode))
+        if order == list(self._modes):
+            return
+        visible = self._visible()
+        before = {resource.ref for resource in self._everything(visible)} if self._modes else set()
+        name = self._visibility.routes_name
+        self._modes = {mode: self._modes.get(mode) or route_resources(mode, name) for mode in order}
+        put = {resource.ref: resource for resource in self._everything(visible)}
+        self._view.apply(put.values(), before - put.keys())
+
+    def _see(self, service: CompiledService | None) -> VisibleService | None:
+        return self._visibility.see(service) if service else None
+
+    def _required_by(self, service: CompiledService | None) -> frozenset[str]:
+        """Return the other services that a service has routes to, if it is visible."""
+        visible = self._see(service)
+        return visible.required_services if visible else frozenset()
+
+    def _visible(self) -> dict[str, VisibleService]:
+        return {
+            name: visible
+            for name, service in self._services.items()
+            if (visible := self._visibility.see(service))
+        }
+
+    def _everything(self, visible: Mapping[str, VisibleService]) -> Iterator[Resource]:
+        """Yield all resources of the services; of one that several modes have, the last counts."""
+        for mode in self._modes.values():
+            yield from mode.fixed()
+        for name in {**visible, **self._requirers}:
+            yield from self._resources(name, self._services.get(name)).values()
+        for mode in self._modes.values():
+            yield from mode.of_all(visible)
+
+    def _resources(self, name: str, service: CompiledService | None) -> dict[Ref, Resource]:
+        """Return the resources that are one service's own."""
+        if service is None:
+            return {}
+        visible = self._visibility.see(service)
+        if visible is None and name not in self._requirers:
+            return {}
+        resources: dict[Ref, Resource] = {}
+        for mode in self._modes.values():
+            own = cluster_resources(service.clusters, service.endpoints, on_demand=mode.clusters_on_demand)
+            resources |= {resource.ref: resource for resource in own}
+            for route in mode.of_service(name, visible) if visible else ():
+                resources[route.ref] = route
+        return resources

@@ -1,0 +1,99 @@
+"""What the nodes of a group see: their listeners, and which services by which hosts."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from xds.cache import Ref, Resource
+from xds.compiler.clusters import inbound_cluster
+from xds.compiler.listeners import edge_listener, inbound_listener, outbound_listener
+from xds.compiler.names import INBOUND
+from xds.compiler.route_sources import RouteMode, route_source
+from xds.type_urls import CLUSTER, LISTENER
+from xds.views.compiled_service import CompiledService
+from xds.views.listener_settings import ListenerSettings
+from xds.views.node_group import EdgeGroup, NodeGroup, SidecarGroup
+from xds.views.route_modes import VisibleService
+
+
+class Visibility(Protocol):
+    """The part of a view that differs by role."""
+
+    routes_name: str
+    """What the routes are for, as in ``xds.compiler.route_sources``."""
+
+    mode: RouteMode
+    """How the routes reach the group, as the operator set it."""
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield the listeners and what they need, whatever services there are."""
+        ...
+
+    def see(self, service: CompiledService) -> VisibleService | None:
+        """Return what is visible of a service, None if nothing is."""
+        ...
+
+
+def visibility_of(group: NodeGroup, settings: ListenerSettings) -> Visibility | None:
+    """Return what a group sees, None if it sees nothing."""
+    match group:
+        case EdgeGroup():
+            return EdgeVisibility(group, settings)
+        case SidecarGroup():
+            return SidecarVisibility(group, settings)
+        case _:
+            return None
+
+
+class EdgeVisibility:
+    """An edge proxy sees the services that name its group as a gateway, by their public hosts."""
+
+    routes_name = "edge"
+
+    def __init__(self, group: EdgeGroup, settings: ListenerSettings) -> None:
+        self._group = group.name
+        self._at = settings.edge(group.name)
+        self.mode = self._at.routes
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield the one listener."""
+        source = route_source(self.mode, self.routes_name)
+        body = edge_listener("edge", self._at, source)
+        yield Resource.of(LISTENER, "edge", body)
+
+    def see(self, service: CompiledService) -> VisibleService | None:
+        """Return the virtual host with the service's public hosts."""
+        if service.edge is None or self._group not in service.gateways:
+            return None
+        return _visible(service, service.edge, service.hosts)
+
+
+class SidecarVisibility:
+    """A sidecar sees its upstreams by their names, and its own application."""
+
+    routes_name = "outbound"
+
+    def __init__(self, group: SidecarGroup, settings: ListenerSettings) -> None:
+        self._upstreams = group.upstreams
+        self._port = group.port
+        self._at = settings.sidecar(group.name)
+        self.mode = self._at.routes
+
+    def fixed(self) -> Iterable[Resource]:
+        """Yield the outbound listener and, if the application takes calls, the inbound one."""
+        source = route_source(self.mode, self.routes_name)
+        body = outbound_listener("outbound", self._at, source)
+        yield Resource.of(LISTENER, "outbound", body)
+        if self._port is not None:
+            yield Resource.of(CLUSTER, INBOUND, inbound_cluster(self._port))
+            body = inbound_listener("inbound", self._at)
+            yield Resource.of(LISTENER, "inbound", body, requires=frozenset({Ref(CLUSTER, INBOUND)}))
+
+    def see(self, service: CompiledService) -> VisibleService | None:
+        """Return the virtual host with the service's name, by which it is called in the mesh."""
+        if self._upstreams is not None and service.id.name not in self._upstreams:
+            return None
+        return _visible(service, service.mesh, (service.id.name,))
+
+
+def _visible(service: CompiledService, body: bytes, domains: tuple[str, ...]) -> VisibleService:
+    return VisibleService(body, domains, service.requires, service.required_services, service.origins)
