@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from xds.server.limits import Limits as ServerLimits
-from xds.settings import Limits, Nacos, Settings
-from xds.settings_sources import InvalidSettingsError, flag, load
+from xds.settings import InvalidSettingsError, Limits, Nacos, Settings, flag, load
 
 SHIPPED = Path(__file__).parents[2] / "config" / "grayplane.yaml"
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from xds.cli.errors import FAILED, fail, settings_errors
-from xds.settings_sources import flag, load
+from xds.settings import flag, load
 
 Port = typer.Option(min=1, max=65535, metavar="PORT")
 

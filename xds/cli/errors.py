@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from xds.settings_sources import InvalidSettingsError
+from xds.settings import InvalidSettingsError
 
 FAILED = 1
 MISUSED = 2

@@ -13,8 +13,7 @@ from xds import app, logs
 from xds.cli.errors import MISUSED, fail, settings_errors
 from xds.cli.values import assignment
 from xds.errors import BindError
-from xds.settings import Settings
-from xds.settings_sources import Given, flag, load
+from xds.settings import Given, Settings, flag, load
 
 ConfigFlag = Annotated[
     Path | None,

@@ -15,7 +15,7 @@ from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem, Severity
 from xds.rules.parse import parse
 from xds.rules.store import DocumentStore
-from xds.settings_sources import load
+from xds.settings import load
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 _WIDEST_EXCERPT = 100

@@ -2,7 +2,7 @@
 
 import typer
 
-from xds.settings_sources import Given, flag
+from xds.settings import Given, flag
 
 
 def host_port(text: str) -> tuple[str, int]:

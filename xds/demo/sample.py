@@ -30,8 +30,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from xds.rules.instance import Instance
-from xds.settings import Port
-from xds.settings_sources import load
+from xds.settings import Port, load
 
 _EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  # compared with, not bound to
 _PASSED_ON = frozenset({"cookie", "baggage"})

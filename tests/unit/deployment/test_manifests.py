@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from xds.package_data import package_data
-from xds.settings_sources import load
+from xds.settings import load
 
 _MANIFESTS: list[dict[str, Any]] = list(
     yaml.safe_load_all(package_data("config/kubernetes/grayplane.yaml").read_text())

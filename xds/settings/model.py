@@ -1,6 +1,6 @@
 """What an operator sets: the shape, the defaults and the limits of every setting of the server.
 
-Making a ``Settings`` in code reads nothing but its arguments. ``xds.settings_sources.load`` is what reads
+Making a ``Settings`` in code reads nothing but its arguments. `xds.settings.load` is what reads
 the settings file, the environment and the flags. `config/grayplane.yaml` explains every setting to
 operators and holds the defaults written here.
 """

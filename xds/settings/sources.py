@@ -16,7 +16,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from rapidfuzz import process
 from rapidfuzz.distance import JaroWinkler
 
-from xds.settings import Group, Settings
+from xds.settings.model import Group, Settings
 
 FILE_VARIABLE = "GRAYPLANE_CONFIG"
 """Names the settings file where no flag does."""
