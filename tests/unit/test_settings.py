@@ -85,7 +85,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("xds:\n  port: 70000", "2:3: xds.port: should be less than or equal to 65535"),
         ("log: 5", "1:1: log is a section: it holds level, format"),
         ("edge: {upgrades: [CONNECT]}", "1:8: edge.upgrades.0: CONNECT opens a tunnel to any address"),
-        ("sidecar: {http10_host: a}", "1:1: sidecar: http10_host is for HTTP/1.0: set http10 to true"),
+        ("sidecar: {http10_host: a}", "1:11: sidecar: http10_host is for HTTP/1.0: set http10 to true"),
         ("edge: {address: localhost}", "1:8: edge.address: 'localhost' is not an IP address"),
         (
             "nacos: {server: nacos}",
