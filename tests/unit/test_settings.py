@@ -82,7 +82,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
             "groups: {b: {edge: {prot: 1}}}",
             "1:21: unknown setting groups.b.edge.prot (did you mean groups.<group>.edge.port?)",
         ),
-        ("xds:\n  port: 70000", "2:3: xds.port: should be less than or equal to 65535"),
+        ("xds:\n  port: 70000", "2:3: xds.port: too big a number (at most 65535)"),
         ("log: 5", "1:1: log is a section: it holds level, format"),
         ("edge: {upgrades: [CONNECT]}", "1:8: edge.upgrades.0: CONNECT opens a tunnel to any address"),
         ("sidecar: {http10_host: a}", "1:11: sidecar: http10_host is for HTTP/1.0: set http10 to true"),
@@ -96,10 +96,16 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("source: nacos", "source is nacos, so nacos.server must say where it is"),
         ("sidecar: {inbound_port: 15001}", "sidecar would have outbound_port and inbound_port both 15001"),
         ("groups: {b: {sidecar: {outbound_port: 15006}}}", "groups.b.sidecar would have outbound_port"),
-        ("source: files\nsource: files", "2:1: source is set twice, first at "),
+        ("source: files\nsource: files", "2:1: source is given twice, first at line 1, column 1 (keep one)"),
         ("- source", "1:1: settings are a mapping"),
-        ("xds: [", "1:7: not YAML: "),
-        ("? [a]\n: b", "1:3: a setting's name is a plain word"),
+        ("xds: [", "1:7: a value or a closing bracket was expected here"),
+        ("? [a]\n: b", "1:3: a list or mapping cannot be a key"),
+        ("xds: {port: 018000}", "1:13: xds.port: the number 018000 is not plainly decimal"),
+        ("xds: {port: 1.5}", "1:7: xds.port: expected a whole number"),
+        ("xds: {port: &a 1}", "1:13: xds.port: anchors and aliases"),
+        ("log: {level: loud}", "1:7: log.level: expected one of debug, info, warning, error"),
+        ("edge: {http10: often}", "1:8: edge.http10: expected true or false"),
+        ("1: 2", "1:1: 1 the key 1 is not text"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told_with_its_place(tmp_path: Path, text: str, error: str) -> None:
@@ -118,7 +124,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"source: \xe9")
-    with pytest.raises(InvalidSettingsError, match="not UTF-8 at byte 8"):
+    with pytest.raises(InvalidSettingsError, match=r"latin\.yaml:1:9: byte 0xe9 is not UTF-8"):
         load(tmp_path / "latin.yaml")
 
 
@@ -177,3 +183,38 @@ def test_secrets_are_never_printed(tmp_path: Path) -> None:
 
 def test_the_default_limits_are_those_of_the_server() -> None:
     assert ServerLimits(**Limits().model_dump()) == ServerLimits()
+
+
+def test_variables_that_kubernetes_makes_for_services_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {
+        "GRAYPLANE_SERVICE_HOST": "10.0.0.1",
+        "GRAYPLANE_SERVICE_PORT": "18000",
+        "GRAYPLANE_SERVICE_PORT_GRPC_XDS": "18000",
+        "GRAYPLANE_PORT": "tcp://10.0.0.1:18000",
+        "GRAYPLANE_PORT_18000_TCP": "tcp://[fd00::1]:18000",
+        "GRAYPLANE_PORT_18000_TCP_PROTO": "tcp",
+        "GRAYPLANE_PORT_18000_TCP_PORT": "18000",
+        "GRAYPLANE_PORT_18000_TCP_ADDR": "10.0.0.1",
+        "GRAYPLANE_XDS_SERVICE_HOST": "fd00::1",
+        "GRAYPLANE_XDS_PORT": "tcp://10.0.0.1:18000",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRAYPLANE_PORT", "18000"),
+        ("GRAYPLANE_XDS_PORT", "18000"),
+        ("GRAYPLANE_SERVICE_HOST", "grayplane.default"),
+        ("GRAYPLANE_SERVICE_PORT", "grpc"),
+        ("GRAYPLANE_PORTS", "tcp://10.0.0.1:18000"),
+    ],
+)
+def test_what_only_looks_like_them_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettingsError, match=f"unknown variable {name}"):
+        load()

@@ -86,10 +86,9 @@ class Reader(Generic[ModelT]):
                 hint = self._hint(_WANTED[kind], place, node)
                 yield Defect(path, f"expected {_WANTED[kind]}, found {_describe(node)}", hint)
             case "literal_error":
-                yield _literal(path, node, re.findall(r"'([^']*)'", context["expected"]))
-            case kind:
-                message, hint = _LIMITS.get(kind, (detail["msg"], ""))
-                yield Defect(path, message, hint.format_map(context), at_key)
+                yield _literal(path, node, _literals(detail))
+            case _:
+                yield Defect(path, *expectation(detail), at_key)
 
     def _hint(self, wanted: str, place: Path, node: Node | None) -> str:
         match node:
@@ -123,6 +122,27 @@ class Reader(Generic[ModelT]):
         if model and model in self._examples:
             return self._examples[model].format(quoted(text))
         return f"with {', '.join(words(model))}" if model else ""
+
+
+def expectation(detail: ErrorDetails) -> tuple[str, str]:
+    """Say what was expected of a value, and a hint; not a word about the value, which may be secret."""
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case kind if kind in _WANTED:
+            return f"expected {_WANTED[kind]}", ""
+        case kind if kind in _LIMITS:
+            message, hint = _LIMITS[kind]
+            return message, hint.format_map(context)
+        case "literal_error":
+            return f"expected one of {', '.join(_literals(detail))}", ""
+        case "value_error":
+            return str(context["error"]), ""
+        case _:
+            return detail["msg"], ""
+
+
+def _literals(detail: ErrorDetails) -> list[str]:
+    return re.findall(r"'([^']*)'", detail.get("ctx", {}).get("expected", ""))
 
 
 def _literal(path: Path, node: Node | None, known: list[str]) -> Defect:

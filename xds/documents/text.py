@@ -38,6 +38,10 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
+class EmptyDocumentError(UnreadableError):
+    """There is nothing in the document but blanks and comments."""
+
+
 def decode(content: bytes, most: int = MAX_BYTES) -> str:
     """The text of a document in UTF-8, without its byte order mark; `UnreadableError` if it is none."""
     if len(content) > most:

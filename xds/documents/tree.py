@@ -7,7 +7,9 @@ differently (``010``, ``0x1F``) has no value and fits no field. Anchors, aliases
 refused: nothing in a rule needs them, and without them a document is as large as it looks.
 """
 
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from yaml import events
 
 from xds.documents import yaml_errors
 from xds.documents.defect import Defect, Path, printable, quoted
-from xds.documents.text import Mark, UnreadableError
+from xds.documents.text import EmptyDocumentError, Mark, UnreadableError
 
 MAX_DEPTH = 32
 """How deep lists and mappings may nest; the language itself needs eight levels."""
@@ -29,7 +31,7 @@ _NULL = re.compile(r"|~|null|Null|NULL")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
-_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})\.[0-9]{1,19}")
+_DECIMAL = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _NUMBER = re.compile(
     r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
     r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -61,8 +63,8 @@ class Scalar:
             return False
         if _INT.fullmatch(self.text):
             return int(self.text)
-        if _DECIMAL.fullmatch(self.text):
-            return float(self.text)
+        if _DECIMAL.fullmatch(self.text) and math.isfinite(number := float(self.text)):
+            return number
         return self if self.is_number else self.text
 
 
@@ -120,6 +122,26 @@ def mapping_data(node: Mapping) -> dict[str, Data]:
     return {key: data(entry.value) for key, entry in node.entries.items()}
 
 
+def is_null(node: Node) -> bool:
+    """Whether a node is written as ``null``, ``~`` or nothing at all."""
+    return isinstance(node, Refused) and node.message == _NO_VALUE
+
+
+def without_value(node: Node, path: Path = ()) -> Iterator[tuple[Path, Mark, str, str]]:
+    """Yield what below ``node`` has no value, but for nulls: path, position, what is wrong, and a hint."""
+    if isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            yield from without_value(item, (*path, index))
+    elif isinstance(node, Mapping):
+        for key, entry in node.entries.items():
+            yield from without_value(entry.value, (*path, key))
+    elif isinstance(node, Refused) and not is_null(node):
+        yield path, node.mark, node.message, node.hint
+    elif isinstance(node, Scalar) and node.value is node:
+        message = f"the number {printable(node.text)} is not plainly decimal"
+        yield path, node.mark, message, f"write it without leading zeros, or as text: {quoted(node.text)}"
+
+
 def find(root: Node, path: Path) -> Node | None:
     """The node at ``path``, if there is one."""
     node = root
@@ -143,9 +165,12 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
     return node.mark if node else locate(root, path[:-1])
 
 
-def compose(text: str) -> tuple[Node, list[tuple[Mark, Defect]]]:
-    """The tree of ``text`` and what is wrong with its keys; `UnreadableError` if it is not one document."""
-    composer = _Composer(text)
+def compose(text: str, most: int = MAX_VALUES) -> tuple[Node, list[tuple[Mark, Defect]]]:
+    """The tree of ``text`` and what is wrong with its keys; `UnreadableError` if it is not one document.
+
+    ``most`` is how many keys and values there may be.
+    """
+    composer = _Composer(text, most)
     try:
         return composer.document(), composer.defects
     except yaml.YAMLError as error:
@@ -155,9 +180,10 @@ def compose(text: str) -> tuple[Node, list[tuple[Mark, Defect]]]:
 class _Composer:
     """Recursive descent over libyaml's events, as deep as ``MAX_DEPTH``."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most: int) -> None:
         self.defects: list[tuple[Mark, Defect]] = []
         self._loader = yaml.CSafeLoader(text)
+        self._most = most
         self._values = 0
         self._depth = 0
 
@@ -165,7 +191,7 @@ class _Composer:
         self._next()  # the stream begins
         begin = self._next()
         if not isinstance(begin, events.DocumentStartEvent):
-            raise UnreadableError(Mark(1, 1), "the document is empty", "delete it, or write a rule")
+            raise EmptyDocumentError(Mark(1, 1), "the document is empty", "delete it, or write something")
         if begin.version or begin.tags:
             raise UnreadableError(_mark(begin), "directives (%) are not supported", "remove the line")
         root = self._node(())
@@ -255,9 +281,9 @@ class _Composer:
 
     def _count(self, mark: Mark) -> None:
         self._values += 1
-        if self._values > MAX_VALUES:
+        if self._values > self._most:
             raise UnreadableError(
-                mark, f"more than {MAX_VALUES:,} keys and values", "split the document or shorten its lists"
+                mark, f"more than {self._most:,} keys and values", "split the document or shorten its lists"
             )
 
     def _defect(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:

@@ -18,6 +18,7 @@ _SAYINGS = {
     "could not find expected ':'": ("a ':' was expected after the key", "write `key: value`"),
     "did not find expected ',' or ']'": ("this list in [ ] is not continued or closed", _FLOW),
     "did not find expected ',' or '}'": ("this mapping in { } is not continued or closed", _FLOW),
+    "did not find expected node content": ("a value or a closing bracket was expected here", _FLOW),
     "found unexpected end of stream": ("a quote is opened and never closed", "close the quote"),
     "found a tab character that violates indentation": (
         "a tab is used for indentation",

@@ -5,17 +5,20 @@ is reported all at once, one line each, and quotes no value that might be a secr
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError
-from rapidfuzz import process
-from rapidfuzz.distance import JaroWinkler
 
+from xds.documents import tree
+from xds.documents.defect import render
+from xds.documents.schema_errors import expectation
+from xds.documents.text import EmptyDocumentError, Mark, UnreadableError, decode
+from xds.documents.words import did_you_mean
 from xds.settings.model import Group, Settings
 
 FILE_VARIABLE = "GRAYPLANE_CONFIG"
@@ -23,7 +26,15 @@ FILE_VARIABLE = "GRAYPLANE_CONFIG"
 
 _PREFIX = "GRAYPLANE_"
 _RESERVED_PREFIX = "GRAYPLANE_TEST_"  # the test harness's own
-_CLOSE_ENOUGH = 0.8
+_URL = r"(?:tcp|udp|sctp)://\S+"
+_KUBERNETES = {
+    "_SERVICE_HOST": r"[0-9A-Fa-f.:]+",
+    "_SERVICE_PORT(?:_[A-Z0-9_]+)?": "[0-9]+",
+    "_PORT": _URL,
+    "_PORT_[0-9]+_(?:TCP|UDP|SCTP)": _URL,
+    "_PORT_[0-9]+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR)": r"\S+",
+}
+"""How names and values of the variables look that Kubernetes makes for a Service."""
 
 SettingPath = tuple[str, ...]
 
@@ -75,64 +86,54 @@ def flag(path: str, value: object, name: str) -> Given:
 
 def _from_file(file: Path) -> list[Given]:
     try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        root, defects = tree.compose(decode(file.read_bytes()))
     except OSError as error:
         raise InvalidSettingsError([f"{file}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        raise InvalidSettingsError([f"{file}: not UTF-8 at byte {error.start}"]) from None
-    except yaml.YAMLError as error:
-        raise InvalidSettingsError([_describe_yaml(file, error)]) from None
-    if root is None:
+    except EmptyDocumentError:
         return []
-    if not isinstance(root, yaml.MappingNode):
-        raise InvalidSettingsError([f"{file}:1:1: settings are a mapping, such as `source: files`"])
+    except UnreadableError as error:
+        raise InvalidSettingsError([_line(file, error.mark, error.message, error.hint)]) from None
+    lines = [
+        _line(file, mark, f"{render(one.path)} {one.message}".strip(), one.hint) for mark, one in defects
+    ]
+    if tree.is_null(root):
+        return []
+    if not isinstance(root, tree.Mapping):
+        lines.append(_line(file, root.mark, "settings are a mapping", "such as `source: files`"))
+    else:
+        lines += [
+            _line(file, mark, f"{render(path)}: {message}", hint)
+            for path, mark, message, hint in tree.without_value(root)
+        ]
+    if lines or not isinstance(root, tree.Mapping):
+        raise InvalidSettingsError(lines)
     return list(_leaves(file, root, ()))
 
 
-def _leaves(file: Path, mapping: yaml.MappingNode, parent: SettingPath) -> Iterator[Given]:
-    seen: dict[str, str] = {}
-    for key, value in mapping.value:
-        origin = f"{file}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
-        if not isinstance(key, yaml.ScalarNode):
-            raise InvalidSettingsError([f"{origin}: a setting's name is a plain word"])
-        path = (*parent, key.value)
-        if key.value in seen:
-            raise InvalidSettingsError(
-                [f"{origin}: {_dotted(path)} is set twice, first at {seen[key.value]}"]
-            )
-        seen[key.value] = origin
-        if isinstance(value, yaml.MappingNode) and value.value:
+def _leaves(file: Path, mapping: tree.Mapping, parent: SettingPath) -> Iterator[Given]:
+    for name, (mark, value) in mapping.entries.items():
+        path, origin = (*parent, name), f"{file}:{mark.line}:{mark.column}"
+        if isinstance(value, tree.Mapping) and value.entries:
             yield from _leaves(file, value, path)
-        elif not (value.tag == "tag:yaml.org,2002:null" and path in _SECTIONS):
-            # A section whose settings are all commented out reads as null; that sets nothing.
-            yield Given(path, _construct(value, origin), origin)
+        elif not tree.is_null(value):
+            yield Given(path, tree.data(value), origin)
+        elif path not in _SECTIONS:
+            # A section whose settings are all commented out has no value; that sets nothing.
+            yield Given(path, None, origin)
 
 
-def _construct(node: yaml.Node, origin: str) -> object:
-    loader = yaml.SafeLoader("")
-    try:
-        value: object = loader.construct_object(node, deep=True)
-    except yaml.YAMLError:
-        raise InvalidSettingsError([f"{origin}: cannot be read as a YAML value"]) from None
-    finally:
-        loader.dispose()
-    return value
-
-
-def _describe_yaml(file: Path, error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"{file}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}"
-    return f"{file}: not YAML: {error}"
+def _line(file: Path, mark: Mark, message: str, hint: str) -> str:
+    return f"{file}:{mark.line}:{mark.column}: {message}" + (f" ({hint})" if hint else "")
 
 
 def _from_environment() -> list[Given]:
     unknown = [
         f"environment: unknown variable {name}{_did_you_mean(name.upper(), _VARIABLES)}"
-        for name in sorted(os.environ)
+        for name, value in sorted(os.environ.items())
         if name.startswith(_PREFIX)
         and not name.startswith(_RESERVED_PREFIX)
         and name not in (*_VARIABLES, FILE_VARIABLE)
+        and not _is_of_kubernetes(name, value)
     ]
     if unknown:
         raise InvalidSettingsError(unknown)
@@ -141,6 +142,16 @@ def _from_environment() -> list[Given]:
     except SettingsError as error:
         raise InvalidSettingsError([f"environment: {error}; GRAYPLANE_GROUPS is JSON"]) from None
     return list(_flatten(values, ()))
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    """Whether a variable tells of a Kubernetes Service whose name begins with grayplane.
+
+    Kubernetes puts these into every pod of the namespace (its documentation, "Service: environment
+    variables"); they are no settings.
+    """
+    forms = (form for form in _KUBERNETES if re.fullmatch(f"GRAYPLANE(?:_[A-Z0-9]+)*?{form}", name))
+    return any(re.fullmatch(_KUBERNETES[form], value) for form in forms)
 
 
 def _flatten(values: Mapping[str, object], parent: SettingPath) -> Iterator[Given]:
@@ -176,7 +187,8 @@ def _describe(error: ErrorDetails, origins: Mapping[SettingPath, str]) -> str:
         return f"{where}unknown setting {_dotted(path)}{hint}"
     if error["type"] == "model_type":
         return f"{where}{_dotted(path)} is a section: it holds {_known_below(_general(path))}"
-    problem = error.get("ctx", {}).get("error") or error["msg"].replace("Input should", "should", 1)
+    message, hint = expectation(error)
+    problem = f"{message} ({hint})" if hint else message
     return f"{where}{_dotted(path)}: {problem}" if path else f"{where}{problem}"
 
 
@@ -202,9 +214,9 @@ def _general(path: SettingPath) -> SettingPath:
     return ("groups", "<group>", *path[2:]) if path[0] == "groups" and len(path) > 1 else path
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    found = process.extractOne(name, list(known), scorer=JaroWinkler.similarity, score_cutoff=_CLOSE_ENOUGH)
-    return f" (did you mean {found[0]}?)" if found else ""
+def _did_you_mean(name: str, known: Collection[str]) -> str:
+    hint = did_you_mean(name, known, show=False)
+    return f" ({hint})" if hint else ""
 
 
 def _known_below(section: SettingPath) -> str:

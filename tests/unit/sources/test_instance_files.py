@@ -32,6 +32,14 @@ def test_json_is_yaml() -> None:
     )
 
 
+def test_numbers_may_be_quoted() -> None:
+    text = b"- {address: 10.0.0.1, port: '80', weight: 1e1}\n- {address: 10.0.0.2, port: 80, weight: .5}\n"
+    assert parse_instances("r.yaml", text).instances == (
+        Instance("10.0.0.1", 80, 10.0),
+        Instance("10.0.0.2", 80, 0.5),
+    )
+
+
 def test_an_empty_list_is_a_service_without_instances() -> None:
     assert parse_instances("r.yaml", b"[]").instances == ()
 
@@ -42,25 +50,42 @@ ONE = "- {address: 10.0.0.1, port: 80"
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", ["r.yaml:1:1: error: must be a list (write one '- address: …' for each instance, [] for none)"]),
-        ("a: 1", ["r.yaml:1:1: error: must be a list"]),
-        ("- 5", ["r.yaml:1:3: error: [0]: must be an instance"]),
+        ("", ["r.yaml:1:1: error: the document is empty"]),
+        ("a: 1", ["r.yaml:1:1: error: expected a list, found a mapping"]),
+        ("- 5", ["r.yaml:1:3: error: [0]: expected a mapping, found the number 5 (such as {address"]),
         (f"{ONE}, wieght: 3}}", ["r.yaml:1:33: error: [0].wieght: unknown field (did you mean weight?)"]),
-        (f"{ONE}, q: 3}}", ["r.yaml:1:33: error: [0].q: unknown field (the fields are address, port,"]),
-        ("- port: 80", ["r.yaml:1:3: error: [0].address: missing"]),
+        (
+            f"{ONE}, q: 3}}",
+            ["r.yaml:1:33: error: [0].q: unknown field (there is address, healthy, metadata, port, weight)"],
+        ),
+        ("- port: 80", ["r.yaml:1:3: error: [0].address: is missing"]),
         ("- {address: a.example, port: 80}", ["r.yaml:1:13: error: [0].address: 'a.example' is not an IP"]),
         ("- {address: 10.0.0.1, port: 0}", ["r.yaml:1:29: error: [0].port: port 0 is not between"]),
-        ("- {address: 10.0.0.1, port: 80x}", ["r.yaml:1:29: error: [0].port: must be an integer (such as"]),
+        (
+            "- {address: 10.0.0.1, port: 80x}",
+            ["r.yaml:1:29: error: [0].port: expected a whole number, found the text"],
+        ),
         (f"{ONE}, weight: -1}}", ["r.yaml:1:41: error: [0].weight: weight -1 is not between 0 and 10000"]),
         (f"{ONE}, weight: nan}}", ["r.yaml:1:41: error: [0].weight: weight nan is not between"]),
-        (f"{ONE}, healthy: maybe}}", ["r.yaml:1:42: error: [0].healthy: must be true or false"]),
-        (f"{ONE}, metadata: {{a: [1]}}}}", ["r.yaml:1:47: error: [0].metadata.a: must be plain text"]),
-        (f"{ONE}, metadata: {{a: 1, a: 2}}}}", ["r.yaml:1:50: error: [0].metadata.a: a is already given"]),
+        (f"{ONE}, healthy: maybe}}", ["r.yaml:1:42: error: [0].healthy: expected true or false"]),
+        (
+            f"{ONE}, metadata: {{a: [1]}}}}",
+            ["r.yaml:1:47: error: [0].metadata.a: expected text, found a list"],
+        ),
+        (f"{ONE}, metadata: {{a: 1, a: 2}}}}", ["r.yaml:1:50: error: [0].metadata.a: is given twice"]),
         (f"{ONE}}}\n{ONE}}}", ["r.yaml:2:3: error: [1]: 10.0.0.1:80 is already in the list (keep one)"]),
+        (
+            "- {address: 10.0.0.1, port: 010}",
+            ["r.yaml:1:29: error: [0].port: expected a whole number, found"],
+        ),
+        (
+            f"{ONE}, healthy: yes}}",
+            ["r.yaml:1:42: error: [0].healthy: expected true or false, found the text"],
+        ),
         ("- a: \t x: 1\n -", ["r.yaml:1:"]),
-        ("[" * 100_000, ["r.yaml:1:9: error: nested too deeply"]),
-        ("&a [*a]", ["r.yaml:1:1: error: found unconstructable recursive node"]),
-        ("[]\n---\n[]", ["r.yaml:2:1: error: but found another document"]),
+        ("[" * 100_000, ["r.yaml:1:33: error: nested more than 32 levels"]),
+        ("&a [*a]", ["r.yaml:1:1: error: anchors and aliases (&, *) are not supported"]),
+        ("[]\n---\n[]", ["r.yaml:2:1: error: a second YAML document"]),
         (
             "- {address: x, port: y}\n- z",
             ["r.yaml:1:13: error: [0].address", "r.yaml:1:22: error: [0].port", "r.yaml:2:3: error: [1]"],
@@ -77,7 +102,10 @@ def test_every_mistake_is_told_with_its_place(text: str, told: list[str]) -> Non
 
 def test_wrong_bytes_are_told_with_their_place() -> None:
     (problem,) = parse_instances("r.yaml", b"- a: 1\n  b: \xff").problems
-    assert str(problem) == "r.yaml:2:6: error: not UTF-8"
+    assert (
+        str(problem)
+        == "r.yaml:2:6: error: byte 0xff is not UTF-8 (save the document as UTF-8, not as GBK or Latin-1)"
+    )
 
 
 @given(st.binary() | st.text(alphabet="[]{}-:,&*a1\n \"'").map(str.encode))

@@ -17,8 +17,8 @@ if sys.platform == "linux":
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
-READ_LIMIT = (1 << 20) + 1
-"""Bytes read of one file: one more than a rule document may have, so that its parser can say so."""
+READ_LIMIT = (10 << 20) + 1
+"""Bytes read of one file: one more than any document may have, so that its parser can say so."""
 
 _FRESH = 2.0
 """Seconds after a change within which a file's times cannot prove that it did not change again."""
