@@ -3,24 +3,57 @@
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
+from xds.http.dashboard import dashboard_routes
 from xds.http.readiness import Readiness, ReadinessEndpoint
+from xds.http.security_headers import SecurityHeaders
 
 
-def http_app(readiness: Callable[[], Readiness], discovery: Starlette) -> Starlette:
-    """Return the application: ``/live``, ``/ready``, and discovery by REST-JSON."""
+def http_app(
+    readiness: Callable[[], Readiness],
+    discovery: Starlette,
+    *,
+    api: ASGIApp | None = None,
+    metrics: Callable[[], tuple[bytes, str]] | None = None,
+) -> Starlette:
+    """Return the application: ``/live``, ``/ready``, and discovery by REST-JSON.
+
+    ``api`` is served below ``/api/v1``, with the dashboard that uses it at ``/``; ``metrics`` returns what is
+    served at ``/metrics``, and its content type.
+    """
+    routes: list[BaseRoute] = [
+        Route("/live", _live),
+        Route("/ready", ReadinessEndpoint(readiness).__call__),
+    ]
+    if metrics is not None:
+        routes.append(Route("/metrics", _MetricsEndpoint(metrics).__call__))
+    if api is not None:
+        routes += [Mount("/api/v1", api), Route("/", _to_dashboard), *dashboard_routes()]
+    routes.append(Mount("/", discovery))
     return Starlette(
-        routes=[
-            Route("/live", _live),
-            Route("/ready", ReadinessEndpoint(readiness).__call__),
-            Mount("/", discovery),
-        ],
+        routes=routes,
+        middleware=[Middleware(SecurityHeaders)],
         lifespan=discovery.router.lifespan_context,
     )
 
 
 async def _live(_: Request) -> PlainTextResponse:
     return PlainTextResponse("alive\n")
+
+
+async def _to_dashboard(_: Request) -> Response:
+    return RedirectResponse("/dashboard/")
+
+
+class _MetricsEndpoint:
+    def __init__(self, metrics: Callable[[], tuple[bytes, str]]) -> None:
+        self._metrics = metrics
+
+    async def __call__(self, _: Request) -> Response:
+        body, content_type = self._metrics()
+        return Response(body, media_type=content_type)

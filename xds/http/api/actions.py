@@ -1,0 +1,114 @@
+"""What can be asked and done: checks of a text, explanations, publishing, rollouts."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
+
+from fastapi import APIRouter, Request
+
+from xds.documents import DocumentId
+from xds.http.access import Role
+from xds.http.api.backend import Conflict, Unavailable
+from xds.http.api.context import Api, asked_by
+from xds.http.api.models import (
+    ActionRequest,
+    DiffRequest,
+    DiffResult,
+    ExplainRequest,
+    ExplainResult,
+    LintRequest,
+    LintResult,
+    Model,
+    PublishRequest,
+)
+from xds.http.problem import ProblemError
+from xds.rules.instance import ServiceId
+
+Result = TypeVar("Result")
+Action = Literal["promote", "approve", "pause", "resume", "abort", "retry"]
+
+
+class Published(Model):
+    """The revision of what was published."""
+
+    revision: str
+
+
+def asking(api: Api) -> APIRouter:
+    """Return the paths that say what a document or a request would do; nothing is changed."""
+    router = APIRouter()
+    backend = api.backend
+
+    @router.post("/lint")
+    async def lint(body: LintRequest) -> LintResult:
+        """Check a document beside those in force"""
+        return backend.lint(DocumentId(body.namespace, body.name), body.text)
+
+    @router.post("/diff")
+    async def diff(body: DiffRequest) -> DiffResult:
+        """Say what a document would change, beside the one in force"""
+        return backend.diff(DocumentId(body.namespace, body.name), body.text)
+
+    @router.post("/explain")
+    async def explain(body: ExplainRequest) -> ExplainResult:
+        """Say where a request would go, and why."""
+        try:
+            return backend.explain(body)
+        except KeyError:
+            raise ProblemError(404, f"there is no service {body.service}") from None
+
+    return router
+
+
+def acting(api: Api) -> APIRouter:
+    """Return the paths that change something."""
+    router = APIRouter()
+    backend = api.backend
+
+    @router.put("/documents/{name:path}")
+    async def publish(name: str, body: PublishRequest, request: Request, namespace: str = "") -> Published:
+        """Publish a document where documents come from; for operators. Refused if it has errors."""
+        document = DocumentId(namespace, name)
+
+        async def do() -> Published:
+            checked = backend.lint(document, body.text)
+            if not checked.ok:
+                problems = [problem.model_dump() for problem in checked.problems]
+                raise ProblemError(422, f"{document} has errors", problems=problems)
+            return Published(revision=await backend.publish(document, body.text, body.revision))
+
+        return await _audited(api, request, do, action="publish", target=str(document), reason=body.reason)
+
+    @router.post("/rollouts/{name:path}/{action}", status_code=204)
+    async def act(
+        name: str, action: Action, body: ActionRequest, request: Request, namespace: str = ""
+    ) -> None:
+        """Do something to a rollout; for operators."""
+        service = ServiceId(namespace, name)
+        who = request.state.caller.name
+
+        async def do() -> None:
+            try:
+                await backend.act(service, action, who, body.reason)
+            except KeyError:
+                raise ProblemError(404, f"there is no rollout of {service}") from None
+
+        await _audited(api, request, do, action=f"rollout {action}", target=str(service), reason=body.reason)
+
+    return router
+
+
+async def _audited(
+    api: Api, request: Request, do: Callable[[], Awaitable[Result]], *, action: str, target: str, reason: str
+) -> Result:
+    """Do something for an operator; whatever comes of it is in the audit log."""
+    outcome = "failed"
+    try:
+        asked_by(request, Role.OPERATOR)
+        done = await do()
+        outcome = "done"
+    except (ProblemError, Conflict, Unavailable) as error:
+        outcome = str(error)
+        raise
+    finally:
+        api.audit.add(request.state.caller, action, target, reason, outcome)
+    return done

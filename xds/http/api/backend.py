@@ -1,0 +1,96 @@
+"""What the API needs to know of the rest of the program."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from xds.documents import DocumentId
+from xds.http.api.models import (
+    DiffResult,
+    Document,
+    DocumentSummary,
+    ExplainRequest,
+    ExplainResult,
+    LintResult,
+    Overview,
+    Proxy,
+    ProxySummary,
+    Rollout,
+    RolloutSummary,
+    Service,
+    ServiceSummary,
+)
+from xds.rules.instance import ServiceId
+
+
+class Unavailable(Exception):  # noqa: N818  # nothing went wrong: this server cannot do it
+    """This server cannot do what was asked; the message says why."""
+
+
+class Conflict(Exception):  # noqa: N818  # as above
+    """What was asked does not fit the state of things; the message says how."""
+
+
+class Backend(Protocol):
+    """Answers from memory, in the event loop. Names are in order; ``KeyError`` for one that is not there.
+
+    A list is cut to one page before anything is made of its entries: a page costs the same however many
+    services there are.
+    """
+
+    def overview(self, caller: str, role: str) -> Overview:
+        """Everything at a glance, for a caller."""
+
+    def service_ids(self) -> Sequence[ServiceId]:
+        """All services."""
+
+    def service_summary(self, service: ServiceId) -> ServiceSummary:
+        """One service for a list."""
+
+    def service(self, service: ServiceId) -> Service:
+        """One service."""
+
+    def document_ids(self, state: str | None) -> Sequence[DocumentId]:
+        """All documents, or those in a state."""
+
+    def document_summary(self, document: DocumentId) -> DocumentSummary:
+        """One document for a list."""
+
+    def document(self, document: DocumentId) -> Document:
+        """One document."""
+
+    def proxy_ids(self, state: str | None) -> Sequence[str]:
+        """All connected nodes, or those in a state."""
+
+    def proxy_summary(self, proxy: str) -> ProxySummary:
+        """One node for a list."""
+
+    def proxy(self, proxy: str) -> Proxy:
+        """One node."""
+
+    def rollout_ids(self) -> Sequence[ServiceId]:
+        """Services with a rollout."""
+
+    def rollout_summary(self, service: ServiceId) -> RolloutSummary:
+        """One rollout for a list."""
+
+    def rollout(self, service: ServiceId) -> Rollout:
+        """One rollout."""
+
+    async def act(self, service: ServiceId, action: str, who: str, reason: str) -> None:
+        """Do something to a rollout. Raise ``Conflict`` if it cannot be done now, ``Unavailable`` ever."""
+
+    def lint(self, document: DocumentId, text: str) -> LintResult:
+        """Check a text as a new version of a document, beside those in force."""
+
+    def diff(self, document: DocumentId, text: str) -> DiffResult:
+        """Say what a text would change for whom."""
+
+    def explain(self, request: ExplainRequest) -> ExplainResult:
+        """Say what happens to a request."""
+
+    async def publish(self, document: DocumentId, text: str, revision: str | None) -> str:
+        """Publish a text where documents come from; return its revision.
+
+        Raise ``Conflict`` if the document there has another revision than the one given, and
+        ``Unavailable`` if documents are not published by this server.
+        """

@@ -1,0 +1,76 @@
+"""Tells API clients that something changed (server-sent events)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from xds.http.problem import ProblemError
+
+_HEARTBEAT = 15.0  # seconds; less than the idle timeouts of proxies in between
+_AT_MOST_EVERY = 0.5  # seconds between two events of one stream: what happens meanwhile is told together
+_MOST_STREAMS = 200
+_MOST_NAMES = 50
+
+
+class Topic(StrEnum):
+    """What something changed in."""
+
+    SERVICES = "services"
+    DOCUMENTS = "documents"
+    PROXIES = "proxies"
+    ROLLOUTS = "rollouts"
+    SOURCES = "sources"
+
+
+@dataclass(eq=False)
+class _Stream:
+    pending: dict[Topic, set[str]] = field(default_factory=dict)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Events:
+    """The open event streams. A slow client gets the latest state once, not every step."""
+
+    def __init__(self) -> None:
+        self._streams: set[_Stream] = set()
+
+    def tell(self, topic: Topic, name: str = "") -> None:
+        """Tell all streams that something of a topic changed; ``name`` is what."""
+        for stream in self._streams:
+            names = stream.pending.setdefault(topic, set())
+            if name and len(names) <= _MOST_NAMES:
+                names.add(name)
+            stream.wake.set()
+
+    async def follow(self) -> AsyncIterator[Mapping[Topic, frozenset[str]] | None]:
+        """Yield what changed, for ever; None from time to time when nothing did.
+
+        More than some names of a topic are given as none: everything may have changed. Raise
+        ``ProblemError`` if there are too many streams.
+        """
+        if len(self._streams) >= _MOST_STREAMS:
+            raise ProblemError(503, f"{_MOST_STREAMS} event streams are open, which is all there may be")
+        stream = _Stream()
+        self._streams.add(stream)
+        try:
+            yield None
+            while True:
+                yield await _next(stream)
+                await asyncio.sleep(_AT_MOST_EVERY)
+        finally:
+            self._streams.discard(stream)
+
+
+async def _next(stream: _Stream) -> Mapping[Topic, frozenset[str]] | None:
+    try:
+        async with asyncio.timeout(_HEARTBEAT):
+            await stream.wake.wait()
+    except TimeoutError:
+        return None
+    stream.wake.clear()
+    changed, stream.pending = stream.pending, {}
+    return {
+        topic: frozenset(names) if len(names) <= _MOST_NAMES else frozenset()
+        for topic, names in changed.items()
+    }
