@@ -26,12 +26,12 @@ from tests.harness.http import Client as HttpClient
 from tests.harness.http import Upstream
 from tests.harness.ports import free_port
 from xds.cache import Ref, Resource, View
-from xds.compiler.clusters import eds_cluster
 from xds.compiler.config_source import ADS
 from xds.compiler.listeners import EdgeListener, edge_listener
 from xds.compiler.route_configuration import route_configuration
 from xds.compiler.route_sources import RouteSource
-from xds.compiler.service import compile_endpoints, compile_routes
+from xds.compiler.service import compile_routes
+from xds.compiler.upstreams import compile_upstreams
 from xds.protocol import Event, Rejected
 from xds.rules.instance import Instance
 from xds.rules.model import RuleDocument
@@ -147,7 +147,7 @@ class World:
         """Put a service, or take it away."""
         gone: set[Ref] = set()
         if before := self.services.pop(service, None):
-            names = compile_routes(service, before).clusters
+            names = compile_upstreams(service, before, self.instances)
             gone = {Ref(type_url, name) for name in names for type_url in (CLUSTER, ENDPOINT)}
         if document:
             self.services[service] = document
@@ -159,16 +159,16 @@ class World:
         config = ClusterEdsClusterConfig(eds_config=self.mode.source)
         source = encode(Cluster(eds_cluster_config=config))
         return [
-            Resource.of(CLUSTER, name, eds_cluster(name) + source, warms=Ref(ENDPOINT, name))
+            Resource.of(CLUSTER, name, upstream.cluster + source, warms=Ref(ENDPOINT, name))
             for service, document in self.services.items()
-            for name in compile_routes(service, document).clusters
+            for name, upstream in compile_upstreams(service, document, self.instances).items()
         ]
 
     def _endpoints(self) -> list[Resource]:
         return [
-            Resource.of(ENDPOINT, name, body)
+            Resource.of(ENDPOINT, name, upstream.endpoints)
             for service, document in self.services.items()
-            for name, body in compile_endpoints(service, document, self.instances).items()
+            for name, upstream in compile_upstreams(service, document, self.instances).items()
         ]
 
     def _routes(self) -> Resource:

@@ -7,6 +7,7 @@ from functools import cache
 from envoy_data_plane.envoy.config.route.v3 import (
     RetryPolicy,
     RetryPolicyRetryHostPredicate,
+    RetryPolicyRetryPriority,
     RouteAction,
     RouteActionHashPolicy,
     RouteActionHashPolicyCookie,
@@ -15,6 +16,9 @@ from envoy_data_plane.envoy.config.route.v3 import (
     WeightedClusterClusterWeight,
 )
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
+from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities.v3 import (
+    PreviousPrioritiesConfig,
+)
 
 from xds.compiler.names import cluster_name
 from xds.compiler.splits import shares
@@ -81,15 +85,21 @@ def safe_retries() -> RetryPolicy:
     """Try elsewhere when a request cannot have been seen by the application.
 
     So an instance that goes away costs nobody a request, and nothing is ever done twice: all three
-    conditions hold only before the application has got any of the request.
+    conditions hold only before the application has got any of the request. The first retry tries another
+    instance of the subset, the second one of its fallback if it has one (`xds.compiler.upstreams`).
     """
     previous_hosts = RetryPolicyRetryHostPredicate(
         name="envoy.retry_host_predicates.previous_hosts", typed_config=any_of(PreviousHostsPredicate())
+    )
+    retry_priority = RetryPolicyRetryPriority(
+        name="envoy.retry_priorities.previous_priorities",
+        typed_config=any_of(PreviousPrioritiesConfig(update_frequency=2)),
     )
     return RetryPolicy(
         retry_on="connect-failure,refused-stream,reset-before-request",
         num_retries=2,
         retry_host_predicate=[previous_hosts],
+        retry_priority=retry_priority,
         host_selection_retry_max_attempts=3,
     )
 

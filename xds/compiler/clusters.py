@@ -1,7 +1,7 @@
 """Clusters: how Envoy connects to the instances of a subset, whichever those are."""
 
 from datetime import timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
@@ -11,37 +11,32 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     ClusterCommonLbConfig,
     ClusterDiscoveryType,
     ClusterEdsClusterConfig,
-    ClusterLbPolicy,
+    OutlierDetection,
     UpstreamConnectionOptions,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
-    Http1ProtocolOptions,
+    HealthCheck,
+    HealthCheckGrpcHealthCheck,
+    HealthCheckHttpHealthCheck,
+    HealthCheckTcpHealthCheck,
     TcpKeepalive,
 )
-from envoy_data_plane.envoy.config.core.v3 import (
-    HttpProtocolOptions as CommonHttpProtocolOptions,
-)
-from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
-    HttpProtocolOptions,
-    HttpProtocolOptionsExplicitHttpConfig,
-)
-from envoy_data_plane.envoy.type.v3 import Percent
+from envoy_data_plane.envoy.type.v3 import CodecClientType, Percent
 
 from xds.compiler.config_source import ADS
 from xds.compiler.endpoints import load_assignment
+from xds.compiler.load_balancing import load_balancing
 from xds.compiler.names import INBOUND
-from xds.rules.instance import Instance
+from xds.compiler.upstream_http import HTTP_OPTIONS, http_options
+from xds.compiler.upstream_tls import tls_socket
+from xds.rules import model
+from xds.rules.instance import Instance, Protocol
 from xds.wire import any_of, build, delimited, encode
 
 _NAME = 1  # Cluster.name
 _LOAD_ASSIGNMENT = 33  # Cluster.load_assignment
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 _CONNECT_TIMEOUT = timedelta(seconds=1)
-
-# Shorter than the shortest common keep-alive of an application server (5 s in Node.js and uvicorn): the
-# side that closes an idle connection must be Envoy, or a request meets a connection just closed and fails.
-_UPSTREAM_IDLE_TIMEOUT = timedelta(seconds=4)
 
 # As Envoy advises for proxies that strangers can reach: no peer makes it hold more than this unread.
 _BUFFER_LIMIT = 32 * 1024
@@ -49,65 +44,164 @@ _BUFFER_LIMIT = 32 * 1024
 # Envoy's defaults (1,024 requests, 3 retries) are limits that nobody chose; limiting is the rule author's.
 _UNLIMITED = 2**32 - 1
 
+# When every instance is ejected or fails its health checks, priority 1 too, requests go to all of them:
+# one of them may answer, and a wrong health check path is no outage. 0 would answer 503.
+_PANIC_PERCENT = 1.0
 
-def eds_cluster(name: str) -> bytes:
-    """Encode the cluster whose endpoints are the ClusterLoadAssignment of the same name, over ADS."""
-    return _eds_settings() + delimited(_NAME, name.encode())
+DEFAULT_POLICY = model.TrafficPolicy()
+
+
+def eds_cluster(
+    name: str,
+    policy: model.TrafficPolicy = DEFAULT_POLICY,
+    protocol: Protocol = Protocol.HTTP,
+    *,
+    has_fallback: bool = False,
+) -> bytes:
+    """Encode the cluster whose endpoints are the ClusterLoadAssignment of the same name, over ADS.
+
+    ``protocol`` is what the instances speak; ``policy.protocol`` is not read. With ``has_fallback`` instances
+    that cannot be connected to are left out for a while even if the policy asks for no outlier detection, so
+    that the fallback at priority 1 takes over.
+    """
+    settings = _eds_settings(name.split("|", maxsplit=1)[0], policy, protocol, has_fallback)
+    return settings + delimited(_NAME, name.encode())
 
 
 def inbound_cluster(port: int) -> bytes:
-    """Encode the cluster ``inbound``: a sidecar's own application, on ``port`` of the loopback address."""
+    """Encode the cluster ``inbound``: a sidecar's own application, on ``port`` of the loopback address.
+
+    It is spoken to in the protocol of the request: who calls it knows what it speaks.
+    """
     application = load_assignment(INBOUND, [Instance("127.0.0.1", port)])
-    settings = encode(_cluster(name=INBOUND, type=ClusterDiscoveryType.STATIC))
+    settings = encode(
+        build(
+            Cluster,
+            name=INBOUND,
+            type=ClusterDiscoveryType.STATIC,
+            typed_extension_protocol_options={HTTP_OPTIONS: any_of(http_options(Protocol.AUTO))},
+            **_connections(None),
+        )
+    )
     return settings + delimited(_LOAD_ASSIGNMENT, application)
 
 
-@cache
-def _eds_settings() -> bytes:
-    """Encode what all clusters have in common, once: building it takes longer than all else of a service."""
+# Few services differ in their settings, and building them takes longer than all else of a service.
+@lru_cache(maxsize=4096)
+def _eds_settings(service: str, policy: model.TrafficPolicy, protocol: Protocol, fallback: bool) -> bytes:
+    """Encode everything of a cluster but its name; only health checks name the ``service``."""
+    if policy.health_check is None and service:
+        return _eds_settings("", policy, protocol, fallback)
+    options = http_options(protocol, policy.connection_pool, tls=_has_tls(policy))
     return encode(
-        _cluster(
+        build(
+            Cluster,
             type=ClusterDiscoveryType.EDS,
             eds_cluster_config=build(ClusterEdsClusterConfig, eds_config=ADS),
-            lb_policy=ClusterLbPolicy.LEAST_REQUEST,
-            # The registry decides who is healthy. In panic Envoy would send requests to others as well.
-            common_lb_config=build(ClusterCommonLbConfig, healthy_panic_threshold=build(Percent, value=0.0)),
+            load_balancing_policy=load_balancing(policy.load_balancer),
+            common_lb_config=build(ClusterCommonLbConfig, healthy_panic_threshold=_panic(policy)),
             ignore_health_on_host_removal=True,
+            outlier_detection=_outlier_detection(policy.outlier_detection, fallback),
+            health_checks=[_health_check(service, policy.health_check, protocol)]
+            if policy.health_check
+            else [],
+            transport_socket=tls_socket(policy.tls, protocol) if policy.tls and _has_tls(policy) else None,
+            typed_extension_protocol_options={HTTP_OPTIONS: any_of(options)},
+            **_connections(policy.connection_pool),
         )
     )
 
 
-def _cluster(**fields: Any) -> Cluster:
-    return build(
-        Cluster,
-        connect_timeout=_CONNECT_TIMEOUT,
-        per_connection_buffer_limit_bytes=_BUFFER_LIMIT,
-        circuit_breakers=build(
-            CircuitBreakers,
-            thresholds=[
-                build(
-                    CircuitBreakersThresholds,
-                    max_connections=_UNLIMITED,
-                    max_pending_requests=_UNLIMITED,
-                    max_requests=_UNLIMITED,
-                    max_retries=_UNLIMITED,
-                )
-            ],
-        ),
-        upstream_connection_options=build(
+def _has_tls(policy: model.TrafficPolicy) -> bool:
+    return policy.tls is not None and policy.tls.mode != "DISABLE"
+
+
+def _panic(policy: model.TrafficPolicy) -> Percent:
+    asked = policy.outlier_detection.min_health_percent if policy.outlier_detection else None
+    return build(Percent, value=_PANIC_PERCENT if asked is None else float(asked))
+
+
+def _connections(pool: model.ConnectionPool | None) -> dict[str, Any]:
+    tcp = (pool and pool.tcp) or model.TcpPool()
+    http = (pool and pool.http) or model.HttpPool()
+    thresholds = build(
+        CircuitBreakersThresholds,
+        max_connections=_or_unlimited(tcp.max_connections),
+        max_pending_requests=_or_unlimited(http.http1_max_pending_requests),
+        max_requests=_or_unlimited(http.http2_max_requests),
+        max_retries=_or_unlimited(http.max_retries),
+    )
+    return {
+        "connect_timeout": tcp.connect_timeout or _CONNECT_TIMEOUT,
+        "per_connection_buffer_limit_bytes": _BUFFER_LIMIT,
+        "circuit_breakers": build(CircuitBreakers, thresholds=[thresholds]),
+        "upstream_connection_options": build(
             UpstreamConnectionOptions,
             tcp_keepalive=build(TcpKeepalive, keepalive_probes=3, keepalive_time=30, keepalive_interval=5),
         ),
-        typed_extension_protocol_options={_HTTP_OPTIONS: any_of(_http1())},
-        **fields,
-    )
+    }
 
 
-def _http1() -> HttpProtocolOptions:
+def _or_unlimited(limit: int | None) -> int:
+    return _UNLIMITED if limit is None else limit
+
+
+def _outlier_detection(asked: model.OutlierDetection | None, fallback: bool) -> OutlierDetection | None:
+    if asked is None:
+        return _unreachable() if fallback else None
+    errors = 5 if asked.consecutive5xx_errors is None else asked.consecutive5xx_errors
+    gateway_errors = asked.consecutive_gateway_errors or 0
     return build(
-        HttpProtocolOptions,
-        common_http_protocol_options=build(CommonHttpProtocolOptions, idle_timeout=_UPSTREAM_IDLE_TIMEOUT),
-        explicit_http_config=build(
-            HttpProtocolOptionsExplicitHttpConfig, http_protocol_options=build(Http1ProtocolOptions)
-        ),
+        OutlierDetection,
+        consecutive_5xx=errors or None,
+        enforcing_consecutive_5xx=100 if errors else 0,
+        consecutive_gateway_failure=gateway_errors or None,
+        enforcing_consecutive_gateway_failure=100 if gateway_errors else 0,
+        enforcing_success_rate=0,
+        interval=asked.interval,
+        base_ejection_time=asked.base_ejection_time,
+        max_ejection_percent=100 if asked.max_ejection_percent is None else asked.max_ejection_percent,
     )
+
+
+def _unreachable() -> OutlierDetection:
+    """Leave out instances after three failed connections in a row, for 5 to 30 seconds; no answer counts."""
+    return build(
+        OutlierDetection,
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=3,
+        enforcing_consecutive_local_origin_failure=100,
+        enforcing_local_origin_success_rate=0,
+        enforcing_consecutive_5xx=0,
+        enforcing_consecutive_gateway_failure=0,
+        enforcing_success_rate=0,
+        interval=timedelta(seconds=1),
+        base_ejection_time=timedelta(seconds=5),
+        max_ejection_time=timedelta(seconds=30),
+        max_ejection_percent=100,
+    )
+
+
+def _health_check(service: str, asked: model.HealthCheck, protocol: Protocol) -> HealthCheck:
+    check = build(
+        HealthCheck,
+        interval=asked.interval,
+        # Also where nothing has been sent yet; Envoy's default of 60 s would find a dead instance late.
+        no_traffic_interval=asked.interval,
+        timeout=asked.timeout,
+        healthy_threshold=asked.healthy_threshold,
+        unhealthy_threshold=asked.unhealthy_threshold,
+    )
+    if asked.path is not None:
+        http2 = protocol in {Protocol.HTTP2, Protocol.GRPC}
+        check.http_health_check = build(
+            HealthCheckHttpHealthCheck,
+            host=service,
+            path=asked.path,
+            codec_client_type=CodecClientType.HTTP2 if http2 else CodecClientType.HTTP1,
+        )
+    elif protocol is Protocol.GRPC:
+        check.grpc_health_check = build(HealthCheckGrpcHealthCheck, authority=service)
+    else:
+        check.tcp_health_check = build(HealthCheckTcpHealthCheck)
+    return check

@@ -15,6 +15,9 @@ from xds.wire import delimited, encode, varint
 
 # Field numbers (envoy/config/endpoint/v3/endpoint.proto, endpoint_components.proto, core/v3/address.proto).
 _ENDPOINTS = 2  # ClusterLoadAssignment.endpoints
+_POLICY = 4  # ClusterLoadAssignment.policy
+_OVERPROVISIONING_FACTOR = 3  # ClusterLoadAssignment.Policy.overprovisioning_factor, a UInt32Value
+_PRIORITY_TAG = varint(5 << 3)  # LocalityLbEndpoints.priority
 _LB_ENDPOINTS = 2  # LocalityLbEndpoints.lb_endpoints
 _ENDPOINT = 1  # LbEndpoint.endpoint
 _WEIGHT = 4  # LbEndpoint.load_balancing_weight, a UInt32Value
@@ -24,28 +27,34 @@ _ADDRESS = 2  # SocketAddress.address
 _PORT_TAG = varint(3 << 3)  # SocketAddress.port_value
 _VALUE_TAG = varint(1 << 3)  # UInt32Value.value
 
+_Place = tuple[str, int]
+
 # Nacos weights have decimals and end at 10,000; Envoy's are integers.
 _WEIGHT_SCALE = 100
 _MAX_WEIGHT = 10_000 * _WEIGHT_SCALE
 _MAX_WEIGHT_SUM = 2**32 - 1  # of a locality; Envoy rejects more
 
 
-def load_assignment(cluster: str, instances: Iterable[Instance]) -> bytes:
+# Envoy hands a part of the requests to the next priority when so many are unhealthy that the healthy ones,
+# times this percentage, are fewer than all. Gray's share is gray's while one of a thousand can serve it.
+_ALL_OR_NOTHING = delimited(_POLICY, delimited(_OVERPROVISIONING_FACTOR, varint(1 << 3) + varint(100_000)))
+
+
+def load_assignment(cluster: str, instances: Iterable[Instance], fallback: Iterable[Instance] = ()) -> bytes:
     """Encode the ClusterLoadAssignment of a cluster: the instances that can serve, in order of address.
 
-    Of two with the same address and port the heavier counts. Nacos weights become load-balancing weights
-    unless all are the same.
+    ``instances`` have priority 0 and ``fallback`` priority 1: as long as one of ``instances`` is healthy to
+    Envoy, they get all requests, and without one the fallback does. Of two with the same address and port the
+    heavier counts. Nacos weights become load-balancing weights unless all of a priority are the same.
     """
-    weights: dict[tuple[str, int], float] = {}
-    for instance in instances:
-        address = _ip_address(instance)
-        if address is not None and instance.serving:
-            key = (address, instance.port)
-            weights[key] = max(instance.weight, weights.get(key, 0.0))
-    header = encode(ClusterLoadAssignment(cluster_name=cluster))
-    if not weights:
-        return header
-    return header + delimited(_ENDPOINTS, _locality(weights))
+    first = _weights(instances)
+    second = {place: weight for place, weight in _weights(fallback).items() if place not in first}
+    encoded = encode(ClusterLoadAssignment(cluster_name=cluster))
+    if first:
+        encoded += delimited(_ENDPOINTS, _locality(first))
+    if second:
+        encoded += delimited(_ENDPOINTS, _locality(second) + _PRIORITY_TAG + varint(1)) + _ALL_OR_NOTHING
+    return encoded
 
 
 def can_serve(instance: Instance) -> bool:
@@ -61,7 +70,18 @@ def unusable(instances: Iterable[Instance]) -> tuple[Instance, ...]:
     return tuple(instance for instance in instances if instance.serving and not can_serve(instance))
 
 
-def _locality(weights: Mapping[tuple[str, int], float]) -> bytes:
+def _weights(instances: Iterable[Instance]) -> dict[_Place, float]:
+    """Return the weights of those that can serve, by canonical address and port."""
+    weights: dict[_Place, float] = {}
+    for instance in instances:
+        address = _ip_address(instance)
+        if address is not None and instance.serving:
+            place = (address, instance.port)
+            weights[place] = max(instance.weight, weights.get(place, 0.0))
+    return weights
+
+
+def _locality(weights: Mapping[_Place, float]) -> bytes:
     alike = len(set(weights.values())) == 1
     limit = min(_MAX_WEIGHT, _MAX_WEIGHT_SUM // len(weights))
     return b"".join(

@@ -1,7 +1,9 @@
 """A service, and its running copies as a source reports them and as subset labels select them."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -13,6 +15,15 @@ class ServiceId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class Protocol(StrEnum):
+    """What instances speak. ``http2`` and ``grpc`` are HTTP/2; ``auto`` is what the client speaks."""
+
+    HTTP = "http"
+    HTTP2 = "http2"
+    GRPC = "grpc"
+    AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +45,21 @@ class Instance:
     def serving(self) -> bool:
         """Whether this instance may take traffic; Nacos means by weight 0 that it may not."""
         return self.healthy and self.weight > 0
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """What the metadata ``protocol`` says, None if it says nothing that we know."""
+        try:
+            return Protocol(self.metadata.get("protocol", "").lower())
+        except ValueError:
+            return None
+
+
+def protocol_of(instances: Iterable[Instance]) -> Protocol:
+    """Return what instances speak by their metadata; HTTP/1.1 if they do not say.
+
+    One cluster speaks one protocol: of several, what most instances say counts, the first by name if two are
+    said as often.
+    """
+    said = Counter(instance.protocol for instance in instances if instance.protocol)
+    return min(said, key=lambda protocol: (-said[protocol], protocol), default=Protocol.HTTP)

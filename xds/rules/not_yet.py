@@ -6,11 +6,11 @@ Whoever lands the compilation of a word takes it out of `NOT_YET`. When that is 
 from collections.abc import Iterator, Mapping
 
 from xds.documents.defect import Defect, Path
-from xds.rules.model import HttpRule, LanesDocument, ListReference, Match, Model, RuleDocument, Sticky, Subset
+from xds.rules.model import HttpRule, LanesDocument, ListReference, Match, Model, RuleDocument, Sticky
 from xds.rules.model.base import word
 
 NOT_YET: Mapping[type[Model], frozenset[str]] = {
-    RuleDocument: frozenset({"aliases", "clients", "rollout", "traffic_policy"}),
+    RuleDocument: frozenset({"aliases", "clients", "rollout"}),
     HttpRule: frozenset(
         {"direct_response", "fallback", "fault", "headers", "mirror", "redirect", "retries", "rewrite"}
     ),
@@ -18,7 +18,6 @@ NOT_YET: Mapping[type[Model], frozenset[str]] = {
     ListReference: frozenset({"list"}),
     Match: frozenset({"device", "lane", "percentage", "region", "schedule", "source_ip"}),
     Sticky: frozenset({"query", "source_ip"}),
-    Subset: frozenset({"traffic_policy"}),
 }
 """The fields, by Python's names."""
 

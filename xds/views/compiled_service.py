@@ -6,7 +6,8 @@ from typing import Self
 
 from xds.cache import Ref, Resource
 from xds.compiler.names import service_of
-from xds.compiler.service import compile_endpoints, compile_routes
+from xds.compiler.service import compile_routes
+from xds.compiler.upstreams import compile_upstreams
 from xds.documents.identity import Origin
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.model import RuleDocument
@@ -45,10 +46,7 @@ class CompiledService:
     ) -> Self:
         """Compile a service from its rule and its instances."""
         routes = compile_routes(service.name, rule)
-        clusters = tuple(
-            Resource.of(CLUSTER, cluster, body, warms=Ref(ENDPOINT, cluster), origins=origins)
-            for cluster, body in routes.clusters.items()
-        )
+        clusters, endpoints = _upstreams(service, rule, origins, instances)
         return cls(
             id=service,
             origins=origins,
@@ -60,21 +58,29 @@ class CompiledService:
             requires=frozenset(Ref(CLUSTER, cluster) for cluster in routes.requires),
             required_services=frozenset(map(service_of, routes.requires)) - {service.name},
             clusters=clusters,
-            endpoints=_endpoints(service, rule, origins, instances),
+            endpoints=endpoints,
         )
 
     def with_instances(self, rule: RuleDocument | None, instances: Sequence[Instance]) -> Self:
         """Return the same service with other instances; no route depends on those."""
-        return replace(self, endpoints=_endpoints(self.id, rule, self.origins, instances))
+        clusters, endpoints = _upstreams(self.id, rule, self.origins, instances)
+        return replace(self, clusters=clusters, endpoints=endpoints)
 
 
-def _endpoints(
+def _upstreams(
     service: ServiceId,
     rule: RuleDocument | None,
     origins: tuple[Origin, ...],
     instances: Sequence[Instance],
-) -> tuple[Resource, ...]:
-    return tuple(
-        Resource.of(ENDPOINT, cluster, body, origins=origins)
-        for cluster, body in compile_endpoints(service.name, rule, instances).items()
+) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+    """Return the clusters and their endpoints."""
+    upstreams = compile_upstreams(service.name, rule, instances)
+    clusters = tuple(
+        Resource.of(CLUSTER, name, upstream.cluster, warms=Ref(ENDPOINT, name), origins=origins)
+        for name, upstream in upstreams.items()
     )
+    endpoints = tuple(
+        Resource.of(ENDPOINT, name, upstream.endpoints, origins=origins)
+        for name, upstream in upstreams.items()
+    )
+    return clusters, endpoints

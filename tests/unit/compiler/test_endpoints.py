@@ -4,6 +4,7 @@ import pytest
 from envoy_data_plane.envoy.config.core.v3 import Address, SocketAddress
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
+    ClusterLoadAssignmentPolicy,
     Endpoint,
     LbEndpoint,
     LocalityLbEndpoints,
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xds.compiler.endpoints import load_assignment, unusable
-from xds.compiler.service import compile_endpoints
+from xds.compiler.upstreams import compile_upstreams
 from xds.rules.instance import Instance
 from xds.rules.model import RuleDocument
 from xds.wire import encode
@@ -30,8 +31,25 @@ RULE = RuleDocument.model_validate(
 )
 
 
-def assignment(cluster: str, *endpoints: tuple[str, int, int | None]) -> bytes:
-    built = [
+def endpoints_of(service: str, rule: RuleDocument | None, given: list[Instance]) -> dict[str, bytes]:
+    upstreams = compile_upstreams(service, rule, given)
+    return {name: upstream.endpoints for name, upstream in upstreams.items()}
+
+
+Place = tuple[str, int, int | None]
+
+
+def assignment(cluster: str, *endpoints: Place, fallback: tuple[Place, ...] = ()) -> bytes:
+    levels = [LocalityLbEndpoints(lb_endpoints=_built(endpoints))] if endpoints else []
+    policy = None
+    if fallback:
+        levels.append(LocalityLbEndpoints(lb_endpoints=_built(fallback), priority=1))
+        policy = ClusterLoadAssignmentPolicy(overprovisioning_factor=100_000)
+    return encode(ClusterLoadAssignment(cluster_name=cluster, endpoints=levels, policy=policy))
+
+
+def _built(endpoints: tuple[Place, ...]) -> list[LbEndpoint]:
+    return [
         LbEndpoint(
             endpoint=Endpoint(
                 address=Address(socket_address=SocketAddress(address=address, port_value=port))
@@ -40,8 +58,6 @@ def assignment(cluster: str, *endpoints: tuple[str, int, int | None]) -> bytes:
         )
         for address, port, weight in endpoints
     ]
-    localities = [LocalityLbEndpoints(lb_endpoints=built)] if built else []
-    return encode(ClusterLoadAssignment(cluster_name=cluster, endpoints=localities))
 
 
 def test_instances_in_the_order_of_their_addresses() -> None:
@@ -116,27 +132,29 @@ def test_the_sum_of_weights_stays_what_envoy_accepts() -> None:
 
 
 def test_subsets_select_by_all_their_labels() -> None:
-    assignments = compile_endpoints("reviews", RULE, [TWO, ONE, Instance("10.0.0.3", 80)])
+    assignments = endpoints_of("reviews", RULE, [TWO, ONE, Instance("10.0.0.3", 80)])
     assert assignments == {
-        "reviews|gray": assignment("reviews|gray", ("10.0.0.2", 80, None)),
+        "reviews|gray": assignment(
+            "reviews|gray", ("10.0.0.2", 80, None), fallback=(("10.0.0.1", 80, None),)
+        ),
         "reviews|stable": assignment("reviews|stable", ("10.0.0.1", 80, None)),
     }
 
 
 @pytest.mark.parametrize("gone", [[], [replace(TWO, healthy=False)], [replace(TWO, address="no.address")]])
 def test_a_subset_without_instances_is_served_by_the_baseline(gone: list[Instance]) -> None:
-    assignments = compile_endpoints("reviews", RULE, [ONE, *gone])
-    assert assignments["reviews|gray"] == assignment("reviews|gray", ("10.0.0.1", 80, None))
+    assignments = endpoints_of("reviews", RULE, [ONE, *gone])
+    assert assignments["reviews|gray"] == assignment("reviews|gray", fallback=(("10.0.0.1", 80, None),))
 
 
 def test_nothing_stands_in_for_the_baseline() -> None:
-    assert compile_endpoints("reviews", RULE, [TWO])["reviews|stable"] == assignment("reviews|stable")
+    assert endpoints_of("reviews", RULE, [TWO])["reviews|stable"] == assignment("reviews|stable")
 
 
 @pytest.mark.parametrize("rule", [None, RuleDocument(service="reviews")])
 def test_without_subsets_all_instances_are_in_one_cluster(rule: RuleDocument | None) -> None:
     expected = assignment("reviews", ("10.0.0.1", 80, None), ("10.0.0.2", 80, None))
-    assert compile_endpoints("reviews", rule, [TWO, ONE]) == {"reviews": expected}
+    assert endpoints_of("reviews", rule, [TWO, ONE]) == {"reviews": expected}
 
 
 instances = st.lists(
@@ -156,4 +174,4 @@ instances = st.lists(
 def test_the_order_of_instances_does_not_count(given_instances: list[Instance], random: object) -> None:
     shuffled = list(given_instances)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert compile_endpoints("reviews", RULE, shuffled) == compile_endpoints("reviews", RULE, given_instances)
+    assert endpoints_of("reviews", RULE, shuffled) == endpoints_of("reviews", RULE, given_instances)
