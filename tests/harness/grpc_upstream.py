@@ -1,0 +1,49 @@
+"""A gRPC service that says which version answered, with methods of every kind; bytes in, bytes out."""
+
+import grpc
+import grpc.aio
+
+SERVICE = "shop.Reviews"
+
+
+class GrpcUpstream:
+    """One instance on a free port of 127.0.0.1, without TLS.
+
+    ``Get`` echoes with trailers; ``List`` streams three answers; ``Chat`` echoes each message as it comes;
+    ``Fail`` ends with FAILED_PRECONDITION and details.
+    """
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    async def __aenter__(self) -> "GrpcUpstream":
+        self._server = grpc.aio.server()
+        handlers = {
+            "Get": grpc.unary_unary_rpc_method_handler(self._get),
+            "List": grpc.unary_stream_rpc_method_handler(self._list),
+            "Chat": grpc.stream_stream_rpc_method_handler(self._chat),
+            "Fail": grpc.unary_unary_rpc_method_handler(self._fail),
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(None)
+
+    async def _get(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        context.set_trailing_metadata((("x-version", self.version),))
+        return request
+
+    async def _list(self, request: bytes, context: grpc.aio.ServicerContext) -> None:
+        for number in range(3):
+            await context.write(request + str(number).encode())
+
+    async def _chat(self, requests: grpc.aio.StreamStreamCall, context: grpc.aio.ServicerContext) -> None:
+        while (message := await context.read()) is not grpc.aio.EOF:
+            await context.write(message)
+
+    async def _fail(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "out of stock: 木")
+        raise AssertionError("abort raises")
