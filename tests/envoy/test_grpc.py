@@ -52,11 +52,15 @@ def listed(upstream: GrpcUpstream, metadata: dict[str, str] | None = None) -> di
 
 async def version(channel: grpc.aio.Channel, method: str = "Get", **metadata: str) -> str:
     """Return who answered, as its trailers say."""
-    call = channel.unary_unary(f"/{SERVICE}/{method}")(
+    call = unary(channel, method)(
         b"a", metadata=tuple((key.replace("_", "-"), value) for key, value in metadata.items())
     )
     assert await call == b"a"
-    return dict(await call.trailing_metadata())["x-version"]
+    return str(dict(await call.trailing_metadata())["x-version"])
+
+
+def unary(channel: grpc.aio.Channel, method: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+    return channel.unary_unary(f"/{SERVICE}/{method}")
 
 
 @pytest.mark.parametrize("role", ["edge", "sidecar"])
@@ -69,12 +73,11 @@ async def test_every_kind_of_call(tmp_path: Path, role: str, said_by: str) -> No
         calling(tmp_path, role, rule, v1, metadata=metadata) as (_, channel),
     ):
         assert await version(channel) == "v1"
-        assert [answer async for answer in channel.unary_stream(f"/{SERVICE}/List")(b"n")] == [
-            b"n0",
-            b"n1",
-            b"n2",
-        ]
-        chat = channel.stream_stream(f"/{SERVICE}/Chat")()
+        listing: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"/{SERVICE}/List")
+        assert [answer async for answer in listing(b"n")] == [b"n0", b"n1", b"n2"]
+        chatting: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
+        chatting = channel.stream_stream(f"/{SERVICE}/Chat")
+        chat = chatting()
         for word in (b"one", b"two"):
             await chat.write(word)
             assert await chat.read() == word, "each is answered before the next is sent"
@@ -82,7 +85,7 @@ async def test_every_kind_of_call(tmp_path: Path, role: str, said_by: str) -> No
         assert await chat.read() is grpc.aio.EOF
         assert await chat.code() is grpc.StatusCode.OK
         with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await channel.unary_unary(f"/{SERVICE}/Fail")(b"")
+            await unary(channel, "Fail")(b"")
         assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert failed.value.details() == "out of stock: 木"
 
@@ -119,7 +122,7 @@ async def test_rules_on_methods_and_metadata(tmp_path: Path) -> None:
 async def test_errors_of_the_proxy_are_statuses(tmp_path: Path) -> None:
     async with calling(tmp_path, "edge", document(trafficPolicy={"protocol": "grpc"})) as (_, channel):
         with pytest.raises(grpc.aio.AioRpcError) as unavailable:
-            await channel.unary_unary(f"/{SERVICE}/Get")(b"")
+            await unary(channel, "Get")(b"")
         assert unavailable.value.code() is grpc.StatusCode.UNAVAILABLE
 
 

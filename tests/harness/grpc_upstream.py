@@ -1,7 +1,12 @@
 """A gRPC service that says which version answered, with methods of every kind; bytes in, bytes out."""
 
+from collections.abc import AsyncIterator
+from typing import TypeAlias
+
 import grpc
 import grpc.aio
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 SERVICE = "shop.Reviews"
 
@@ -18,7 +23,7 @@ class GrpcUpstream:
 
     async def __aenter__(self) -> "GrpcUpstream":
         self._server = grpc.aio.server()
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "Get": grpc.unary_unary_rpc_method_handler(self._get),
             "List": grpc.unary_stream_rpc_method_handler(self._list),
             "Chat": grpc.stream_stream_rpc_method_handler(self._chat),
@@ -32,18 +37,18 @@ class GrpcUpstream:
     async def __aexit__(self, *_: object) -> None:
         await self._server.stop(None)
 
-    async def _get(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def _get(self, request: bytes, context: Context) -> bytes:
         context.set_trailing_metadata((("x-version", self.version),))
         return request
 
-    async def _list(self, request: bytes, context: grpc.aio.ServicerContext) -> None:
+    async def _list(self, request: bytes, context: Context) -> None:
         for number in range(3):
             await context.write(request + str(number).encode())
 
-    async def _chat(self, requests: grpc.aio.StreamStreamCall, context: grpc.aio.ServicerContext) -> None:
-        while (message := await context.read()) is not grpc.aio.EOF:
+    async def _chat(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        async for message in requests:
             await context.write(message)
 
-    async def _fail(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def _fail(self, request: bytes, context: Context) -> bytes:
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "out of stock: 木")
         raise AssertionError("abort raises")
