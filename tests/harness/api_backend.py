@@ -141,21 +141,27 @@ class SampleBackend:
             role="edge",
             state=self._proxy_state(proxy),
             address="127.0.0.1:40312",
-            version="envoy 1.40.0",
+            namespace="",
+            version="1.40.0",
             streams=1,
             connected_at=NOW,
+            behind_since=NOW if self._proxy_state(proxy) == "behind" else None,
         )
 
     def proxy(self, proxy: str) -> models.Proxy:
         summary = self.proxy_summary(proxy)
-        waiting = models.Behind(type="RDS", resources=["edge"], count=1, seconds=3.5)
+        behind = summary.state == "behind"
+        lacking = models.Lacking(document="reviews.yaml", namespace="", state="Programming")
+        method = "StreamAggregatedResources"
         return models.Proxy(
             **summary.model_dump(by_alias=False),
-            metadata={"role": "edge"},
-            types=[models.TypeStatus(type="CDS", subscribed=12, state="in step")],
-            behind=[waiting] if summary.state == "behind" else [],
+            connections=[
+                models.Stream(
+                    method=method, opened_at=NOW, in_step=not behind, behind_since=summary.behind_since
+                )
+            ],
+            lacks=[lacking] if behind else [],
             rejections=[],
-            reason=None,
         )
 
     def rollout_ids(self) -> Sequence[ServiceId]:

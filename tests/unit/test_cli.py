@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from typer.testing import CliRunner, Result
 
 from tests.harness.ports import free_port
 from xds.cli.commands import app
+from xds.http.access import digest
+from xds.settings import load
 
 GOOD = """\
 service: reviews
@@ -129,6 +132,8 @@ def test_bootstrap_prints_what_can_be_saved() -> None:
         ("bootstrap", "edge", "--id", ""),
         ("bootstrap", "grpc-client"),
         ("bootstrap", "gateway"),
+        ("token", "alice", "--role", "admin"),
+        ("token", "alice", "--output", "xml"),
         ("serve", "--set", "xds.port"),
         ("serve", "--set", "xds.prot=1"),
         ("serve", "--source", "etcd"),
@@ -218,6 +223,14 @@ def test_completion_knows_the_commands() -> None:
 
 def test_it_runs_as_a_module() -> None:
     assert python("-m", "xds", "--version") == f"grayplane {version('grayplane')}\n"
+
+
+def test_a_new_token_comes_with_the_setting_that_lets_it_in(tmp_path: Path) -> None:
+    made = json.loads(grayplane("token", "alice", "--role", "operator", "--output", "json").stdout)
+    file = tmp_path / "grayplane.yaml"
+    file.write_text(yaml.safe_dump({"http": {"tokens": [made["setting"]]}}), encoding="utf-8")
+    [token] = load(file).http.tokens
+    assert (token.name, token.role, token.sha256) == ("alice", "operator", digest(made["token"]))
 
 
 def python(*arguments: str, environment: dict[str, str] | None = None) -> str:

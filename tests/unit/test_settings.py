@@ -7,6 +7,7 @@ import pytest
 from xds.server.limits import Limits as ServerLimits
 from xds.settings import InvalidSettingsError, Limits, Nacos, Settings, flag, load
 
+TOKEN = f"{{name: a, role: viewer, sha256: '{'0' * 64}'}}"
 SHIPPED = Path(__file__).parents[2] / "config" / "grayplane.yaml"
 
 
@@ -96,6 +97,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("source: nacos", "source is nacos, so nacos.server must say where it is"),
         ("sidecar: {inbound_port: 15001}", "sidecar would have outbound_port and inbound_port both 15001"),
         ("groups: {b: {sidecar: {outbound_port: 15006}}}", "groups.b.sidecar would have outbound_port"),
+        ("http: {tokens: [{name: a, role: viewer, sha256: x}]}", "1:8: http.tokens"),
+        (f"http: {{tokens: [{TOKEN}, {TOKEN}]}}", "1:8: http: two tokens have the name a"),
         ("source: files\nsource: files", "2:1: source is given twice, first at line 1, column 1 (keep one)"),
         ("- source", "1:1: settings are a mapping"),
         ("xds: [", "1:7: a value or a closing bracket was expected here"),

@@ -108,11 +108,32 @@ class Xds(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 18000
 
 
+class ApiToken(_Section):
+    """A token that the HTTP API accepts, by the hash of its text; `grayplane token` makes both."""
+
+    name: NonEmpty
+    role: Literal["viewer", "operator"]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Http(_Section):
-    """Where Grayplane says how it stands, and serves REST-JSON discovery. Port 0 takes a free one."""
+    """Where Grayplane says how it stands: API, dashboard, metrics, REST-JSON discovery. Port 0: a free one.
+
+    Without ``tokens`` the API answers this machine alone, if ``address`` is a loopback address; if not,
+    nobody.
+    """
 
     address: IpAddress = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 18080
+    tokens: tuple[ApiToken, ...] = ()
+
+    @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        for field in ("name", "sha256"):
+            values = [getattr(token, field) for token in self.tokens]
+            if twice := {value for value in values if values.count(value) > 1}:
+                raise ValueError(f"two tokens have the {field} {min(twice)}")
+        return self
 
 
 Count = Annotated[int, Field(ge=1)]

@@ -136,23 +136,6 @@ class Service(ServiceSummary):
     proxies: Convergence
 
 
-class Behind(Model):
-    """Resources of one type that a proxy was sent and has not answered, and for how many seconds."""
-
-    type: str
-    resources: Sequence[str]
-    count: int
-    seconds: float
-
-
-class TypeStatus(Model):
-    """What a proxy runs of one resource type."""
-
-    type: str
-    subscribed: int
-    state: Literal["in step", "behind", "rejected"]
-
-
 ProxyState = Literal["in step", "behind", "rejected", "unknown"]
 """Of a proxy; unknown: it does not say what it is in a way that can be served."""
 
@@ -164,21 +147,37 @@ class ProxySummary(Model):
     group: str
     role: str
     state: ProxyState
+    namespace: str
     address: str
     version: str
     streams: int
     connected_at: datetime
+    behind_since: datetime | None
+
+
+class Stream(Model):
+    """One open stream of a proxy."""
+
+    method: str
+    opened_at: datetime
+    in_step: bool
+    behind_since: datetime | None
+
+
+class Lacking(Model):
+    """A document whose version in force a proxy does not run yet."""
+
+    document: str
+    namespace: str
+    state: State
 
 
 class Proxy(ProxySummary):
-    """A proxy: what it runs and what it lacks, and why."""
+    """A proxy: its streams, what it lacks, what it rejected and why."""
 
-    metadata: Mapping[str, object]
-    types: Sequence[TypeStatus]
-    behind: Sequence[Behind]
+    connections: Sequence[Stream]
+    lacks: Sequence[Lacking]
     rejections: Sequence[Rejection]
-    reason: str | None
-    """Why it is served nothing, None if it is served."""
 
 
 class Source(Model):
