@@ -1,9 +1,11 @@
 """The services of the workload, compiled."""
 
+from datetime import UTC, datetime
 from functools import cache
 
 from bench import workload
 from xds.documents.identity import DocumentId, Origin, revision_of
+from xds.routing import routing_of
 from xds.rules.instance import ServiceId
 from xds.rules.model import RuleDocument
 from xds.rules.parse import parse
@@ -20,8 +22,9 @@ def rule(number: int) -> RuleDocument:
 def compile_service(number: int, rule: RuleDocument) -> CompiledService:
     """Compile a service from its rule."""
     origin = Origin(DocumentId("", workload.document(number)), revision_of(workload.text(number)))
+    routing = routing_of(workload.service(number), rule, datetime(2026, 1, 1, tzinfo=UTC))
     return CompiledService.of(
-        ServiceId("", workload.service(number)), rule, (origin,), workload.instances(number)
+        ServiceId("", workload.service(number)), routing, (origin,), workload.instances(number)
     )
 
 

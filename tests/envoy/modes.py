@@ -25,6 +25,7 @@ from tests.harness.envoy import EnvoyProcess
 from tests.harness.http import Client as HttpClient
 from tests.harness.http import Upstream
 from tests.harness.ports import free_port
+from tests.harness.routing import routing
 from xds.cache import Ref, Resource, View
 from xds.compiler.config_source import ADS
 from xds.compiler.listeners import EdgeListener, edge_listener
@@ -147,7 +148,7 @@ class World:
         """Put a service, or take it away."""
         gone: set[Ref] = set()
         if before := self.services.pop(service, None):
-            names = compile_upstreams(service, before, self.instances)
+            names = compile_upstreams(routing(service, before), self.instances)
             gone = {Ref(type_url, name) for name in names for type_url in (CLUSTER, ENDPOINT)}
         if document:
             self.services[service] = document
@@ -161,18 +162,19 @@ class World:
         return [
             Resource.of(CLUSTER, name, upstream.cluster + source, warms=Ref(ENDPOINT, name))
             for service, document in self.services.items()
-            for name, upstream in compile_upstreams(service, document, self.instances).items()
+            for name, upstream in compile_upstreams(routing(service, document), self.instances).items()
         ]
 
     def _endpoints(self) -> list[Resource]:
         return [
             Resource.of(ENDPOINT, name, upstream.endpoints)
             for service, document in self.services.items()
-            for name, upstream in compile_upstreams(service, document, self.instances).items()
+            for name, upstream in compile_upstreams(routing(service, document), self.instances).items()
         ]
 
     def _routes(self) -> Resource:
-        compiled = [compile_routes(service, document) for service, document in sorted(self.services.items())]
+        services = sorted(self.services.items())
+        compiled = [compile_routes(routing(service, document)) for service, document in services]
         hosts = [routes.edge for routes in compiled if routes.edge]
         requires = frozenset(Ref(CLUSTER, name) for routes in compiled for name in routes.requires)
         return Resource.of(ROUTE, ROUTES, route_configuration(ROUTES, hosts), requires=requires)

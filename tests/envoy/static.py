@@ -17,6 +17,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.http import Upstream
+from tests.harness.routing import routing
 from xds.compiler.endpoints import load_assignment
 from xds.compiler.names import cluster_name
 from xds.compiler.route_configuration import route_configuration
@@ -64,7 +65,7 @@ async def serving(documents: Mapping[str, RuleDocument]) -> AsyncIterator[int]:
 
 def compiled(document: RuleDocument, host: str) -> bytes:
     """Return the edge's virtual host of a document, made to serve ``host`` alone."""
-    edge = compile_routes("svc", document.model_copy(update={"hosts": (host,)})).edge
+    edge = compile_routes(routing("svc", document.model_copy(update={"hosts": (host,)}))).edge
     assert edge is not None
     # Names are unique within an Envoy; of a field given twice, the last counts.
     return edge + delimited(_NAME, host.encode())

@@ -1,10 +1,10 @@
-"""The routes of one service: what its rule document means to Envoy.
+"""The routes of one service: what is decided for it, for Envoy.
 
 They never depend on instances, and what does (`xds.compiler.upstreams`) never on weights, so a change of one
 recompiles only that.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,11 +12,11 @@ from envoy_data_plane.envoy.config.route.v3 import FilterConfig, VirtualHost
 from envoy_data_plane.google.protobuf import Any
 
 from xds.compiler import plain_routes
-from xds.compiler.actions import safe_retries
+from xds.compiler.actions import safe_retries, variants
 from xds.compiler.connection_managers import GRPC_WEB_FILTER
-from xds.compiler.decisions import Decision, decisions
 from xds.compiler.matcher import matcher
-from xds.rules.model import RuleDocument
+from xds.compiler.names import target_cluster
+from xds.routing import Routing
 from xds.wire import any_of, build, delimited, encode
 
 _DOMAINS = 2  # VirtualHost.domains
@@ -36,33 +36,33 @@ class ServiceRoutes:
     requires: frozenset[str]
 
 
-def compile_routes(service: str, rule: RuleDocument | None) -> ServiceRoutes:
-    """Compile the rule document of a service, or, for a service without, one route to all its instances."""
-    decided = decisions(service, rule)
-    host = _virtual_host(service, decided, grpc=rule is not None and _speaks_grpc(rule))
-    hosts = rule.hosts if rule else ()
+def compile_routes(routing: Routing) -> ServiceRoutes:
+    """Compile what is decided for a service."""
+    host = _virtual_host(routing)
     return ServiceRoutes(
-        mesh=_with_domains(host, [service]),
-        edge=_with_domains(host, hosts) if hosts else None,
-        gateways=frozenset(rule.gateways) if rule and hosts else frozenset(),
-        requires=frozenset().union(*(decision.clusters() for decision in decided)),
+        mesh=_with_domains(host, [routing.service]),
+        edge=_with_domains(host, routing.hosts) if routing.hosts else None,
+        gateways=routing.gateways,
+        requires=frozenset(target_cluster(target, routing.baseline) for target in routing.targets()),
     )
 
 
-def _virtual_host(service: str, decided: Sequence[Decision], *, grpc: bool) -> bytes:
-    """Encode the virtual host of a service but for its domains; of a ``grpc`` service, browsers may use
-    gRPC-Web.
+def _virtual_host(routing: Routing) -> bytes:
+    """Encode the virtual host of a service but for its domains.
+
+    If the service speaks gRPC, browsers may use gRPC-Web.
     """
     host = build(
         VirtualHost,
-        name=service,
+        name=routing.service,
         retry_policy=safe_retries(),
-        typed_per_filter_config={GRPC_WEB_FILTER: _filter_on()} if grpc else {},
+        typed_per_filter_config={GRPC_WEB_FILTER: _filter_on()} if _speaks_grpc(routing) else {},
     )
-    if all(plain_routes.expressible(match) for decision in decided for match in decision.matches):
-        host.routes = [route for decision in decided for route in plain_routes.routes(decision)]
+    found = list(variants(routing))
+    if all(plain_routes.expressible(variant.when) for variant in found):
+        host.routes = [route for variant in found for route in plain_routes.routes(variant)]
     else:
-        host.matcher = matcher(decided)
+        host.matcher = matcher(found)
     return encode(host)
 
 
@@ -76,5 +76,5 @@ def _filter_on() -> Any:
     return any_of(build(FilterConfig, config=Any()))
 
 
-def _speaks_grpc(rule: RuleDocument) -> bool:
-    return any(rule.traffic_policy_of(subset).protocol == "grpc" for subset in (*rule.subsets, None))
+def _speaks_grpc(routing: Routing) -> bool:
+    return any(policy.protocol == "grpc" for policy in routing.policies.values())

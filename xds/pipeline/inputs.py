@@ -9,16 +9,14 @@ from importlib.resources.abc import Traversable
 import msgspec
 
 from xds.documents.identity import Origin
+from xds.routing import Routing
 from xds.rules.instance import Instance
-from xds.rules.model import RuleDocument
 
 
-def inputs_digest(
-    rule: RuleDocument | None, origins: tuple[Origin, ...], instances: Sequence[Instance]
-) -> str:
+def inputs_digest(routing: Routing, origins: tuple[Origin, ...], instances: Sequence[Instance]) -> str:
     """Return a digest of everything that a service is compiled from, the code included."""
     digest = hashlib.blake2b(_code_digest(), digest_size=16)
-    digest.update(rule.model_dump_json().encode() if rule else b"")
+    digest.update(repr(routing).encode())
     digest.update(msgspec.json.encode((origins, instances), order="deterministic"))
     return digest.hexdigest()
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -11,8 +12,10 @@ from xds.documents import DocumentId
 from xds.pipeline.inputs import inputs_digest
 from xds.pipeline.reports import Reports
 from xds.pipeline.time_slice import TimeSlice
+from xds.routing import Routing, Surroundings, routing_of
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_instances
+from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
@@ -232,10 +235,17 @@ class Pipeline:
         if rule is not None:
             document = self._documents.document_of(service)
             self._reports.instances(document, lint_instances(document.name, rule, instances or ()))
-        inputs = inputs_digest(rule, origins, instances or ())
+        routing = self._routing(service, rule)
+        inputs = inputs_digest(routing, origins, instances or ())
         saved = self._saved.services.pop(service, None)
         if saved and saved.inputs == inputs:
             return saved
         if known:
-            return SavedService(inputs, known.with_instances(rule, instances or ()))
-        return SavedService(inputs, CompiledService.of(service, rule, origins, instances or ()))
+            return SavedService(inputs, known.with_instances(routing, instances or ()))
+        return SavedService(inputs, CompiledService.of(service, routing, origins, instances or ()))
+
+    def _routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
+        """Say what is decided for a service now."""
+        lanes = self._documents.lanes(service.namespace).lanes
+        surroundings = Surroundings(lists=self._documents.lists_of(service), lanes=lanes)
+        return routing_of(service.name, rule, datetime.fromtimestamp(self._wall_clock(), UTC), surroundings)

@@ -9,8 +9,8 @@ from xds.compiler.names import service_of
 from xds.compiler.service import compile_routes
 from xds.compiler.upstreams import compile_upstreams
 from xds.documents.identity import Origin
+from xds.routing import Routing
 from xds.rules.instance import Instance, ServiceId
-from xds.rules.model import RuleDocument
 from xds.type_urls import CLUSTER, ENDPOINT
 
 
@@ -40,20 +40,20 @@ class CompiledService:
     def of(
         cls,
         service: ServiceId,
-        rule: RuleDocument | None,
+        routing: Routing,
         origins: tuple[Origin, ...],
         instances: Sequence[Instance],
     ) -> Self:
-        """Compile a service from its rule and its instances."""
-        routes = compile_routes(service.name, rule)
-        clusters, endpoints = _upstreams(service, rule, origins, instances)
+        """Compile a service from what is decided for it and its instances."""
+        routes = compile_routes(routing)
+        clusters, endpoints = _upstreams(routing, origins, instances)
         return cls(
             id=service,
             origins=origins,
-            has_rule=rule is not None,
+            has_rule=routing.has_rule,
             mesh=routes.mesh,
             edge=routes.edge,
-            hosts=rule.hosts if rule else (),
+            hosts=routing.hosts,
             gateways=routes.gateways,
             requires=frozenset(Ref(CLUSTER, cluster) for cluster in routes.requires),
             required_services=frozenset(map(service_of, routes.requires)) - {service.name},
@@ -61,20 +61,17 @@ class CompiledService:
             endpoints=endpoints,
         )
 
-    def with_instances(self, rule: RuleDocument | None, instances: Sequence[Instance]) -> Self:
+    def with_instances(self, routing: Routing, instances: Sequence[Instance]) -> Self:
         """Return the same service with other instances; no route depends on those."""
-        clusters, endpoints = _upstreams(self.id, rule, self.origins, instances)
+        clusters, endpoints = _upstreams(routing, self.origins, instances)
         return replace(self, clusters=clusters, endpoints=endpoints)
 
 
 def _upstreams(
-    service: ServiceId,
-    rule: RuleDocument | None,
-    origins: tuple[Origin, ...],
-    instances: Sequence[Instance],
+    routing: Routing, origins: tuple[Origin, ...], instances: Sequence[Instance]
 ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
     """Return the clusters and their endpoints."""
-    upstreams = compile_upstreams(service.name, rule, instances)
+    upstreams = compile_upstreams(routing, instances)
     clusters = tuple(
         Resource.of(CLUSTER, name, upstream.cluster, warms=Ref(ENDPOINT, name), origins=origins)
         for name, upstream in upstreams.items()

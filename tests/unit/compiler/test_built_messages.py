@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from envoy_data_plane.envoy.config.core.v3 import AggregatedConfigSource, ApiVersion, ConfigSource
 
+from tests.harness.routing import routing
 from xds.compiler import (
     access_log,
     actions,
     clusters,
     connection_managers,
-    decisions,
     listeners,
     plain_routes,
     route_configuration,
@@ -58,11 +58,11 @@ def test_checked_and_unchecked_messages_are_the_same(ids: int, monkeypatch: pyte
     many = ", ".join(f"user-{number}" for number in range(ids)).encode()
     parsed = parse("a.yaml", DOCUMENT.replace(b"MANY", many).replace(b"30d", b"720h"))
     assert parsed.rule, parsed.problems
-    unchecked = compile_routes("a", parsed.rule)
+    unchecked = compile_routes(routing("a", parsed.rule))
 
-    for module in (actions, decisions, plain_routes, service):
+    for module in (actions, plain_routes, service):
         monkeypatch.setattr(module, "build", checked)
-    assert compile_routes("a", parsed.rule) == unchecked
+    assert compile_routes(routing("a", parsed.rule)) == unchecked
 
 
 def test_so_are_those_that_no_rule_is_in(monkeypatch: pytest.MonkeyPatch) -> None:

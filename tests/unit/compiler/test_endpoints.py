@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness.routing import routing
 from xds.compiler.endpoints import load_assignment, unusable
 from xds.compiler.upstreams import compile_upstreams
 from xds.rules.instance import Instance
@@ -32,7 +33,7 @@ RULE = RuleDocument.model_validate(
 
 
 def endpoints_of(service: str, rule: RuleDocument | None, given: list[Instance]) -> dict[str, bytes]:
-    upstreams = compile_upstreams(service, rule, given)
+    upstreams = compile_upstreams(routing(service, rule), given)
     return {name: upstream.endpoints for name, upstream in upstreams.items()}
 
 

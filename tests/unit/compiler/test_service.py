@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.envoy.generate import Generator
+from tests.harness.routing import routing
 from xds.compiler.service import ServiceRoutes, compile_routes
 from xds.compiler.upstreams import compile_upstreams
 from xds.rules.model import RuleDocument
@@ -15,7 +16,7 @@ SUBSETS = {"stable": {"labels": {"version": "v1"}}, "gray": {"labels": {"version
 
 def routes_of(*rules: object, **fields: Any) -> ServiceRoutes:
     document = {"service": "reviews", "subsets": SUBSETS, "baseline": "stable", "http": rules} | fields
-    return compile_routes("reviews", RuleDocument.model_validate(document))
+    return compile_routes(routing("reviews", RuleDocument.model_validate(document)))
 
 
 def mesh(*rules: object, **fields: Any) -> VirtualHost:
@@ -23,14 +24,14 @@ def mesh(*rules: object, **fields: Any) -> VirtualHost:
 
 
 def test_a_service_without_a_document_has_one_cluster_and_its_own_name() -> None:
-    routes = compile_routes("reviews", None)
+    routes = compile_routes(routing("reviews", None))
     host = VirtualHost.parse(routes.mesh)
     assert (host.name, host.domains) == ("reviews", ["reviews"])
     assert [(route.name, route.route and route.route.cluster) for route in host.routes] == [
         ("reviews", "reviews")
     ]
     assert (routes.edge, routes.gateways) == (None, frozenset())
-    assert list(compile_upstreams("reviews", None, [])) == ["reviews"]
+    assert list(compile_upstreams(routing("reviews", None), [])) == ["reviews"]
     assert routes.requires == {"reviews"}
 
 
@@ -128,7 +129,7 @@ def test_where_there_is_nothing_to_split_no_cookie_is_given() -> None:
 def test_a_document_always_compiles_to_the_same_bytes(seed: int) -> None:
     document = Generator(seed).document()
     again = RuleDocument.model_validate_json(document.model_dump_json(by_alias=True, exclude_none=True))
-    routes = compile_routes("svc", document)
-    assert routes == compile_routes("svc", again)
+    routes = compile_routes(routing("svc", document))
+    assert routes == compile_routes(routing("svc", again))
     host = VirtualHost.parse(routes.mesh)
     assert bool(host.routes) != (host.matcher is not None)

@@ -7,6 +7,7 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness.routing import routing
 from xds.cache import Cache, Ref, View
 from xds.compiler.listeners import EdgeListener, SidecarListeners
 from xds.compiler.route_sources import RouteMode
@@ -55,7 +56,7 @@ def world() -> World:
 def service(name: str, *hosts: str, gateways: tuple[str, ...] = ("edge",)) -> CompiledService:
     rule = RuleDocument(service=name, hosts=hosts, gateways=gateways) if hosts else None
     origins = (Origin(DocumentId("", f"{name}.yaml"), "r1"),) if rule else ()
-    return CompiledService.of(ServiceId("", name), rule, origins, ANYWHERE)
+    return CompiledService.of(ServiceId("", name), routing(name, rule), origins, ANYWHERE)
 
 
 def domains(view: View, name: str) -> list[str]:
@@ -123,7 +124,13 @@ def test_names_that_envoy_takes_for_one_are_seen_once_and_bad_ones_never(
         if what:
             there[name] = with_rule
         ruled = RuleDocument(service=name) if with_rule else None
-        world.apply({name: CompiledService.of(ServiceId("", name), ruled, (), ANYWHERE) if what else None})
+        world.apply(
+            {
+                name: CompiledService.of(ServiceId("", name), routing(name, ruled), (), ANYWHERE)
+                if what
+                else None
+            }
+        )
     good = [name for name in there if name in {"a", "A", "b"}]
     expected = {
         min((each for each in good if each.lower() == name.lower()), key=lambda each: (not there[each], each))
@@ -192,7 +199,7 @@ def test_a_document_that_is_renamed_is_the_origin_of_what_stays_the_same(world: 
     world.apply({"a": service("a", "a.example.com")})
     renamed = (Origin(DocumentId("", "b.yaml"), "r1"),)
     rule = RuleDocument(service="a", hosts=("a.example.com",))
-    world.apply({"a": CompiledService.of(ServiceId("", "a"), rule, renamed, ANYWHERE)})
+    world.apply({"a": CompiledService.of(ServiceId("", "a"), routing("a", rule), renamed, ANYWHERE)})
     for type_url in (ROUTE, CLUSTER, ENDPOINT):
         assert {resource.origins for resource in view.resources(type_url).values()} == {renamed}
 

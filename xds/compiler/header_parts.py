@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import re2
 
-from xds.compiler.confine import confined
-from xds.compiler.patterns import NOTHING, alternations, integer_range, literal, with_case
-from xds.rules.model import StringMatcher
+from xds.compiler.bounded_regex import confined
+from xds.compiler.regex import NOTHING, alternations, integer_range, literal, with_case
+from xds.routing.predicates import Contains, Exact, InRange, OneOf, Operator, Prefix, Present, Regex, Suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +26,41 @@ class Part:
     rest: str
     alone: str | None = None
 
-    def patterns(self, test: StringMatcher) -> Iterator[str]:
-        """Match the header if the operator of a test holds for the part; any of the patterns may match."""
-        for value in self._values(test):
+    def patterns(self, operator: Operator) -> Iterator[str]:
+        """Match the header if an operator holds for the part; any of the patterns may match."""
+        for value in self._values(operator):
             yield f"{self.head}(?:{value}){self.rest}"
-        if self.alone is not None and _holds_for_nothing(test):
+        if self.alone is not None and _holds_for_nothing(operator):
             yield f"{self.alone}{self.rest}"
 
-    def _values(self, test: StringMatcher) -> Iterator[str]:
+    def _values(self, operator: Operator) -> Iterator[str]:
         inside = f"[^{self.stop}]*"
-        if test.present is not None:
-            yield inside
-        elif test.in_ is not None:
-            possible = [value for value in test.values if self.stop not in value]
-            yield from alternations(possible, ignore_case=test.ignore_case) if possible else (NOTHING,)
-        elif test.exact is not None:
-            yield self._text(test.exact, test)
-        elif test.prefix is not None:
-            yield self._text(test.prefix, test) + inside
-        elif test.suffix is not None:
-            yield inside + self._text(test.suffix, test)
-        elif test.contains is not None:
-            yield inside + self._text(test.contains, test) + inside
-        elif test.range is not None:
-            yield integer_range(test.range)
-        elif test.regex is not None:
-            yield confined(with_case(test.regex, ignore_case=test.ignore_case), self.stop, self.rest)
+        match operator:
+            case Present():
+                yield inside
+            case OneOf():
+                possible = [text for text in operator.texts if self.stop not in text]
+                yield from (
+                    alternations(possible, ignore_case=operator.ignore_case) if possible else (NOTHING,)
+                )
+            case Exact():
+                yield self._text(operator)
+            case Prefix():
+                yield self._text(operator) + inside
+            case Suffix():
+                yield inside + self._text(operator)
+            case Contains():
+                yield inside + self._text(operator) + inside
+            case InRange():
+                yield integer_range(operator.start, operator.end)
+            case Regex():
+                pattern = with_case(operator.pattern, ignore_case=operator.ignore_case)
+                yield confined(pattern, self.stop, self.rest)
 
-    def _text(self, value: str, test: StringMatcher) -> str:
-        return NOTHING if self.stop in value else literal(value, ignore_case=test.ignore_case)
+    def _text(self, operator: Exact | Prefix | Suffix | Contains) -> str:
+        if self.stop in operator.text:
+            return NOTHING
+        return literal(operator.text, ignore_case=operator.ignore_case)
 
 
 def cookie(name: str) -> Part:
@@ -89,7 +95,8 @@ def _unlike(name: str, stop: str, longer: str, *, not_first: str = "") -> str:
     return pattern
 
 
-def _holds_for_nothing(test: StringMatcher) -> bool:
-    if test.regex is not None:
-        return re2.fullmatch(with_case(test.regex, ignore_case=test.ignore_case), "") is not None
-    return test.present is not None
+def _holds_for_nothing(operator: Operator) -> bool:
+    if isinstance(operator, Regex):
+        pattern = with_case(operator.pattern, ignore_case=operator.ignore_case)
+        return re2.fullmatch(pattern, "") is not None
+    return isinstance(operator, Present)

@@ -3,8 +3,6 @@
 import string
 from collections.abc import Iterable, Iterator
 
-from xds.rules.model import Range
-
 ANYTHING = r"\C*"
 """Matches every value, also one that is not UTF-8."""
 
@@ -50,18 +48,18 @@ def with_case(regex: str, *, ignore_case: bool) -> str:
     return f"(?i){regex}" if ignore_case else regex
 
 
-def integer_range(bounds: Range) -> str:
+def integer_range(start: int, end: int) -> str:
     """Match a decimal integer from ``start`` up to, but not including, ``end``.
 
     As Envoy reads integers of headers: with a sign or without, leading zeros do not count.
     """
     parts = []
-    if bounds.start <= 0 < bounds.end:
+    if start <= 0 < end:
         parts.append("[+-]?0+")
-    if bounds.end > 1:
-        parts.append(rf"\+?0*(?:{_magnitudes(max(1, bounds.start), bounds.end - 1)})")
-    if bounds.start < 0:
-        parts.append(f"-0*(?:{_magnitudes(max(1, 1 - bounds.end), -bounds.start)})")
+    if end > 1:
+        parts.append(rf"\+?0*(?:{_magnitudes(max(1, start), end - 1)})")
+    if start < 0:
+        parts.append(f"-0*(?:{_magnitudes(max(1, 1 - end), -start)})")
     return "|".join(parts)
 
 

@@ -4,9 +4,9 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds.compiler.parts import cookie, query, quoted_cookie
-from xds.compiler.patterns import alternations, integer_range, literal
-from xds.rules.model import Range, StringMatcher
+from xds.compiler.header_parts import cookie, query, quoted_cookie
+from xds.compiler.regex import alternations, integer_range, literal
+from xds.routing.predicates import Exact, Prefix, Present, Regex
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 integers = st.integers(-30, 30) | st.integers(-(10**6), 10**6) | int64
@@ -33,12 +33,12 @@ def test_a_range_holds_exactly_its_integers(bounds: list[int], data: st.DataObje
     value = data.draw(st.sampled_from([start - 1, start, start + 1, end - 1, end, 0]) | integers)
     sign, zeros = data.draw(st.sampled_from(["", "+"])), "0" * data.draw(st.integers(0, 2))
     text = f"-{zeros}{-value}" if value < 0 else f"{sign}{zeros}{value}"
-    assert fullmatch(integer_range(Range(start=start, end=end)), text) == (start <= value < end)
+    assert fullmatch(integer_range(start, end), text) == (start <= value < end)
 
 
 @given(texts)
 def test_no_range_holds_what_is_no_integer(text: str) -> None:
-    pattern = integer_range(Range(start=-(2**63), end=2**63 - 1))
+    pattern = integer_range(-(2**63), 2**63 - 1)
     assert fullmatch(pattern, text) == (re.fullmatch("[+-]?[0-9]+", text) is not None)
 
 
@@ -80,7 +80,7 @@ def test_the_first_cookie_of_a_name_counts(
     )
     value = next((value for _, key, value in pairs if key == name and value is not None), None)
     quoted = value is not None and len(value) > 1 and value[0] == value[-1] == '"'
-    present, wanted = StringMatcher(present=True), StringMatcher(exact=value or text)
+    present, wanted = Present(), Exact(value or text)
     assert any_matches(cookie(name).patterns(present), header) == (value is not None)
     assert any_matches(cookie(name).patterns(wanted), header) == (value == (value or text))
     assert any_matches(quoted_cookie(name).patterns(present), header) == quoted
@@ -90,8 +90,6 @@ def test_the_first_cookie_of_a_name_counts(
 def test_the_first_parameter_of_a_name_counts(name: str, pairs: list[tuple[str, str | None]]) -> None:
     path = "/a?" + "&".join(key if value is None else f"{key}={value}" for key, value in pairs)
     value = next((value or "" for key, value in pairs if key == name), None)
-    assert any_matches(query(name).patterns(StringMatcher(present=True)), path) == (value is not None)
-    assert any_matches(query(name).patterns(StringMatcher(prefix="a")), path) == (value or "").startswith("a")
-    assert any_matches(query(name).patterns(StringMatcher(regex="a*")), path) == (
-        value is not None and set(value) <= {"a"}
-    )
+    assert any_matches(query(name).patterns(Present()), path) == (value is not None)
+    assert any_matches(query(name).patterns(Prefix("a")), path) == (value or "").startswith("a")
+    assert any_matches(query(name).patterns(Regex("a*")), path) == (value is not None and set(value) <= {"a"})

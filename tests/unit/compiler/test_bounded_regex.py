@@ -5,8 +5,8 @@ import re2
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from xds.compiler.confine import confined
-from xds.compiler.patterns import NOTHING
+from xds.compiler.bounded_regex import confined
+from xds.compiler.regex import NOTHING
 
 TEXT = 'ab/.?;&= -_A7"'
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import re2
 
-from xds.compiler.patterns import NOTHING, literal
+from xds.compiler.regex import NOTHING, literal
 
 _EMPTY = "(?:)"
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds.compiler.splits import TOTAL, shares
+from xds.routing.splits import TOTAL, shares
 
 weights = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3), st.integers(0, 2**32 - 1), min_size=1

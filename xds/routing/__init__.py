@@ -1,0 +1,47 @@
+"""What documents decide, free of Envoy: predicates, splits, actions, and an evaluator of them.
+
+The one input of compiler, evaluator and exports. Pure: no I/O; the time is an argument.
+"""
+
+from xds.routing.from_rules import routing_of
+from xds.routing.model import (
+    Abort,
+    Action,
+    Decision,
+    Delay,
+    DirectResponse,
+    Forward,
+    HeaderChanges,
+    Mirror,
+    Redirect,
+    Retries,
+    Rewrite,
+    Routing,
+    Share,
+    Split,
+    Target,
+)
+from xds.routing.splits import TOTAL
+from xds.routing.surroundings import Overrides, Surroundings
+
+__all__ = [
+    "TOTAL",
+    "Abort",
+    "Action",
+    "Decision",
+    "Delay",
+    "DirectResponse",
+    "Forward",
+    "HeaderChanges",
+    "Mirror",
+    "Overrides",
+    "Redirect",
+    "Retries",
+    "Rewrite",
+    "Routing",
+    "Share",
+    "Split",
+    "Surroundings",
+    "Target",
+    "routing_of",
+]
