@@ -9,9 +9,9 @@ refused: nothing in a rule needs them, and without them a document is as large a
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 import yaml
 from yaml import events
@@ -27,6 +27,10 @@ MAX_VALUES = 50_000
 """How many keys and values a document may hold."""
 
 _NO_VALUE = "has no value"
+_FIRST = frozenset("-+.0123456789tTfF")
+"""How a plain scalar begins that is no text."""
+
+_FIRST_OF_NULL = frozenset(("", "~", "n", "N"))
 _NULL = re.compile(r"|~|null|Null|NULL")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
@@ -39,11 +43,30 @@ _NUMBER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Position(Protocol):
+    """A position of libyaml's, which counts from 0."""
+
+    line: int
+    column: int
+
+
+class _Node:
+    """Something in a document."""
+
+    __slots__ = ("at",)
+    at: Position
+
+    @property
+    def mark(self) -> Mark:
+        """Where it begins."""
+        return Mark(self.at.line + 1, self.at.column + 1)
+
+
+@dataclass(slots=True)
+class Scalar(_Node):
     """A text, number or boolean. ``plain``: written without quotes."""
 
-    mark: Mark
+    at: Position
     text: str
     plain: bool
 
@@ -55,47 +78,53 @@ class Scalar:
     @property
     def value(self) -> "str | int | float | bool | Scalar":
         """The value; itself, which fits no field, for a number that is not plainly decimal."""
-        if not self.plain:
-            return self.text
-        if _TRUE.fullmatch(self.text):
+        text = self.text
+        if not self.plain or text[:1] not in _FIRST:
+            return text
+        if _INT.fullmatch(text):
+            return int(text)
+        if _TRUE.fullmatch(text):
             return True
-        if _FALSE.fullmatch(self.text):
+        if _FALSE.fullmatch(text):
             return False
-        if _INT.fullmatch(self.text):
-            return int(self.text)
-        if _DECIMAL.fullmatch(self.text) and math.isfinite(number := float(self.text)):
+        if _DECIMAL.fullmatch(text) and math.isfinite(number := float(text)):
             return number
-        return self if self.is_number else self.text
+        return self if self.is_number else text
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+@dataclass(slots=True)
+class Sequence(_Node):
     """A list."""
 
-    mark: Mark
+    at: Position
     items: "list[Node]" = field(default_factory=list)
 
 
 class Entry(NamedTuple):
-    """A value of a mapping and where its key stands."""
+    """A value of a mapping and its key."""
 
-    mark: Mark
+    key: Scalar
     value: "Node"
 
+    @property
+    def mark(self) -> Mark:
+        """Where the key stands."""
+        return self.key.mark
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+
+@dataclass(slots=True)
+class Mapping(_Node):
     """A mapping with text keys, no key twice."""
 
-    mark: Mark
+    at: Position
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+@dataclass(slots=True)
+class Refused(_Node):
     """Something that cannot be the value of any field; it says why."""
 
-    mark: Mark
+    at: Position
     message: str
     hint: str
 
@@ -106,15 +135,13 @@ Data = str | int | float | bool | list["Data"] | dict[str, "Data"] | Scalar | Re
 
 def data(node: Node) -> Data:
     """The plain values below ``node``. What has none stands for itself and so fails every type check."""
-    match node:
-        case Scalar():
-            return node.value
-        case Sequence(items=items):
-            return [data(item) for item in items]
-        case Mapping():
-            return mapping_data(node)
-        case Refused():
-            return node
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Mapping):
+        return mapping_data(node)
+    if isinstance(node, Sequence):
+        return [data(item) for item in node.items]
+    return node
 
 
 def mapping_data(node: Mapping) -> dict[str, Data]:
@@ -182,7 +209,9 @@ class _Composer:
 
     def __init__(self, text: str, most: int) -> None:
         self.defects: list[tuple[Mark, Defect]] = []
-        self._loader = yaml.CSafeLoader(text)
+        # None comes only behind the end of the stream, which is never read.
+        self._next = cast("Callable[[], events.Event]", yaml.CSafeLoader(text).get_event)
+        self._path: list[str | int] = []
         self._most = most
         self._values = 0
         self._depth = 0
@@ -194,7 +223,7 @@ class _Composer:
             raise EmptyDocumentError(Mark(1, 1), "the document is empty", "delete it, or write something")
         if begin.version or begin.tags:
             raise UnreadableError(_mark(begin), "directives (%) are not supported", "remove the line")
-        root = self._node(())
+        root = self._node(self._next())
         self._next()  # the document ends
         after = self._next()
         if not isinstance(after, events.StreamEndEvent):
@@ -203,91 +232,84 @@ class _Composer:
             )
         return root
 
-    def _next(self) -> events.Event:
-        event = self._loader.get_event()
-        assert event is not None  # only past the end of the stream
-        return event
-
-    def _node(self, path: Path) -> Node:
-        event = self._next()
-        mark = _mark(event)
-        self._count(mark)
-        refused = _refusal(event, mark)
-        if isinstance(event, events.CollectionStartEvent):
-            known = len(self.defects)
-            collection = self._collection(event, mark, path)
-            if refused is None:
-                return collection
-            del self.defects[known:]  # what is wrong inside does not matter any more
-        if refused is not None:
-            return refused
-        assert isinstance(event, events.ScalarEvent)
-        plain = not event.style
-        if plain and _NULL.fullmatch(event.value):
-            return Refused(mark, _NO_VALUE, "write one, or remove it")
-        return Scalar(mark, event.value, plain)
-
-    def _collection(self, event: events.CollectionStartEvent, mark: Mark, path: Path) -> Node:
-        if self._depth == MAX_DEPTH:
-            raise UnreadableError(
-                mark, f"nested more than {MAX_DEPTH} levels deep", "is a bracket not closed?"
-            )
-        self._depth += 1
-        inside = self._sequence if isinstance(event, events.SequenceStartEvent) else self._mapping
-        collection = inside(mark, path)
-        self._depth -= 1
-        return collection
-
-    def _sequence(self, mark: Mark, path: Path) -> Sequence:
-        sequence = Sequence(mark)
-        while not self._loader.check_event(events.SequenceEndEvent):
-            sequence.items.append(self._node((*path, len(sequence.items))))
-        self._next()
-        return sequence
-
-    def _mapping(self, mark: Mark, path: Path) -> Mapping:
-        mapping = Mapping(mark)
-        while not self._loader.check_event(events.MappingEndEvent):
-            key = self._node(path)
-            name = self._key(key, path)
-            value = self._node(path if name is None else (*path, name))
-            if name is None:
-                continue
-            if first := mapping.entries.get(name):
-                message = f"is given twice, first at line {first.mark.line}, column {first.mark.column}"
-                self._defect(key.mark, (*path, name), message, "keep one")
-            else:
-                mapping.entries[name] = Entry(key.mark, value)
-        self._next()
-        return mapping
-
-    def _key(self, key: Node, path: Path) -> str | None:
-        match key:
-            case Scalar(text="<<", plain=True):
-                self._defect(key.mark, path, "merge keys (<<) are not supported", "write the fields out")
-            case Scalar(text=text) if isinstance(key.value, str):
-                return text
-            case Scalar(text=text):
-                hint = f"write it in quotes: {quoted(text)}"
-                self._defect(key.mark, (*path, text), f"the key {printable(text)} is not text", hint)
-                return text
-            case Refused(message=message) if message == _NO_VALUE:
-                self._defect(key.mark, path, "a key is missing before ':'")
-            case Refused(message=message, hint=hint):
-                self._defect(key.mark, path, message, hint)
-            case _:
-                self._defect(key.mark, path, "a list or mapping cannot be a key", "write text before ':'")
-        return None
-
-    def _count(self, mark: Mark) -> None:
+    def _node(self, event: events.Event) -> Node:
         self._values += 1
         if self._values > self._most:
-            raise UnreadableError(
-                mark, f"more than {self._most:,} keys and values", "split the document or shorten its lists"
-            )
+            message = f"more than {self._most:,} keys and values"
+            raise UnreadableError(_mark(event), message, "split the document or shorten its lists")
+        assert event.start_mark is not None  # libyaml always says where
+        if isinstance(event, events.ScalarEvent):
+            if event.anchor is not None or event.tag is not None:
+                return _refused(event, event.start_mark)
+            text, plain = event.value, not event.style
+            if plain and text[:1] in _FIRST_OF_NULL and _NULL.fullmatch(text):
+                return Refused(event.start_mark, _NO_VALUE, "write one, or remove it")
+            return Scalar(event.start_mark, text, plain)
+        if isinstance(event, events.AliasEvent):
+            return _refused(event, event.start_mark)
+        assert isinstance(event, events.CollectionStartEvent)
+        return self._collection(event, event.start_mark)
 
-    def _defect(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:
-        self.defects.append((mark, Defect(path, message, hint)))
+    def _collection(self, event: events.CollectionStartEvent, at: Position) -> Node:
+        if self._depth == MAX_DEPTH:
+            raise UnreadableError(
+                _mark(event), f"nested more than {MAX_DEPTH} levels deep", "is a bracket not closed?"
+            )
+        self._depth += 1
+        known = len(self.defects)
+        collection = self._sequence(at) if isinstance(event, events.SequenceStartEvent) else self._mapping(at)
+        self._depth -= 1
+        if event.anchor is None and event.tag is None:
+            return collection
+        del self.defects[known:]  # what is wrong inside does not matter any more
+        return _refused(event, at)
+
+    def _sequence(self, at: Position) -> Sequence:
+        items: list[Node] = []
+        while not isinstance(event := self._next(), events.SequenceEndEvent):
+            self._path.append(len(items))
+            items.append(self._node(event))
+            self._path.pop()
+        return Sequence(at, items)
+
+    def _mapping(self, at: Position) -> Mapping:
+        entries: dict[str, Entry] = {}
+        while not isinstance(event := self._next(), events.MappingEndEvent):
+            key = self._node(event)
+            name = self._key(key)
+            if name is None or not isinstance(key, Scalar):
+                self._node(self._next())
+                continue
+            self._path.append(name)
+            value = self._node(self._next())
+            if first := entries.get(name):
+                line, column = first.mark
+                self._defect(key, f"is given twice, first at line {line}, column {column}", "keep one")
+            else:
+                entries[name] = Entry(key, value)
+            self._path.pop()
+        return Mapping(at, entries)
+
+    def _key(self, key: Node) -> str | None:
+        """The name that a key gives; None if it gives none."""
+        if isinstance(key, Scalar):
+            if key.plain and key.text == "<<":
+                self._defect(key, "merge keys (<<) are not supported", "write the fields out")
+                return None
+            if not isinstance(key.value, str):
+                hint = f"write it in quotes: {quoted(key.text)}"
+                self._defect(key, f"the key {printable(key.text)} is not text", hint, key.text)
+            return key.text
+        if is_null(key):
+            self._defect(key, "a key is missing before ':'")
+        elif isinstance(key, Refused):
+            self._defect(key, key.message, key.hint)
+        else:
+            self._defect(key, "a list or mapping cannot be a key", "write text before ':'")
+        return None
+
+    def _defect(self, node: Node, message: str, hint: str = "", *inside: str) -> None:
+        self.defects.append((node.mark, Defect((*self._path, *inside), message, hint)))
 
 
 def _mark(event: events.Event) -> Mark:
@@ -295,12 +317,9 @@ def _mark(event: events.Event) -> Mark:
     return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _refusal(event: events.Event, mark: Mark) -> Refused | None:
-    if isinstance(event, events.AliasEvent) or (isinstance(event, events.NodeEvent) and event.anchor):
-        message = f"anchors and aliases (&, *) are not supported: {printable(str(event.anchor))}"
-        return Refused(mark, message, "write the value out")
-    tag = getattr(event, "tag", None)
-    if tag is not None:
-        message = f"tags (!) are not supported: {printable(tag)}"
-        return Refused(mark, message, "write text in quotes instead")
-    return None
+def _refused(event: events.NodeEvent, at: Position) -> Refused:
+    if event.anchor is not None:
+        message = f"anchors and aliases (&, *) are not supported: {printable(event.anchor)}"
+        return Refused(at, message, "write the value out")
+    message = f"tags (!) are not supported: {printable(str(getattr(event, 'tag', '')))}"
+    return Refused(at, message, "write text in quotes instead")

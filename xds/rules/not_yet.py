@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from xds.documents.defect import Defect, Path
 from xds.rules.model import HttpRule, LanesDocument, ListReference, Match, Model, RuleDocument, Sticky
-from xds.rules.model.base import word
+from xds.rules.model.base import words_of
 
 NOT_YET: Mapping[type[Model], frozenset[str]] = {
     RuleDocument: frozenset({"aliases", "clients", "rollout"}),
@@ -26,8 +26,9 @@ def not_yet(value: object, path: Path = ()) -> Iterator[Defect]:
     """Yield a defect for every word in a valid document that is not supported yet."""
     if isinstance(value, Model):
         refused = NOT_YET.get(type(value), frozenset())
+        words = words_of(type(value))
         for name in value.model_fields_set:
-            here = (*path, word(type(value), name))
+            here = (*path, words[name])
             if name in refused:
                 yield Defect(here, "not supported yet", "remove it", at_key=True)
             else:

@@ -85,7 +85,10 @@ def parse(document: str, content: bytes, exact_only: ExactOnly = lambda _: False
         if kind is Kind.LIST:
             said, found = read_list(decode(content, MAX_LIST_BYTES))
         else:
-            root, found = tree.compose(decode(content))
+            text = decode(content)
+            root, found = tree.compose(text)
+            if text.count("regex") > MAX_REGEXES:
+                _refuse_many_regexes(root)
             said, defects = _lanes(root, document) if kind is Kind.LANES else _rules(root, stem, exact_only)
             found += [(tree.locate(root, one.path, at_key=one.at_key), one) for one in defects]
     except UnreadableError as error:
@@ -132,10 +135,13 @@ def _mapping(root: tree.Node, expected: str, hint: str) -> dict[str, tree.Data]:
     if not isinstance(root, tree.Mapping):
         kind = "a list" if isinstance(root, tree.Sequence) else "text"
         raise UnreadableError(root.mark, f"{expected}, this is {kind}", hint)
+    return tree.mapping_data(root)
+
+
+def _refuse_many_regexes(root: tree.Node) -> None:
     if too_many := next(islice(_regexes(root), MAX_REGEXES, None), None):
         message, hint = f"more than {MAX_REGEXES} regular expressions", "use in, exact or prefix"
         raise UnreadableError(too_many, message, hint)
-    return tree.mapping_data(root)
 
 
 def _regexes(node: tree.Node) -> Iterator[Mark]:
@@ -143,10 +149,10 @@ def _regexes(node: tree.Node) -> Iterator[Mark]:
         for item in node.items:
             yield from _regexes(item)
     elif isinstance(node, tree.Mapping):
-        for key, (mark, value) in node.entries.items():
+        for key, entry in node.entries.items():
             if key == "regex":
-                yield mark
-            yield from _regexes(value)
+                yield entry.mark
+            yield from _regexes(entry.value)
 
 
 def _problems(document: str, found: Iterable[tuple[Mark, Defect]]) -> tuple[Problem, ...]:

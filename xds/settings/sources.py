@@ -111,8 +111,9 @@ def _from_file(file: Path) -> list[Given]:
 
 
 def _leaves(file: Path, mapping: tree.Mapping, parent: SettingPath) -> Iterator[Given]:
-    for name, (mark, value) in mapping.entries.items():
-        path, origin = (*parent, name), f"{file}:{mark.line}:{mark.column}"
+    for name, entry in mapping.entries.items():
+        path, value = (*parent, name), entry.value
+        origin = f"{file}:{entry.mark.line}:{entry.mark.column}"
         if isinstance(value, tree.Mapping) and value.entries:
             yield from _leaves(file, value, path)
         elif not tree.is_null(value):

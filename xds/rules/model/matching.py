@@ -1,12 +1,13 @@
 """Whom a rule is for: the tests that a request must pass."""
 
+from functools import cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from xds.documents.defect import invalid
 from xds.documents.words import choice
-from xds.rules.model.base import Model, given
+from xds.rules.model.base import Model, given, words_of
 from xds.rules.model.schedule import Schedule
 from xds.rules.regex import Regex, check_regex_ignoring_case
 from xds.rules.scalars import (
@@ -79,10 +80,10 @@ class Matcher(Model):
         return self
 
 
+@cache
 def operators(matcher: type[Matcher]) -> dict[str, str]:
     """The operators of a kind of matcher: the words of the language by field name."""
-    fields = matcher.model_fields
-    return {name: fields[name].alias or name for name in fields if name not in Matcher.model_fields}
+    return {name: word for name, word in words_of(matcher).items() if name not in Matcher.model_fields}
 
 
 _VALUES, _LIST = choice("values"), choice("list")
@@ -206,17 +207,17 @@ class Match(Model):
         None, description="The HTTP method."
     )
     headers: Annotated[dict[HeaderName, StringMatcher], Field(max_length=100)] = Field(
-        {},
+        default_factory=dict,
         description="Tests by header name. All must hold.",
         examples=[{"x-release": {"exact": "canary"}}],
     )
     cookies: Annotated[dict[CookieName, StringMatcher], Field(max_length=100)] = Field(
-        {},
+        default_factory=dict,
         description="Tests by cookie name. All must hold.",
         examples=[{"release": {"exact": "canary"}}],
     )
     query: Annotated[dict[QueryName, StringMatcher], Field(max_length=100)] = Field(
-        {},
+        default_factory=dict,
         description="Tests by name of a query parameter. All must hold.",
         examples=[{"gray": {"exact": "1"}}],
     )

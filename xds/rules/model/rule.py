@@ -132,7 +132,7 @@ class RuleDocument(Model):
         None, description="How proxies talk to the instances of the service."
     )
     subsets: Annotated[dict[Name, Subset], Field(max_length=100)] = Field(
-        {}, description="Versions, by name."
+        default_factory=dict, description="Versions, by name."
     )
     baseline: Name | None = Field(None, description="The subset for requests that no rule decides.")
     http: Annotated[tuple[HttpRule, ...], Field(max_length=1000)] = Field(
