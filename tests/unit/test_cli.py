@@ -84,6 +84,33 @@ def test_documents_are_checked_beside_each_other(tmp_path: Path) -> None:
     assert f"{one}: ok\n{other}:1:10: error: service: {one} is for this service" in result.stdout
 
 
+def test_standard_input_is_a_document() -> None:
+    result = CliRunner().invoke(app, ["validate", "-"], input=GOOD)
+    assert (result.exit_code, result.stdout) == (0, "stdin.yaml: ok\n")
+    result = CliRunner().invoke(app, ["validate", "-", "--name", "vip.list"], input="a\n\x00\n")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("vip.list:2:1: error: the character U+0000")
+
+
+def test_what_gateways_can_serve_is_taken_from_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", 'hosts: ["*.example.com"]\n')
+    assert grayplane("validate", file).exit_code == 0
+    config = rule_file(tmp_path, "settings.yaml", "edge: {routes: scoped}\n")
+    result = grayplane("validate", file, "--config", config)
+    assert result.exit_code == 1
+    assert "gateway edge serves exact hosts only" in result.stdout
+    monkeypatch.setenv("GRAYPLANE_EDGE__ROUTES", "scoped")
+    assert grayplane("validate", file).exit_code == 1
+
+
+def test_a_broken_list_beside_a_document_is_none_of_its_problems(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", GOOD)
+    rule_file(tmp_path, "vip.list", "a\x00\n")
+    assert grayplane("validate", file).stdout == f"{file}: ok\n"
+
+
 def test_warnings_leave_a_document_ok(tmp_path: Path) -> None:
     unreachable = (
         "http:\n  - {name: all, route: [{subset: stable}]}\n  - {name: some, route: [{subset: stable}]}\n"

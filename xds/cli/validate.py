@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from xds.cli.errors import FAILED, settings_errors
+from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
 from xds.cli.serve import ConfigFlag
 from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem, Severity
@@ -26,9 +26,6 @@ FilesArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        exists=True,
-        readable=True,
-        allow_dash=True,
         help="Documents, directories of them, or - for standard input.",
         show_default=False,
     ),
@@ -50,6 +47,8 @@ def validate(
     """
     with settings_errors():
         settings = load(config)
+    if missing := [f"there is no file {file}" for file in files if file != _STDIN and not file.exists()]:
+        fail(missing, MISUSED)
     contents = {file: content for one in files for file, content in _read(one, name)}
     beside = {file: file.read_bytes() for file in _beside(contents)}
     store = DocumentStore()
