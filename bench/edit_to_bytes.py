@@ -20,6 +20,7 @@ from bench.table import Spread, Table, number, ratio, time
 from xds.cache import Cache, View
 from xds.compiler.route_sources import RouteMode
 from xds.sources.change_buffer import ChangeBuffer
+from xds.status import LogSink, Status
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
 from xds.views import Services
 from xds.wire import DeltaRequest
@@ -82,7 +83,9 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
     served = Services(Cache(), delivery.listeners(10000))
     seconds = []
     with tempfile.TemporaryDirectory() as directory:
-        async with pipeline(served, buffer, Path(directory, "state.sqlite"), opened.set) as snapshot:
+        async with pipeline(
+            served, Status([LogSink()], served.groups_of), buffer, Path(directory, "state.sqlite"), opened.set
+        ) as snapshot:
             report(buffer, services)
             await opened.wait()
             await snapshot.flush()  # an edit is measured, not the writing of all that came before it

@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from bench.control import serve
 from bench.delivery import DELIVERIES
 from xds import gc_tuning, logs
 from xds.cache import Cache
-from xds.documents import DocumentId
+from xds.documents import DocumentId, Origin
 from xds.pipeline import Pipeline
 from xds.rules.instance import ServiceId
-from xds.server import LogObserver, StreamInfo, XdsServer
+from xds.server import StreamInfo, XdsServer
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
-from xds.views import CompiledService, Services, node_group_of
+from xds.status import LogSink, Status
+from xds.views import CompiledService, NodeGroup, Services, node_group_of
 
 
 def report(buffer: ChangeBuffer, services: int, upstreams: list[int] | None = None) -> None:
@@ -48,7 +49,7 @@ def edit(buffer: ChangeBuffer, number: int) -> None:
 
 @asynccontextmanager
 async def pipeline(
-    services: Services, buffer: ChangeBuffer, state: Path, opened: Callable[[], None]
+    services: Services, status: Status, buffer: ChangeBuffer, state: Path, opened: Callable[[], None]
 ) -> AsyncIterator[SnapshotWriter[CompiledService]]:
     """Run a pipeline for the length of a block; ``opened`` is called when there is something to serve.
 
@@ -57,7 +58,7 @@ async def pipeline(
     snapshot = SnapshotWriter(SnapshotStore(state, CompiledService))
     tasks = [
         asyncio.ensure_future(snapshot.run()),
-        asyncio.ensure_future(Pipeline(buffer, services, snapshot, opened).run()),
+        asyncio.ensure_future(Pipeline(buffer, services, snapshot, status, opened).run()),
     ]
     try:
         yield snapshot
@@ -67,10 +68,11 @@ async def pipeline(
         await asyncio.wait(tasks)
 
 
-class _Observer(LogObserver):
-    """Does what ``xds.app`` does when a client comes, asks and goes."""
+class _Observer(Status):
+    """Does what ``xds.control_plane`` does when a stream ends, too."""
 
     def __init__(self, services: Services) -> None:
+        super().__init__([LogSink()], services.groups_of)
         self._services = services
 
     def closed(self, stream: StreamInfo) -> None:
@@ -79,15 +81,19 @@ class _Observer(LogObserver):
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    services = Services(Cache(), DELIVERIES[arguments.routes].listeners(arguments.listener))
-    server = XdsServer(
-        lambda node, _: services.view_of(node_group_of(node), time.time()), _Observer(services)
-    )
+    settings = DELIVERIES[arguments.routes].listeners(arguments.listener)
+
+    def changed(group: NodeGroup, generation: int, origins: Set[Origin]) -> None:
+        status.view_changed(group, generation, origins)
+
+    services = Services(Cache(), settings, changed=changed)
+    status = _Observer(services)
+    server = XdsServer(lambda node, _: services.view_of(node_group_of(node), time.time()), status)
     buffer = ChangeBuffer()
     if arguments.services:
         report(buffer, arguments.services, arguments.upstreams)
     with tempfile.TemporaryDirectory() as directory:
-        async with pipeline(services, buffer, Path(directory, "state.sqlite"), server.open):
+        async with pipeline(services, status, buffer, Path(directory, "state.sqlite"), server.open):
             await serve(server, lambda number: edit(buffer, number))
 
 

@@ -7,6 +7,7 @@ edge flags                           removes it
 import asyncio
 import json
 import sys
+from collections.abc import Set
 
 from envoy_data_plane.envoy.service.runtime.v3 import Runtime
 from envoy_data_plane.google.protobuf import Struct
@@ -24,6 +25,9 @@ class Printer:
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
         print(type(event).__name__, stream.node.id, *event.changes, flush=True)
+
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        pass  # the client has all of its view, but for what it rejected
 
     def closed(self, stream: StreamInfo) -> None:
         print("disconnected", stream.node.id, flush=True)

@@ -7,28 +7,31 @@ before it does so.
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Set
 from pathlib import Path
 
 import structlog
 
-from xds.cache import Cache, View
+from xds.cache import Cache, Ref, View
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
 from xds.compiler.listeners import EdgeListener, SidecarListeners
 from xds.compiler.route_sources import RouteMode
+from xds.documents import Origin
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.pipeline import Pipeline, keep_route_modes
 from xds.protocol import Event
-from xds.server import LogObserver, Peer, StreamInfo, XdsServer
+from xds.server import Peer, StreamInfo, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
 from xds.settings import Edge, Settings, Sidecar
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer
+from xds.status import LogSink, Status
 from xds.views import (
     CompiledService,
     ListenerSettings,
+    NodeGroup,
     RouteModeSwitches,
     Services,
     UnknownNode,
@@ -46,15 +49,20 @@ class ControlPlane:
         self._settings = settings
         self._snapshot = SnapshotWriter(SnapshotStore(snapshot_path(settings), CompiledService))
         switches = RouteModeSwitches(lambda served: keep_route_modes(self._snapshot, served))
-        self._services = Services(Cache(), _listener_settings(settings), switches)
-        self._log = LogObserver()
+        self._services = Services(Cache(), _listener_settings(settings), switches, self._view_changed)
+        self.status = Status([LogSink()], self._services.groups_of)
         limits = Limits(**settings.limits.model_dump())
         self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
         discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
         self._http = HttpServer(http_app(self._readiness, discovery))
         self._buffer = buffer
         self._pipeline = Pipeline(
-            self._buffer, self._services, self._snapshot, self._server.open, exact_only=settings.exact_only
+            self._buffer,
+            self._services,
+            self._snapshot,
+            self.status,
+            self._server.open,
+            exact_only=settings.exact_only,
         )
 
     async def run(self, source: Awaitable[None]) -> None:
@@ -101,17 +109,24 @@ class ControlPlane:
         return Readiness(standing, "; ".join(troubles) or None)
 
     def opened(self, stream: StreamInfo) -> None:
-        """Log a stream (``Observer``)."""
-        self._log.opened(stream)
+        """Note a stream (``Observer``)."""
+        self.status.opened(stream)
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
-        """Log an ACK or a NACK (``Observer``)."""
-        self._log.answered(stream, event)
+        """Note an ACK or a NACK (``Observer``)."""
+        self.status.answered(stream, event)
+
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        """Note that a client has all of its view (``Observer``)."""
+        self.status.in_step(stream, generation, rejected)
 
     def closed(self, stream: StreamInfo) -> None:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""
-        self._log.closed(stream)
+        self.status.closed(stream)
         self._services.leave(node_group_of(stream.node))
+
+    def _view_changed(self, group: NodeGroup, generation: int, origins: Set[Origin]) -> None:
+        self.status.view_changed(group, generation, origins)
 
     def _view_of(self, node: Node, _: Peer) -> View:
         group = node_group_of(node)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -120,6 +120,9 @@ class Watch:
     def answered(self, stream: StreamInfo, event: Event) -> None:
         if isinstance(event, Rejected):
             self.rejected.append(event)
+
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        pass
 
     def load(self, node: Node, clusters: tuple[ClusterLoad, ...]) -> None:
         assert node.id == "proxy"

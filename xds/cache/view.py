@@ -39,6 +39,8 @@ class View:
         # By type URL and name of what they revive.
         self._warmed_by: dict[str, dict[str, Resource]] = {}
         self._watchers: dict[Watcher, None] = {}
+        # Counts the changes that watchers were told of. Written by ``apply``.
+        self._generation = 0
 
     def get(self, ref: Ref) -> Resource | None:
         """Return the current version of a resource, None if there is none."""
@@ -103,7 +105,8 @@ class View:
             self._replace(type_url, name, None, changes)
         for resource in put:
             self._replace(resource.type_url, resource.name, resource, changes)
-        if self._watchers and (remaining := self._without_returns(changes)):
+        if remaining := self._without_returns(changes):
+            self._generation += 1
             self._tell(remaining)
 
     def watch(self, watcher: Watcher) -> None:
@@ -113,6 +116,11 @@ class View:
     def unwatch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` no more."""
         self._watchers.pop(watcher, None)
+
+    @property
+    def generation(self) -> int:
+        """How often the view has changed."""
+        return self._generation
 
     @property
     def watched(self) -> bool:

@@ -10,16 +10,16 @@ import msgspec
 
 from xds.documents import DocumentId
 from xds.pipeline.inputs import inputs_digest
-from xds.pipeline.reports import Reports
 from xds.pipeline.time_slice import TimeSlice
 from xds.routing import Routing, Surroundings, routing_of
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
-from xds.rules.store import DocumentStore
+from xds.rules.store import DocumentStore, StoreChange
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
+from xds.status import Status
 from xds.views import CompiledService, ServedModes, Services
 
 _LONGEST_REST = 0.1
@@ -37,6 +37,9 @@ more be of use, since a source that has much to say takes longer than anyone wou
 _PATIENCE_IN_TROUBLE = 0.1
 """The same once the source is in trouble. Not zero: the trouble may be with one document only."""
 
+
+Edits = dict[DocumentId, tuple[ServiceId, ...]]
+"""Documents that were put in force or deleted, and the services that changed with each."""
 
 _ROUTE_MODES = "route modes"
 """Under this name the snapshot holds the route modes of the groups."""
@@ -61,6 +64,7 @@ class Pipeline:
         changes: ChangeBuffer,
         services: Services,
         snapshot: SnapshotWriter[CompiledService],
+        status: Status,
         opened: Callable[[], None],
         *,
         exact_only: Callable[[str], bool] = lambda _: False,
@@ -69,6 +73,7 @@ class Pipeline:
         self._changes = changes
         self._services = services
         self._snapshot = snapshot
+        self._status = status
         self._opened = opened
         self._exact_only = exact_only
         self._wall_clock = wall_clock
@@ -78,7 +83,6 @@ class Pipeline:
         self._instances: dict[ServiceId, tuple[Instance, ...]] = {}
         # What the run before kept, less what was compared with the source.
         self._saved: Snapshot[CompiledService] = Snapshot()
-        self._reports = Reports()
         self.in_step = False
         """Whether what is served is what the source says, not only the snapshot."""
 
@@ -115,7 +119,7 @@ class Pipeline:
         if self._saved.services:
             await self._collect_while_patient(first)
         if self._saved.services and not first.synced:
-            self._reports.serving_snapshot(len(self._saved.services))
+            self._status.serving_snapshot(len(self._saved.services))
             self._opened()
         while not first.synced:
             first.absorb(await self._take())
@@ -140,7 +144,7 @@ class Pipeline:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     changes = await self._changes.take()
-                    self._reports.trouble(self._changes.trouble)
+                    self._status.trouble(self._changes.trouble)
                     return changes
 
     async def _load(self, changes: Changes) -> None:
@@ -150,38 +154,52 @@ class Pipeline:
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
         then = {document: text for document, text in self._saved.documents.items() if text is not None}
-        self._reports.loaded(self._documents.load(await self._parse(then)))
+        self._note(self._documents.load(await self._parse(then)))
         gone = dict.fromkeys(then.keys() - changes.documents.keys())
-        await self._edit({**changes.documents, **gone})
+        _, edits = await self._edit({**changes.documents, **gone})
         self._note_instances(changes)
         known = {service for service, saved in self._saved.services.items() if saved}
         await self._compile(self._documents.services() | self._instances.keys() | known)
-        self._reports.synced(documents=len(self._texts), services=len(self._instances))
+        self._status.in_force(edits)
+        self._status.synced(services=len(self._instances))
 
     async def _apply(self, changes: Changes) -> None:
-        changed = await self._edit(changes.documents)
+        changed, edits = await self._edit(changes.documents)
         await self._compile(changed, self._note_instances(changes) - changed)
+        self._status.in_force(edits)
 
-    async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> set[ServiceId]:
-        """Apply new texts (None: deleted) to the store; return the services whose rule changed."""
+    async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
+        """Apply new texts (None: deleted) to the store.
+
+        Return the services whose rule changed, and for each document that was put in force those of its own.
+        """
         texts = {name: text for name, text in documents.items() if text != self._texts.get(name)}
         parsed = await self._parse({name: text for name, text in texts.items() if text is not None})
         changed: set[ServiceId] = set()
+        edits: Edits = {}
         turn = TimeSlice()
         # Deletions first: a document that was renamed is not in its own way.
         for document in sorted(texts, key=lambda name: (texts[name] is not None, name)):
             if texts[document] is None:
                 self._texts.pop(document, None)
             change = self._documents.apply(document, parsed.get(document))
-            self._reports.applied(document, parsed.get(document), change)
+            self._note(change)
+            if self._status.is_rejected(document):
+                self._status.edited(document)
+            else:
+                edits[document] = tuple(sorted(change.services))
             self._keep_texts(change.documents)
             changed |= change.services
             await turn.pause()
-        return changed
+        return changed, edits
+
+    def _note(self, change: StoreChange) -> None:
+        standings = {document: self._documents.standing(document) for document in change.documents}
+        self._status.documents_changed(change.problems, standings)
 
     def _keep_texts(self, documents: Set[DocumentId]) -> None:
         """Have texts kept; of a document that is rejected, the last valid one stays kept."""
-        valid = {name: self._texts.get(name) for name in documents if not self._reports.rejected(name)}
+        valid = {name: self._texts.get(name) for name in documents if not self._status.is_rejected(name)}
         self._snapshot.keep(Snapshot(documents=dict(valid)))
 
     async def _parse(self, documents: Mapping[DocumentId, bytes]) -> dict[DocumentId, ParsedDocument]:
@@ -214,11 +232,15 @@ class Pipeline:
             compiled[service] = self._compile_one(service, known)
             await turn.pause()
         if compiled:
+            for service, saved in compiled.items():
+                before = self._services.get(service)
+                origins = saved.service.origins if saved else ()
+                self._status.compiled(service, before.origins if before else (), origins)
             await self._serve({name: saved.service if saved else None for name, saved in compiled.items()})
             self._snapshot.keep(Snapshot(services=compiled))
             there = {service for service, saved in compiled.items() if saved}
             unseen = {service for service in there if not self._services.is_visible(service)}
-            self._reports.unseen(unseen, among=compiled.keys())
+            self._status.hidden(unseen, among=compiled.keys())
 
     def _compile_one(
         self, service: ServiceId, known: CompiledService | None
@@ -234,7 +256,8 @@ class Pipeline:
         origins = self._documents.origins(service)
         if rule is not None:
             document = self._documents.document_of(service)
-            self._reports.instances(document, lint_instances(document.name, rule, instances or ()))
+            problems = lint_instances(document.name, rule, instances or ())
+            self._status.instances_checked(document, problems)
         routing = self._routing(service, rule)
         inputs = inputs_digest(routing, origins, instances or ())
         saved = self._saved.services.pop(service, None)

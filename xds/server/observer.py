@@ -1,12 +1,13 @@
 """What a server tells of its streams."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import structlog
 
+from xds.cache import Ref
 from xds.protocol import Acked, Event, Rejected
 from xds.type_urls import short
 from xds.wire import Node
@@ -46,6 +47,9 @@ class Observer(Protocol):
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """The client acknowledged or rejected a response."""
 
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        """The client has all of its view up to a generation (``View``), but for what it rejected."""
+
 
 class LogObserver:
     """Logs what an operator must know; the observer of a server that is given no other."""
@@ -57,6 +61,9 @@ class LogObserver:
     def closed(self, stream: StreamInfo) -> None:
         """Log the end of a stream."""
         _log.info("client disconnected", **_who(stream))
+
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        """Nothing is logged."""
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """Log a NACK with the documents that it concerns; at level debug an ACK, too."""

@@ -20,6 +20,9 @@ class RestClient:
         self.info = info
         self.view = view
         self.seen = 0.0
+        # The generations of its view that it was answered with, and that it is known to have.
+        self.generation = 0
+        self.in_step = -1
 
     def changed(self, changes: Changes) -> None:
         """Do nothing: the client will ask (``Watcher``)."""
@@ -54,6 +57,10 @@ class RestClients:
             client.view.watch(client)
             self._observer.opened(client.info)
             self._check_later(key)
+        elif client.generation > client.in_step:
+            client.in_step = client.generation
+            self._observer.in_step(client.info, client.generation, frozenset())
+        client.generation = client.view.generation
         client.seen = asyncio.get_running_loop().time()
         return client.view
 

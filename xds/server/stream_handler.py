@@ -51,10 +51,12 @@ class StreamHandler:
         "_context",
         "_decoder",
         "_ending",
+        "_in_step",
         "_method",
         "_reading",
         "_server",
         "_stalled",
+        "_told",
         "_waited",
         "_wake",
         "_watchdog",
@@ -80,6 +82,10 @@ class StreamHandler:
         self._written = 0
         self._stalled = False
         self._ending = False
+        # The generation of the view that the protocol was told of. Written by ``changed``.
+        self._told = 0
+        # The last generation that the observer heard of. Written by ``_note_progress``.
+        self._in_step = -1
 
     async def run(self) -> None:
         """Serve the stream until one side ends it; raise ``StreamError`` where that is not in good order."""
@@ -102,6 +108,7 @@ class StreamHandler:
             )
             self._server.observer.opened(self.info)
             self._coalescer = self._server.coalescers.join(self.view, self)
+            self._told = self.view.generation
             try:
                 await self._serve(request)
             finally:
@@ -121,6 +128,7 @@ class StreamHandler:
     def changed(self, changes: Changes) -> None:
         """Hand a change of the view to the protocol (``Watcher``)."""
         self.stream.on_change(changes)
+        self._told = self.view.generation
         self._wake.set()
 
     async def _first(self) -> Request | None:
@@ -186,6 +194,14 @@ class StreamHandler:
         self._reading = False
         if self.stream.has_due:
             self._wake.set()
+        else:
+            self._note_progress()
+
+    def _note_progress(self) -> None:
+        """Tell the observer if the client has everything now."""
+        if self._told > self._in_step and self.stream.subscriptions and self.stream.settled:
+            self._in_step = self._told
+            self._server.observer.in_step(self.info, self._told, self.stream.rejected.keys())
 
     def _only_acknowledges(self, request: Request) -> bool:
         """Whether a request only says that a response was taken, as nearly all do: then it comes to the same
@@ -217,7 +233,10 @@ class StreamHandler:
         self._waited = not self._coalescer.settled
         if self._waited or self._reading:
             return None
-        return self.stream.poll(loop.time())
+        response = self.stream.poll(loop.time())
+        if response is None:
+            self._note_progress()
+        return response
 
     async def _write(self, response: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._writing = True

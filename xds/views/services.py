@@ -1,8 +1,9 @@
 """All services, compiled, and the views that node groups have of them. No I/O, no clock."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 from xds.cache import Cache, View
+from xds.documents import Origin
 from xds.rules.instance import ServiceId
 from xds.views.compiled_service import CompiledService
 from xds.views.listener_settings import ListenerSettings
@@ -11,6 +12,10 @@ from xds.views.node_group import EdgeGroup, NodeGroup, SidecarGroup
 from xds.views.route_mode_switches import RouteModeSwitches, mode_key
 from xds.views.view_builder import Change, ViewBuilder
 from xds.views.visibility import visibility_of
+
+ViewChanged = Callable[[NodeGroup, int, Set[Origin]], None]
+"""Told of a change of a view: its group, its generation after the change, and the versions of documents that
+services in it were made from before and are made from after it."""
 
 
 class Services:
@@ -21,10 +26,15 @@ class Services:
     """
 
     def __init__(
-        self, cache: Cache, settings: ListenerSettings, switches: RouteModeSwitches | None = None
+        self,
+        cache: Cache,
+        settings: ListenerSettings,
+        switches: RouteModeSwitches | None = None,
+        changed: ViewChanged = lambda *_: None,
     ) -> None:
         self._cache = cache
         self._settings = settings
+        self._changed = changed
         self.switches = switches or RouteModeSwitches()
         self._namespaces: dict[str, _Namespace] = {}
         self._builders: dict[NodeGroup, ViewBuilder] = {}
@@ -50,7 +60,26 @@ class Services:
             changes = self._namespace(name).apply(named)
             for group, builder in tuple(self._builders.items()):
                 if changes and _namespace_of(group) == name:
-                    yield from builder.apply(changes)
+                    yield from self._apply(group, builder, changes)
+
+    def _apply(self, group: NodeGroup, builder: ViewBuilder, changes: Mapping[str, Change]) -> Iterator[None]:
+        view = self._cache.view(group)
+        before = view.generation
+        affected = [service for change in changes.values() for service in change if builder.has(service)]
+        yield from builder.apply(changes)
+        affected += [service for _, service in changes.values() if builder.has(service)]
+        if view.generation > before:
+            origins = {origin for service in affected if service for origin in service.origins}
+            self._changed(group, view.generation, origins)
+
+    def groups_of(self, service: ServiceId) -> list[NodeGroup]:
+        """Return the groups with a view that has something of a service."""
+        compiled = self.get(service)
+        return [
+            group
+            for group, builder in self._builders.items()
+            if _namespace_of(group) == service.namespace and builder.has(compiled)
+        ]
 
     def view_of(self, group: NodeGroup, now: float) -> View:
         """Return the view of a group, of which a node opens a stream at ``now`` (seconds since the epoch)."""

@@ -83,6 +83,10 @@ class ViewBuilder:
             put += mode.of_all(visible)
         self._view.apply(put, drop.difference(resource.ref for resource in put))
 
+    def has(self, service: CompiledService | None) -> bool:
+        """Whether anything of a service is in the view."""
+        return service is not None and (self._see(service) is not None or service.id.name in self._requirers)
+
     def serve(self, modes: Iterable[RouteMode]) -> None:
         """Have the routes in these modes in the view, and in no others."""
         # Lazy first: a cluster that another mode has for all nodes is not on demand.

@@ -18,6 +18,7 @@ from xds.rules.instance import Instance, ServiceId
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
 from xds.sources.change_buffer import ChangeBuffer
+from xds.status import LogSink, Status
 from xds.type_urls import ENDPOINT, ROUTE
 from xds.views import CompiledService, EdgeGroup, ListenerSettings, Services
 
@@ -34,8 +35,9 @@ class World:
             ),
         )
         self.snapshot = SnapshotWriter(SnapshotStore(kept, CompiledService))
+        self.status = Status([LogSink()], self.services.groups_of)
         self.opened = 0
-        self.pipeline = Pipeline(self.buffer, self.services, self.snapshot, self._open)
+        self.pipeline = Pipeline(self.buffer, self.services, self.snapshot, self.status, self._open)
 
     def _open(self) -> None:
         self.opened += 1

@@ -1,7 +1,7 @@
 """Clients of a real server, over real gRPC, that send what they are told and keep what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,7 +17,7 @@ from envoy_data_plane.envoy.service.discovery.v3 import (
 )
 from envoy_data_plane.google.rpc import Status
 
-from xds.cache import Resource, View
+from xds.cache import Ref, Resource, View
 from xds.protocol import Event
 from xds.server import StreamInfo, XdsServer
 from xds.server.limits import DEFAULTS, Limits
@@ -51,6 +51,9 @@ class Journal:
     def answered(self, stream: StreamInfo, event: Event) -> None:
         self.events.append(event)
         self._news.set()
+
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        pass
 
     async def until_opened(self, count: int) -> None:
         """Wait until so many streams have begun."""

@@ -1,0 +1,43 @@
+"""The read model: what became of every document, and how every node stands.
+
+``Status`` is told by the pipeline what became of documents, by the views what changed in them, and by the
+server what clients answered. It is asked for ``DocumentStatus`` and ``NodeStatus``, and tells its sinks of
+every ``StatusEvent``; the log is one sink.
+
+What it costs
+=============
+
+A view counts generations: one for each change. A stream is described by the generation at which it was last
+in step with its view, and by what it rejected. A document is described, for each view, by the generation of
+its last change there, and only as long as some stream has not reached that. So a change costs the documents
+that changed, an answer of a client costs the same however many documents there are, and memory grows with
+documents plus nodes, never with their product.
+"""
+
+from xds.status.blame import blamed
+from xds.status.events import Sink, StatusEvent
+from xds.status.log import LogSink
+from xds.status.model import (
+    DocumentState,
+    DocumentStatus,
+    NodeStatus,
+    ProxyCount,
+    Quarantine,
+    Rejection,
+)
+from xds.status.status import DocumentFeed, Status
+
+__all__ = [
+    "DocumentFeed",
+    "DocumentState",
+    "DocumentStatus",
+    "LogSink",
+    "NodeStatus",
+    "ProxyCount",
+    "Quarantine",
+    "Rejection",
+    "Sink",
+    "Status",
+    "StatusEvent",
+    "blamed",
+]

@@ -1,0 +1,139 @@
+"""What happens, as sinks are told of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xds.documents import DocumentId, Origin, Revision
+from xds.documents.problem import Problem
+from xds.protocol import Rejected
+from xds.rules.instance import ServiceId
+from xds.server import StreamInfo
+from xds.status.model import Quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemFound:
+    """A document has a problem that it did not have before."""
+
+    document: DocumentId
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentApplied:
+    """A version of a document is in force, compiled and in the cache."""
+
+    document: DocumentId
+    revision: Revision
+    services: tuple[ServiceId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRejected:
+    """The text of a document has errors or waits; the last good version stays in force."""
+
+    document: DocumentId
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentDeleted:
+    """A document is gone, and nothing of it is served any more."""
+
+    document: DocumentId
+    services: tuple[ServiceId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHidden:
+    """A service's name keeps it from the nodes (``xds.views.mesh_names``)."""
+
+    service: ServiceId
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSnapshot:
+    """The source has not reported everything in time, so the snapshot is served."""
+
+    services: int
+
+
+@dataclass(frozen=True, slots=True)
+class InStepWithSource:
+    """What is served is what the source says."""
+
+    documents: int
+    rejected: int
+    services: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTrouble:
+    """The source cannot be read; None: it can again."""
+
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """A client opened a stream."""
+
+    stream: StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """A stream ended."""
+
+    stream: StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PushAcknowledged:
+    """A client acknowledged a response."""
+
+    stream: StreamInfo
+    type_url: str
+    resources: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushRejected:
+    """A client rejected a response; ``origins`` are the versions of documents that may be at fault."""
+
+    stream: StreamInfo
+    event: Rejected
+    origins: frozenset[Origin]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceQuarantined:
+    """A version of a service is no longer served to anybody."""
+
+    quarantine: Quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineLifted:
+    """A service has another version, which is served."""
+
+    service: ServiceId
+
+
+StatusEvent = (
+    ProblemFound
+    | DocumentApplied
+    | DocumentRejected
+    | DocumentDeleted
+    | ServiceHidden
+    | ServingSnapshot
+    | InStepWithSource
+    | SourceTrouble
+    | StreamOpened
+    | StreamClosed
+    | PushAcknowledged
+    | PushRejected
+    | ServiceQuarantined
+    | QuarantineLifted
+)
+Sink = Callable[[StatusEvent], None]
