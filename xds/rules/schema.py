@@ -1,23 +1,20 @@
-"""The JSON Schema of a rule document, for editors: ``python -m xds.rules.schema > config/rule.schema.json``.
+"""The JSON Schemas of rules and lanes, for editors.
 
-It says what the words and types are; what only `xds.rules.parse` checks, such as whether a subset exists, it
-leaves open. Editors with the YAML language server use it where a document begins with
-``# yaml-language-server: $schema=…``.
+Editors with the YAML language server use one where a document begins with
+``# yaml-language-server: $schema=…``. `xds.settings.schema` writes the files in config/.
 """
 
-import json
-import sys
+from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from xds.rules.model import Matcher, RuleDocument, operators
+from xds.documents.json_schema import DocumentSchema, schema_of
+from xds.rules.model import LanesDocument, Matcher, RuleDocument, operators
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-
-class _Generator(GenerateJsonSchema):
-    """Pydantic's, but as strict as the parser: exactly one operator, no null, no other keys."""
+class _Schema(DocumentSchema):
+    """Matchers have exactly one operator."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         described = super().model_schema(schema)
@@ -25,31 +22,14 @@ class _Generator(GenerateJsonSchema):
             described["oneOf"] = [{"required": [word]} for word in operators(schema["cls"]).values()]
         return described
 
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
 
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        described = super().default_schema(schema)
-        if described.get("default", 0) in (None, [], {}):
-            del described["default"]  # what a field that is left out amounts to
-        return described
-
-    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        described = super().dict_schema(schema)
-        if "patternProperties" in described:
-            described["additionalProperties"] = False
-        return described
-
-    def field_title_should_be_set(self, schema: object) -> bool:
-        return False
-
-
-def rule_schema() -> str:
-    """The schema as the file ``config/rule.schema.json`` holds it."""
-    schema = RuleDocument.model_json_schema(schema_generator=_Generator)
+def rule_schema() -> dict[str, Any]:
+    """Return the schema of a rule document."""
+    schema = schema_of(RuleDocument, _Schema)
     del schema["required"]  # only the service: the document's name stands in for it
-    return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+    return schema
 
 
-if __name__ == "__main__":
-    sys.stdout.write(rule_schema())
+def lanes_schema() -> dict[str, Any]:
+    """Return the schema of lanes.yaml."""
+    return schema_of(LanesDocument, _Schema)
