@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from tests.envoy.semantics import Request
 from tests.envoy.static import SUBSETS, document
+from xds.routing import Request
 from xds.rules.model import RuleDocument
 
 Made = TypeVar("Made")

@@ -1,13 +1,14 @@
-"""What a rule matches: a real Envoy's decision against the language's meaning (``tests.envoy.semantics``)."""
+"""What a rule matches: a real Envoy's decision against the language's meaning (``xds.routing.evaluate``)."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import product
 
 from tests.envoy.generate import Generator
-from tests.envoy.semantics import Request, decide
 from tests.envoy.static import ROUTE_HEADER, document, serving
 from tests.harness.http import Client
+from tests.harness.routing import routing
+from xds.routing import Request, evaluate
 from xds.rules.model import HttpRule, RuleDocument
 
 # Plain routes cannot say it, and no request meets it: with it in front, a document becomes a matcher.
@@ -118,3 +119,9 @@ async def ask(port: int, questions: Sequence[tuple[str, Request]]) -> list[str]:
     count = len(questions)
     await asyncio.gather(*(ask_some(range(first, count, _CONNECTIONS)) for first in range(_CONNECTIONS)))
     return [routes[number] for number in range(count)]
+
+
+def decide(document: RuleDocument, request: Request) -> str:
+    """Return the name of the rule that decides, as the evaluator says."""
+    (outcome,) = evaluate(routing("svc", document), request).outcomes
+    return outcome.decision.name

@@ -3,6 +3,7 @@
 The one input of compiler, evaluator and exports. Pure: no I/O; the time is an argument.
 """
 
+from xds.routing.evaluator import Choice, Evaluation, Outcome, Step, evaluate
 from xds.routing.from_rules import routing_of
 from xds.routing.model import (
     Abort,
@@ -21,6 +22,7 @@ from xds.routing.model import (
     Split,
     Target,
 )
+from xds.routing.request import Request
 from xds.routing.splits import TOTAL
 from xds.routing.surroundings import Overrides, Surroundings
 
@@ -28,20 +30,26 @@ __all__ = [
     "TOTAL",
     "Abort",
     "Action",
+    "Choice",
     "Decision",
     "Delay",
     "DirectResponse",
+    "Evaluation",
     "Forward",
     "HeaderChanges",
     "Mirror",
+    "Outcome",
     "Overrides",
     "Redirect",
+    "Request",
     "Retries",
     "Rewrite",
     "Routing",
     "Share",
     "Split",
+    "Step",
     "Surroundings",
     "Target",
+    "evaluate",
     "routing_of",
 ]

@@ -126,9 +126,10 @@ def _operator(reading: Reading, matcher: StringMatcher | UriMatcher) -> Operator
     if matcher.contains is not None:
         return Contains(matcher.contains, ignore_case)
     if isinstance(matcher.in_, ListReference):
-        return OneOf(reading.surroundings.lists[matcher.in_.list], ignore_case, matcher.in_.list)
+        name = matcher.in_.list
+        return OneOf.of(reading.surroundings.lists[name], ignore_case=ignore_case, name=name)
     if matcher.in_ is not None:
-        return OneOf(tuple(sorted(set(matcher.in_))), ignore_case)
+        return OneOf.of(matcher.in_, ignore_case=ignore_case)
     if matcher.range is not None:
         return InRange(matcher.range.start, matcher.range.end)
     return Present()

@@ -6,6 +6,7 @@ so it passes every leaf in a `Not`. `And(())` holds for every request, `Or(())` 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ Identity = Header | Cookie | Query | SourceAddress
 """What identifies a user, to be hashed."""
 
 
+def folded(text: str, ignore_case: bool) -> str:
+    """Return a text as it is compared: ASCII letters, and no others, in lower case if case does not count."""
+    return text.encode().lower().decode() if ignore_case else text
+
+
 @dataclass(frozen=True, slots=True)
 class Present:
     """The value is there, even if it is empty."""
@@ -105,11 +111,19 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """The value is one of these texts; ``name`` is the list document that they come from, if one."""
+    """The value is one of these texts: sorted, each once, in lower case with ``ignore_case``.
+
+    ``name`` is the list document that they come from, if one.
+    """
 
     texts: tuple[str, ...]
     ignore_case: bool = False
     name: str | None = None
+
+    @classmethod
+    def of(cls, texts: Iterable[str], *, ignore_case: bool = False, name: str | None = None) -> Self:
+        """Return the operator for texts in any order."""
+        return cls(tuple(sorted({folded(text, ignore_case) for text in texts})), ignore_case, name)
 
 
 @dataclass(frozen=True, slots=True)
