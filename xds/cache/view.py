@@ -19,7 +19,7 @@ class Watcher(Protocol):
     """Somebody who is told of changes of a view, after they were made."""
 
     def changed(self, changes: Changes) -> None:
-        """Take note of what changed; the new state is read from the view. Must not change the view."""
+        """Called after a change; the new state is read from the view. Must not change the view."""
         ...
 
 
@@ -36,8 +36,9 @@ class View:
         # By type URL and alias: the names that go by it.
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
         self._requirers: dict[Ref, int] = {}
-        # By type URL and name of what they revive.
+        # By type URL and name of the warmed resource: the resource that warms it.
         self._warmed_by: dict[str, dict[str, Resource]] = {}
+        # Who is told of changes; a dict for its order. Written by ``watch`` and ``unwatch``.
         self._watchers: dict[Watcher, None] = {}
         # Counts the changes that watchers were told of. Written by ``apply``.
         self._generation = 0
@@ -51,17 +52,17 @@ class View:
         return self._resources.get(type_url, _NOTHING).get(name)
 
     def named(self, ref: Ref) -> list[Resource]:
-        """Return the current versions of what goes by a name: first that with this very name."""
+        """Return the resources with this name or alias; the one with this very name first."""
         of_type = self._resources.get(ref.type_url, _NOTHING)
         names = (ref.name, *self._aliases.get(ref.type_url, {}).get(ref.name, ()))
         return [of_type[name] for name in names if name in of_type]
 
     def find(self, ref: Ref) -> Resource | None:
-        """Return the first of what goes by a name, the resource of that very name if there is one."""
+        """Return the first of ``named``; None if there is none."""
         return next(iter(self.named(ref)), None)
 
     def has_aliases(self, type_url: str) -> bool:
-        """Whether anything of a type goes, or ever went, by another name."""
+        """Whether any resource of a type has, or ever had, an alias."""
         return type_url in self._aliases
 
     def requires(self, ref: Ref) -> bool:
@@ -97,8 +98,9 @@ class View:
     def apply(self, put: Iterable[Resource] = (), drop: Iterable[Ref] = ()) -> None:
         """Set and remove resources, then tell the watchers once what was there before.
 
-        A resource with the version of the current one is no change, unless it comes to be on demand; nor is
-        dropping one that is not there, nor dropping and setting the same.
+        A resource with the version of the current one is no change, unless it comes to be on demand; it takes
+        the place of the current one without a word, as its origins may be others. Dropping one that is not
+        there is no change either, nor is dropping and setting the same.
         """
         changes: dict[str, dict[str, Resource | None]] = {}
         for type_url, name in drop:
@@ -156,7 +158,7 @@ class View:
         changes.setdefault(type_url, {}).setdefault(name, before)
 
     def _without_returns(self, changes: Changes) -> Changes:
-        """Leave out what is again as it was."""
+        """Leave out what is again as it was before."""
         return {
             type_url: remaining
             for type_url, before in changes.items()

@@ -10,8 +10,13 @@ the waiting changes told (``flush``).
 """
 
 import asyncio
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from xds.cache import Changes, Resource, View, Watcher
+from xds.protocol import Event, Stream
+from xds.protocol.variants import Request
+from xds.wire import DeltaRequest
 
 _PAUSE = 4.0
 """The pause until the next telling, as a multiple of the time that the last one took."""
@@ -19,17 +24,38 @@ _LONGEST_PAUSE = 0.1
 """Seconds."""
 
 
+class Timer(Protocol):
+    """What can be cancelled before its time has come."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+        ...
+
+
+class Loop(Protocol):
+    """The part of an event loop that is used here."""
+
+    def time(self) -> float:
+        """Return the monotonic time in seconds."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call once that time has come, not before the current turn of the loop is over."""
+        ...
+
+
 class ChangeCoalescer:
     """Collects the changes of one view for its streams. It watches the view while there are any."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, loop: Callable[[], Loop] = asyncio.get_running_loop) -> None:
         self._view = view
+        self._loop = loop
         # Those who are told; a dict for its order. Written by ``join`` and ``leave``.
         self._members: dict[Watcher, None] = {}
         # What changed since the last telling: what there was before, as in ``Changes``.
         self._untold: dict[str, dict[str, Resource | None]] = {}
         # Runs ``flush``; None if there is nothing to tell.
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         # When the pause ends, in seconds of the loop's clock. Written by ``flush``.
         self._pause_ends = 0.0
 
@@ -41,7 +67,7 @@ class ChangeCoalescer:
     def changed(self, changes: Changes) -> None:
         """Collect a change (``Watcher``)."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(self._pause_ends, self.flush)
+            self._timer = self._loop().call_at(self._pause_ends, self.flush)
         merge(self._untold, changes)
 
     def flush(self) -> None:
@@ -50,7 +76,7 @@ class ChangeCoalescer:
             return
         self._timer.cancel()
         self._timer = None
-        clock = asyncio.get_running_loop().time
+        clock = self._loop().time
         began = clock()
         changes, self._untold = self._untold, {}
         for member in tuple(self._members):
@@ -77,12 +103,13 @@ class ChangeCoalescer:
 class ChangeCoalescers:
     """The coalescer of each view that any stream of a server sees."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Callable[[], Loop] = asyncio.get_running_loop) -> None:
+        self._loop = loop
         self._of: dict[View, ChangeCoalescer] = {}
 
     def join(self, view: View, member: Watcher) -> ChangeCoalescer:
         """Tell ``member`` about every change of a view from now on, until ``leave``."""
-        coalescer = self._of.setdefault(view, ChangeCoalescer(view))
+        coalescer = self._of.setdefault(view, ChangeCoalescer(view, self._loop))
         coalescer.join(member)
         return coalescer
 
@@ -90,6 +117,77 @@ class ChangeCoalescers:
         """Stop telling ``member``."""
         if view in self._of and not self._of[view].leave(member):
             del self._of[view]
+
+
+class CoalescedStream:
+    """A protocol stream that is told about changes by a coalescer, always before it reads the view.
+
+    ``wake`` is called when the stream may have something to send.
+    """
+
+    __slots__ = ("_coalescer", "_coalescers", "_reading", "_view", "_waited", "_wake", "generation", "stream")
+
+    def __init__(
+        self, stream: Stream, view: View, coalescers: ChangeCoalescers, wake: Callable[[], None]
+    ) -> None:
+        self.stream = stream
+        self._view = view
+        self._coalescers = coalescers
+        self._wake = wake
+        # Whether a request is being read, with pauses. Written by ``read``.
+        self._reading = False
+        # Whether the last ``ready`` was False because of changes to be told. Written by ``ready``.
+        self._waited = False
+        self._coalescer = coalescers.join(view, self)
+        # The generation of the view that the stream was told of. Written by ``changed``.
+        self.generation = view.generation
+
+    def close(self) -> None:
+        """Hear of no more changes."""
+        self._coalescers.leave(self._view, self)
+
+    def changed(self, changes: Changes) -> None:
+        """Hand a change on to the stream (``Watcher``)."""
+        self.stream.on_change(changes)
+        self.generation = self._view.generation
+        self._wake()
+
+    def handle_ack(self, request: Request) -> Event | None:
+        """Handle the part of a request that answers a response."""
+        if not self._only_acknowledges(request):
+            self._coalescer.flush()
+        return self.stream.handle_ack(request)
+
+    def read(self, request: Request) -> Iterator[None]:
+        """Handle the rest of it, with pauses in which others have their turn."""
+        self._reading = True
+        for pause in self.stream.read(request):
+            yield pause
+            self._coalescer.flush()
+        self._reading = False
+        if self.stream.has_due:
+            self._wake()
+
+    def ready(self, *, ending: bool = False) -> bool:
+        """Whether the stream may be polled now. If not, ``wake`` is called when it may.
+
+        Nobody waits twice in a row for changes that keep coming, nor when the stream is ``ending``.
+        """
+        if self._waited or ending:
+            self._coalescer.flush()
+        self._waited = not self._coalescer.settled
+        return not (self._waited or self._reading)
+
+    def _only_acknowledges(self, request: Request) -> bool:
+        """Whether a request is a mere ACK, as nearly all are.
+
+        It may be handled before the stream is told about changes: the outcome is the same.
+        """
+        return (
+            isinstance(request, DeltaRequest)
+            and request.type_url in self.stream.subscriptions
+            and not (request.error or request.asks)
+        )
 
 
 def merge(untold: dict[str, dict[str, Resource | None]], changes: Changes) -> None:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
-from xds.cache import Changes, View
+from xds.cache import View
 from xds.protocol import LimitExceededError, Stream
 from xds.protocol.variants import Request
-from xds.server.coalescer import ChangeCoalescers
+from xds.server.coalescer import ChangeCoalescers, CoalescedStream
 from xds.server.decoder import RequestDecoder
 from xds.server.errors import StreamError, exhausted
 from xds.server.limits import HANDLING, Limits, TimeBudget
 from xds.server.observer import Observer, Peer, StreamInfo
 from xds.server.open_streams import OpenStreams
-from xds.wire import DeltaRequest, Node
+from xds.wire import Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -40,24 +40,21 @@ class _FinishedError(Exception):
 class StreamHandler:
     """One stream of one client, from its first request to its end.
 
-    One task reads and another writes, so that a client that stops reading still has its answers heard.
-    What the client sends is read no faster than its ``TimeBudget`` lets it; the rest stays with the client
-    (HTTP/2 flow control). What it is sent is merged in the ``Stream``: one response at a time leaves here.
+    One task reads and another one writes, so the ACKs of a client that stops reading are still read. Requests
+    are read no faster than the ``TimeBudget`` allows; the rest waits at the client (HTTP/2 flow control).
+    Changes are merged in the ``Stream``: one response at a time is written.
     """
 
     __slots__ = (
         "_alarm",
-        "_coalescer",
+        "_coalesced",
         "_context",
         "_decoder",
         "_ending",
         "_in_step",
         "_method",
-        "_reading",
         "_server",
         "_stalled",
-        "_told",
-        "_waited",
         "_wake",
         "_watchdog",
         "_writer",
@@ -73,17 +70,19 @@ class StreamHandler:
         self._method = decoder.method
         self._context = context
         self._server = server
+        # Set when there may be something to send; cleared by the writer.
         self._wake = asyncio.Event()
+        # Sets ``_wake`` at the stream's deadline. Written by the writer.
         self._alarm: asyncio.TimerHandle | None = None
+        # Looks whether the client reads. Written by the writer and by itself.
         self._watchdog: asyncio.TimerHandle | None = None
-        self._waited = False
-        self._reading = False
+        # Whether a response is being written, how many were, and whether the client stopped reading. Written
+        # by the writer; the last by the watchdog.
         self._writing = False
         self._written = 0
         self._stalled = False
+        # Whether the stream ends once the client has what is due to it. Written by ``finish``.
         self._ending = False
-        # The generation of the view that the protocol was told of. Written by ``changed``.
-        self._told = 0
         # The last generation that the observer heard of. Written by ``_note_progress``.
         self._in_step = -1
 
@@ -107,12 +106,11 @@ class StreamHandler:
                 max_names=self._server.limits.names,
             )
             self._server.observer.opened(self.info)
-            self._coalescer = self._server.coalescers.join(self.view, self)
-            self._told = self.view.generation
+            self._coalesced = CoalescedStream(self.stream, self.view, self._server.coalescers, self._wake.set)
             try:
                 await self._serve(request)
             finally:
-                self._server.coalescers.leave(self.view, self)
+                self._coalesced.close()
                 self._server.observer.closed(self.info)
         finally:
             self._server.open_streams.remove(self)
@@ -123,12 +121,6 @@ class StreamHandler:
     def finish(self) -> None:
         """End the stream in good order, once the client has what is due to it now."""
         self._ending = True
-        self._wake.set()
-
-    def changed(self, changes: Changes) -> None:
-        """Hand a change of the view to the protocol (``Watcher``)."""
-        self.stream.on_change(changes)
-        self._told = self.view.generation
         self._wake.set()
 
     async def _first(self) -> Request | None:
@@ -179,39 +171,22 @@ class StreamHandler:
             request = await self._read()
 
     def _receive(self, request: Request) -> Iterator[None]:
-        """Take a request, with pauses in which others have their turn."""
-        if not self._only_acknowledges(request):
-            self._coalescer.flush()
-        if event := self.stream.handle_ack(request):
+        """Handle a request, with pauses in which others have their turn."""
+        if event := self._coalesced.handle_ack(request):
             self._server.observer.answered(self.info, event)
-        self._reading = True
         try:
-            for pause in self.stream.read(request):
-                yield pause
-                self._coalescer.flush()
+            yield from self._coalesced.read(request)
         except LimitExceededError as error:
             raise exhausted(str(error)) from error
-        self._reading = False
-        if self.stream.has_due:
-            self._wake.set()
-        else:
+        if not self.stream.has_due:
             self._note_progress()
 
     def _note_progress(self) -> None:
         """Tell the observer if the client has everything now."""
-        if self._told > self._in_step and self.stream.subscriptions and self.stream.settled:
-            self._in_step = self._told
-            self._server.observer.in_step(self.info, self._told, self.stream.rejected.keys())
-
-    def _only_acknowledges(self, request: Request) -> bool:
-        """Whether a request only says that a response was taken, as nearly all do: then it comes to the same
-        whether it is heard before or after what is untold.
-        """
-        return (
-            isinstance(request, DeltaRequest)
-            and request.type_url in self.stream.subscriptions
-            and not (request.error or request.asks)
-        )
+        told = self._coalesced.generation
+        if told > self._in_step and self.stream.subscriptions and self.stream.settled:
+            self._in_step = told
+            self._server.observer.in_step(self.info, told, self.stream.rejected.keys())
 
     # Responses
 
@@ -226,12 +201,9 @@ class StreamHandler:
             await self._wake.wait()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
-        """Return what to send now; what stands in the way of that wakes us when it is out of the way."""
+        """Return what to send now; None if nothing is to be sent before the next wake."""
         self._wake.clear()
-        if self._waited or self._ending:
-            self._coalescer.flush()  # or changes that keep coming would keep us waiting
-        self._waited = not self._coalescer.settled
-        if self._waited or self._reading:
+        if not self._coalesced.ready(ending=self._ending):
             return None
         response = self.stream.poll(loop.time())
         if response is None:
@@ -241,7 +213,7 @@ class StreamHandler:
     async def _write(self, response: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._writing = True
         if self._watchdog is None:
-            self._watch_out(loop)
+            self._start_watchdog(loop)
         try:
             await self._context.write(response)
         except asyncio.CancelledError:
@@ -261,15 +233,15 @@ class StreamHandler:
 
     # One timer looks after many writes: starting and stopping one for each would cost as much as the push.
 
-    def _watch_out(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._watchdog = loop.call_later(self._server.limits.stall, self._look, self._written, loop)
+    def _start_watchdog(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watchdog = loop.call_later(self._server.limits.stall, self._check_progress, self._written, loop)
 
-    def _look(self, written: int, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_progress(self, written: int, loop: asyncio.AbstractEventLoop) -> None:
         self._watchdog = None
         if not self._writing:
             return
         if self._written > written:
-            self._watch_out(loop)
+            self._start_watchdog(loop)
         else:
             self._stalled = True
             self._writer.cancel()

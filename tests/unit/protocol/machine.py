@@ -120,7 +120,9 @@ class Machine(RuleBasedStateMachine):
         return self.world.go[number % len(self.world.go)]
 
     def send(self, most: int) -> None:
-        """Let each server send so many responses at most."""
+        """Tell streams of what changed, and let each server send so many responses at most."""
+        if most:
+            self.simulation.loop.fire()
         for connection in self.simulation.connections:
             for _ in range(most):
                 self.simulation.emit(connection)
@@ -209,6 +211,11 @@ class Machine(RuleBasedStateMachine):
         if back:
             self.simulation.change(there)
             self.send(sent)
+
+    @rule()
+    def tell(self) -> None:
+        """Tell streams of what changed."""
+        self.simulation.loop.fire()
 
     @rule(number=clients, times=few)
     def emit(self, number: int, times: int) -> None:

@@ -1,15 +1,17 @@
 """Clients and streams side by side, with everything in between late, slow or lost at the wrong moment."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryResponse, DiscoveryResponse
 
 from tests.unit.protocol.ledger import Ledger
 from tests.unit.protocol.model import COMPLETE, TYPES, Client, Request, Response, Thing
-from xds.cache import Changes, Ref, Resource, View
-from xds.protocol import DELTA, STATE_OF_THE_WORLD, Stream
+from tests.unit.protocol.traced import TracedStream
+from xds.cache import Ref, Resource, View
+from xds.protocol import DELTA, STATE_OF_THE_WORLD
+from xds.server.coalescer import ChangeCoalescers, CoalescedStream
 from xds.type_urls import CLUSTER, ENDPOINT
 from xds.wire import DeltaRequest, SotwRequest, Status
 
@@ -18,31 +20,69 @@ WIRE = 6
 ENOUGH = 2_000
 
 
-class Connection:
-    """One client and its stream."""
+class FakeLoop:
+    """The clock and the timers of an event loop; they fire when the simulation says so."""
 
-    def __init__(self, view: View, client: Client, *, drain: int) -> None:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._timers: list[FakeTimer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> "FakeTimer":
+        timer = FakeTimer(callback)
+        self._timers.append(timer)
+        return timer
+
+    @property
+    def waits(self) -> bool:
+        return any(not timer.cancelled for timer in self._timers)
+
+    def fire(self) -> bool:
+        """Call whatever waits; return whether anything did."""
+        due = [timer for timer in self._timers if not timer.cancelled]
+        self._timers = []
+        for timer in due:
+            timer.callback()
+        return bool(due)
+
+
+class FakeTimer:
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Connection:
+    """One client and its stream, which is told of changes by a coalescer, as in production."""
+
+    def __init__(
+        self, view: View, client: Client, coalescers: ChangeCoalescers, loop: FakeLoop, *, drain: int
+    ) -> None:
         self.client = client
         self._view = view
+        self._coalescers = coalescers
+        self._loop = loop
         self._drain = drain
         self._connect()
 
     def _connect(self) -> None:
         delta = self.client.delta
-        self.stream = Stream(DELTA if delta else STATE_OF_THE_WORLD, self._view, drain=self._drain)
+        self.stream = TracedStream(DELTA if delta else STATE_OF_THE_WORLD, self._view, drain=self._drain)
+        self.stream.untold = lambda: self._loop.waits
         self.ledger = Ledger(delta=delta, drain=self._drain)
         self.wire: deque[Response] = deque()
-        self._view.watch(self)
+        self.coalesced = CoalescedStream(self.stream, self._view, self._coalescers, lambda: None)
 
     def reconnect(self, *, restarted: bool) -> None:
         """Lose the stream and all that is on its way, and connect again."""
-        self._view.unwatch(self)
+        self.coalesced.close()
         self.client.reconnect(restarted=restarted)
         self._connect()
-
-    def changed(self, changes: Changes) -> None:
-        """Take note that the view changed (``Watcher``)."""
-        self.stream.on_change(changes)
 
 
 class Simulation:
@@ -53,13 +93,15 @@ class Simulation:
         self.connections: list[Connection] = []
         self.now = 0
         self.drain = drain
+        self.loop = FakeLoop()
         self._view = View()
+        self._coalescers = ChangeCoalescers(lambda: self.loop)
         self._gone_since: dict[str, int] = {}
 
     def connect(self, *, delta: bool, picky: bool, trusting: bool) -> None:
         """Add a client that wants nothing yet."""
         client = Client(delta=delta, picky=picky, trusting=trusting)
-        self.connections.append(Connection(self._view, client, drain=self.drain))
+        self.connections.append(Connection(self._view, client, self._coalescers, self.loop, drain=self.drain))
 
     def change(self, put: Iterable[Thing], drop: Iterable[tuple[str, str]] = ()) -> None:
         """Change the view at once in several places."""
@@ -85,7 +127,7 @@ class Simulation:
 
     def emit(self, connection: Connection) -> bool:
         """Let a server send one response, if it has one and there is room on the wire."""
-        if len(connection.wire) >= WIRE:
+        if len(connection.wire) >= WIRE or not connection.coalesced.ready():
             return False
         connection.ledger.polled(self.truth)
         data = connection.stream.poll(self.now)
@@ -110,7 +152,10 @@ class Simulation:
             return False
         request = connection.client.sending.popleft()
         connection.ledger.heard(request, self.truth)
-        connection.stream.receive(_delta(request) if connection.client.delta else _sotw(request))
+        received = _delta(request) if connection.client.delta else _sotw(request)
+        connection.coalesced.handle_ack(received)
+        for _ in connection.coalesced.read(received):
+            pass
         return True
 
     def answer(self, connection: Connection) -> bool:
@@ -126,7 +171,7 @@ class Simulation:
         for _ in range(2 * self.drain + 2):
             moving = True
             while moving:
-                moving = False
+                moving = self.loop.fire()
                 for each in self.connections:
                     for step in (self.deliver, self.emit, self.read):
                         moving |= step(each)

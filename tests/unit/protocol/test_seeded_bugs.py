@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.unit.protocol.machine import Machine
-from xds.cache import Resource, View
+from xds.cache import Changes, Resource, View
 from xds.protocol import stream, types, variants
 from xds.protocol.client_state import ClientState, SentResponse
 from xds.protocol.events import Change
@@ -16,6 +16,8 @@ from xds.protocol.names import WILDCARD, SubscribedNames
 from xds.protocol.stream import Stream
 from xds.protocol.subscription import Subscription
 from xds.protocol.variants import Due
+from xds.server import coalescer
+from xds.server.coalescer import CoalescedStream
 from xds.wire import Status
 
 Seed = Callable[[pytest.MonkeyPatch], None]
@@ -190,6 +192,25 @@ def a_change_is_noted_under_its_name_alone(patch: pytest.MonkeyPatch) -> None:
 def virtual_hosts_go_first(patch: pytest.MonkeyPatch) -> None:
     place = types.rank
     patch.setattr(stream, "rank", lambda type_url: -place(type_url))
+
+
+@seed
+def names_are_read_before_the_stream_is_told_of_changes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CoalescedStream, "_only_acknowledges", lambda self, request: True)
+
+
+@seed
+def a_stream_sends_before_it_is_told_of_changes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CoalescedStream, "ready", lambda self: True)
+
+
+@seed
+def a_merged_change_forgets_what_there_was_first(patch: pytest.MonkeyPatch) -> None:
+    def bug(untold: dict[str, dict[str, Resource | None]], changes: Changes) -> None:
+        for type_url, before in changes.items():
+            untold.setdefault(type_url, {}).update(before)
+
+    patch.setattr(coalescer, "merge", bug)
 
 
 @pytest.mark.slow

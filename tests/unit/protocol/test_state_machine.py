@@ -2,15 +2,17 @@
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from tests.unit.protocol.machine import Machine
+from tests.unit.protocol.traced import TracedStream
+from xds.protocol.states import TRANSITIONS
 
 pytestmark = pytest.mark.slow
 
-# The same play on every run, so that no change fails for what it did not do. To play on, leave out
+# The same plays on every run, so that no change fails for what it did not do. To play on, leave out
 # ``derandomize`` and raise ``max_examples``.
-TestProtocol = Machine.TestCase
-TestProtocol.settings = settings(
+PLAYS = settings(
     max_examples=500,
     stateful_step_count=50,
     deadline=None,
@@ -18,3 +20,10 @@ TestProtocol.settings = settings(
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_every_response_is_right_and_every_step_is_in_the_table() -> None:
+    TracedStream.seen.clear()
+    run_state_machine_as_test(Machine, settings=PLAYS)
+    table = {(before, step, after) for (before, step), afters in TRANSITIONS.items() for after in afters}
+    assert set(TracedStream.seen) == table
