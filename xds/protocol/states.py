@@ -90,8 +90,9 @@ TRANSITIONS: dict[tuple[NameState, Step], frozenset[NameState]] = {
     (_S, Step.VIEW_CHANGED): frozenset({_D, _G}),
     # Of a removal, ABSENT.
     (_S, Step.ACK): frozenset({_I, _A}),
-    # ABSENT if it is not subscribed to any more. DUE if it changed, or something rejected together with it.
-    (_S, Step.NACK): frozenset({_R, _A, _D}),
+    # ABSENT if the client never held it and it is gone. DUE, or REMOVAL_DUE, if it or something rejected
+    # together with it changed meanwhile. IN_STEP if it was only repeated.
+    (_S, Step.NACK): frozenset({_R, _A, _D, _G, _I}),
     (_S, Step.NAMES_READ): frozenset({_D}),
     (_I, Step.VIEW_CHANGED): frozenset({_D, _G}),
     # It is sent though it did not change: subscribed again, or after a resource that warms it.

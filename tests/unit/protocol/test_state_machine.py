@@ -28,6 +28,8 @@ RARE = {
     (NameState.DUE, Step.NAMES_READ, NameState.SENT),
     (NameState.REMOVAL_DUE, Step.NAMES_READ, NameState.SENT),
     (NameState.SENT, Step.NACK, NameState.DUE),
+    (NameState.SENT, Step.NACK, NameState.REMOVAL_DUE),
+    (NameState.SENT, Step.NACK, NameState.IN_STEP),
     (NameState.REJECTED, Step.RESPONSE_SENT, NameState.SENT),
     (NameState.REJECTED, Step.VIEW_CHANGED, NameState.IN_STEP),
 }
