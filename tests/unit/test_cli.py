@@ -111,6 +111,23 @@ def test_a_broken_list_beside_a_document_is_none_of_its_problems(tmp_path: Path)
     assert grayplane("validate", file).stdout == f"{file}: ok\n"
 
 
+def test_lint_looks_at_the_instances_too(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", GOOD)
+    services = tmp_path / "services"
+    services.mkdir()
+    out = "- {address: 10.0.0.1, port: 80, healthy: false, metadata: {version: v1}}"
+    rule_file(services, "reviews.yaml", out)
+    result = grayplane("lint", file, "--services", services)
+    assert result.exit_code == 0
+    assert (
+        f"{file}:4:11: warning: subsets.stable: the one instance of stable is out of service" in result.stdout
+    )
+    assert result.stdout.splitlines()[-1] == f"{file}: ok"
+    assert grayplane("lint", file, "--services", services, "--strict").exit_code == 1
+    assert grayplane("lint", file, "--strict", "--services", tmp_path).exit_code == 1
+    assert grayplane("validate", file).stdout == f"{file}: ok\n"
+
+
 def test_warnings_leave_a_document_ok(tmp_path: Path) -> None:
     unreachable = (
         "http:\n  - {name: all, route: [{subset: stable}]}\n  - {name: some, route: [{subset: stable}]}\n"

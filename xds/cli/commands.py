@@ -35,6 +35,7 @@ app = typer.Typer(
 app.callback()(_root)
 app.command("serve")(serve.serve)
 app.command("validate")(validate.validate)
+app.command("lint")(validate.lint)
 app.command("bootstrap")(bootstrap.print_bootstrap)
 app.command("token")(token.token)
 app.command("demo")(demo.demo)

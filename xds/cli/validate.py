@@ -1,9 +1,10 @@
-"""`grayplane validate`."""
+"""`grayplane validate` and `grayplane lint`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,10 +13,13 @@ from rich.text import Text
 from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
 from xds.cli.serve import ConfigFlag
 from xds.documents import DocumentId, Kind, kind_of
+from xds.documents.identity import EXTENSIONS
 from xds.documents.problem import Problem, Severity
-from xds.rules.parse import parse
+from xds.rules.lint import lint_instances
+from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
-from xds.settings import load
+from xds.settings import Settings, load
+from xds.sources.files.instances import parse_instances
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 _WIDEST_EXCERPT = 100
@@ -32,13 +36,10 @@ FilesArgument = Annotated[
 ]
 
 
-def validate(
-    files: FilesArgument,
-    config: ConfigFlag = None,
-    name: Annotated[
-        str, typer.Option("--name", help="What the document on standard input is called.")
-    ] = "stdin.yaml",
-) -> None:
+NameFlag = Annotated[str, typer.Option("--name", help="What the document on standard input is called.")]
+
+
+def validate(files: FilesArgument, config: ConfigFlag = None, name: NameFlag = "stdin.yaml") -> None:
     """Check documents, each by itself and all beside each other; exit 1 if any has an error.
 
     Documents that are checked together must fit together: not two for one service, nor for one host on one
@@ -47,26 +48,91 @@ def validate(
     """
     with settings_errors():
         settings = load(config)
-    if missing := [f"there is no file {file}" for file in files if file != _STDIN and not file.exists()]:
-        fail(missing, MISUSED)
-    contents = {file: content for one in files for file, content in _read(one, name)}
-    beside = {file: file.read_bytes() for file in _beside(contents)}
+    contents = _contents(files, name)
     store = DocumentStore()
-    parsed = {
-        DocumentId("", str(file)): parse(str(file), content, settings.exact_only)
-        for file, content in (contents | beside).items()
-    }
+    store.load(_parse(contents, settings))
+    problems = store.problems()
+    _tell(contents, {file: problems.get(_id(file), ()) for file in contents})
+
+
+def lint(
+    files: FilesArgument,
+    config: ConfigFlag = None,
+    name: NameFlag = "stdin.yaml",
+    services: Annotated[
+        Path | None,
+        typer.Option(
+            "--services", help="Directory of instances to check subsets by. Default: the settings'."
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings, too.")] = False,
+) -> None:
+    """Check documents as `validate` does, and say what their authors can hardly mean.
+
+    Rules that can never match or overlap, regular expressions that cost much, subsets without instances or
+    with none in service, words that do nothing. Each with its line and with advice.
+    """
+    with settings_errors():
+        settings = load(config)
+    contents = _contents(files, name)
+    parsed = _parse(contents, settings, datetime.now(UTC))
+    store = DocumentStore()
     store.load(parsed)
     problems = store.problems()
+    found = {file: [*problems.get(_id(file), ())] for file in contents}
+    directory = services or (settings.files.services if settings.source == "files" else None)
+    if directory and directory.is_dir():
+        for file in contents:
+            found[file] += _of_instances(str(file), parsed[_id(file)], directory)
+    _tell(contents, found, strict=strict)
+
+
+def _of_instances(document: str, parsed: ParsedDocument, directory: Path) -> Iterator[Problem]:
+    rule = parsed.rule
+    paths = (directory / f"{rule.service}{extension}" for extension in EXTENSIONS) if rule else ()
+    path = next((path for path in paths if path.is_file()), None)
+    if rule and path:
+        instances = parse_instances(str(path), path.read_bytes())
+        if instances.instances is not None:
+            yield from lint_instances(document, rule, instances.instances, parsed.positions)
+        yield from instances.problems
+
+
+def _contents(files: list[Path], name: str) -> dict[Path, bytes]:
+    if missing := [f"there is no file {file}" for file in files if file != _STDIN and not file.exists()]:
+        fail(missing, MISUSED)
+    return {file: content for one in files for file, content in _read(one, name)}
+
+
+def _parse(
+    contents: Mapping[Path, bytes], settings: Settings, advice_at: datetime | None = None
+) -> dict[DocumentId, ParsedDocument]:
+    """Parse documents, and the lists and lanes beside them."""
+    beside = {file: file.read_bytes() for file in _beside(contents)}
+    return {
+        _id(file): parse(str(file), content, settings.exact_only, advice_at)
+        for file, content in {**contents, **beside}.items()
+    }
+
+
+def _id(file: Path) -> DocumentId:
+    return DocumentId("", str(file))
+
+
+def _tell(
+    contents: Mapping[Path, bytes], problems: Mapping[Path, Sequence[Problem]], *, strict: bool = False
+) -> NoReturn:
+    """Print what is wrong with each document, or that it is ok, and end."""
     console = Console(highlight=False, soft_wrap=True)
     failed = False
     for file, content in contents.items():
-        found = problems.get(DocumentId("", str(file)), ())
+        found = problems[file]
         for problem in found:
-            console.print(_report(problem, content))
+            console.print(_report(problem, content if problem.document == str(file) else b""))
         if _has_errors(found):
             failed = True
         else:
+            failed |= strict and bool(found)
             console.print(Text(f"{file}: ok"))
     if not contents:
         console.print("There is no document: no file ends in .yaml, .yml, .json or .list.")

@@ -1,12 +1,15 @@
 """What a valid document says that its author can hardly mean."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from xds.documents.defect import Defect, Path, printable, render
 from xds.documents.problem import Problem, Severity
+from xds.documents.text import Mark
 from xds.rules.instance import Instance
 from xds.rules.model import HttpRule, Match, RuleDocument, Subset
+
+_NOWHERE: Mapping[Path, Mark] = {}
 
 
 def lint(rule: RuleDocument) -> Iterator[Defect]:
@@ -15,21 +18,43 @@ def lint(rule: RuleDocument) -> Iterator[Defect]:
         yield defect._replace(severity=Severity.WARNING)
 
 
-def lint_instances(document: str, rule: RuleDocument, instances: Iterable[Instance]) -> tuple[Problem, ...]:
-    """Warn about subsets that select none of the service's instances."""
-    known = [instance.metadata for instance in instances]
+def lint_instances(
+    document: str,
+    rule: RuleDocument,
+    instances: Iterable[Instance],
+    positions: Mapping[Path, Mark] = _NOWHERE,
+) -> tuple[Problem, ...]:
+    """Warn about subsets that select none of the service's instances, or none that may take traffic.
+
+    ``positions`` is where the subsets stand, if that is known.
+    """
+    known = tuple(instances)
     problems = []
     for name, subset in rule.subsets.items():
-        if any(subset.selects(metadata) for metadata in known):
+        selected = [instance for instance in known if subset.selects(instance.metadata)]
+        if any(instance.serving for instance in selected):
             continue
-        message = f"no instance of {rule.service} has {_said(subset.labels.items())}"
+        message, hint = _out_of_service(name, selected) if selected else _missing(rule.service, subset, known)
         if name != rule.baseline:
             message += f": its requests go to {rule.baseline}"
-        there = {(key, metadata[key]) for metadata in known for key in subset.labels if key in metadata}
-        hint = f"there is {_said(sorted(there)[:10])}" if there else ""
-        path = render(("subsets", name))
-        problems.append(Problem(document, 0, 0, path, message, hint, Severity.WARNING))
+        path: Path = ("subsets", name)
+        mark = positions.get(path, (0, 0))
+        problems.append(Problem(document, *mark, render(path), message, hint, Severity.WARNING))
     return tuple(problems)
+
+
+def _out_of_service(name: str, selected: list[Instance]) -> tuple[str, str]:
+    count = "the one instance" if len(selected) == 1 else f"all {len(selected)} instances"
+    verb = "is" if len(selected) == 1 else "are"
+    hint = "see the registry: they are not healthy, or have weight 0"
+    return f"{count} of {printable(name)} {verb} out of service", hint
+
+
+def _missing(service: str, subset: Subset, instances: Iterable[Instance]) -> tuple[str, str]:
+    known = [instance.metadata for instance in instances]
+    there = {(key, metadata[key]) for metadata in known for key in subset.labels if key in metadata}
+    hint = f"there is {_said(sorted(there)[:10])}" if there else ""
+    return f"no instance of {service} has {_said(subset.labels.items())}", hint
 
 
 def _said(labels: Iterable[tuple[str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from xds.documents.problem import Problem, Severity
 from xds.documents.schema_errors import Reader
 from xds.documents.text import Mark, UnreadableError, decode
 from xds.rules import cross_checks
+from xds.rules.advice import advise
 from xds.rules.claims import Claim, Content, claims_of, needs_of
 from xds.rules.lint import lint
 from xds.rules.lists import MAX_BYTES as MAX_LIST_BYTES
@@ -56,7 +58,7 @@ class ParsedDocument:
 
     ``content`` is None if any of ``problems``, which are sorted by position, is an error. ``claims`` and
     ``needs`` are what it holds and needs beside other documents, and the fields that say so; ``positions``
-    is where these fields stand.
+    is where these fields and the subsets stand.
     """
 
     content: Content | None
@@ -72,11 +74,14 @@ class ParsedDocument:
         return self.content if isinstance(self.content, RuleDocument) else None
 
 
-def parse(document: str, content: bytes, exact_only: ExactOnly = lambda _: False) -> ParsedDocument:
+def parse(
+    document: str, content: bytes, exact_only: ExactOnly = lambda _: False, advice_at: datetime | None = None
+) -> ParsedDocument:
     """Read a document; ``document`` is its dataId or file name, which says its kind. Never raises.
 
     Rules and lanes are YAML or JSON in UTF-8 of at most 1 MiB, lists are text of at most 10 MiB. Rules
     without ``service`` are for the service that the document is named after. The time is bounded.
+    With ``advice_at``, the time now, it says also what `xds.rules.advice` has to say.
     """
     kind, stem, revision = kind_of(document), stem_of(document), revision_of(content)
     said: Content | None
@@ -95,10 +100,15 @@ def parse(document: str, content: bytes, exact_only: ExactOnly = lambda _: False
         problems = _problems(document, [(error.mark, Defect((), error.message, error.hint))])
         return ParsedDocument(None, problems, revision)
     problems = _problems(document, found)
+    if root and isinstance(said, RuleDocument) and advice_at:
+        advice = [(tree.locate(root, one.path, at_key=one.at_key), one) for one in advise(said, advice_at)]
+        problems = _problems(document, [*found, *advice])
     if said is None or any(defect.severity is Severity.ERROR for _, defect in found):
         return ParsedDocument(None, problems, revision)
     claims, needs = claims_of(said, stem), needs_of(said)
-    places = {*claims.values(), *needs.values()}
+    places: set[Path] = {*claims.values(), *needs.values()}
+    if isinstance(said, RuleDocument):
+        places |= {("subsets", name) for name in said.subsets}
     positions = {path: tree.locate(root, path) for path in places} if root else {}
     return ParsedDocument(said, problems, revision, claims, needs, positions)
 

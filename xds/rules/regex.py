@@ -1,7 +1,7 @@
 """Regular expressions as Envoy takes them.
 
 Envoy compiles with RE2 and refuses, with the whole resource, what RE2 cannot compile and what compiles to
-more than 100 instructions (envoy/type/matcher/v3/regex.proto: ``re2.max_program_size.error_level``). It reads
+more than 100 instructions (envoy/type/matcher/v3/regex.proto: ``re2.maxprogram_size.error_level``). It reads
 patterns and values as bytes (RE2's Latin-1 mode, seen on Envoy 1.40), where ``é{2}`` repeats half a
 character: so only ASCII is let through.
 """
@@ -27,13 +27,13 @@ _UNICODE_CLASS = re.compile(r"(?<!\\)(?:\\\\)*\\[pP]")
 
 def check_regex(pattern: str) -> str:
     """``pattern`` if every Envoy takes it."""
-    _require_size(pattern, _program_size(_readable(pattern)))
+    _require_size(pattern, program_size(_readable(pattern)))
     return pattern
 
 
 def check_regex_ignoring_case(pattern: str) -> None:
     """Whether ``pattern``, which passed `check_regex`, still fits with ``ignoreCase``."""
-    _require_size(pattern, _program_size(f"(?i){pattern}"))
+    _require_size(pattern, program_size(f"(?i){pattern}"))
 
 
 def _readable(pattern: str) -> str:
@@ -65,7 +65,7 @@ def _require_size(pattern: str, size: int | None) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _program_size(pattern: str) -> int | None:
+def program_size(pattern: str) -> int | None:
     """RE2's program size of ``pattern``; None when it does not fit in `_MEMORY`."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
