@@ -89,21 +89,25 @@ class Client:
 
 
 class Upstream:
-    """One instance of a sample service in this process, on a free port of 127.0.0.1.
+    """One instance of a sample service in this process, on 127.0.0.1; port 0 is a free one.
 
     It answers what the demo's sample service answers: a JSON object with ``service``, ``version``,
     ``instance``, ``path`` (the request target) and ``headers``. ``requests`` counts what it was sent.
+    ``status`` is what it answers with; while ``unwell`` it answers ``/health`` with 500.
     """
 
-    def __init__(self, service: str, version: str) -> None:
+    def __init__(self, service: str, version: str, port: int = 0) -> None:
         self.service = service
         self.version = version
+        self.port = port
+        self.status = 200
+        self.unwell = False
         self.requests = 0
         self._connections: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -141,7 +145,8 @@ class Upstream:
         }
         body = json.dumps(said).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
-        return h11.Response(status_code=200, headers=headers), h11.Data(data=body), h11.EndOfMessage()
+        status = 500 if self.unwell and request.target == b"/health" else self.status
+        return h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()
 
 
 async def _next_request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:

@@ -5,7 +5,6 @@ import ipaddress
 from envoy_data_plane.envoy.config.core.v3 import DataSource, TransportSocket
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
-    CertificateValidationContextSystemRootCerts,
     CommonTlsContext,
     SubjectAltNameMatcher,
     SubjectAltNameMatcherSanType,
@@ -19,6 +18,10 @@ from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from xds.rules import model
 from xds.rules.instance import Protocol
 from xds.wire import any_of, build
+
+# Envoy has no word for "the system's" (system_root_certs is gRPC's alone), and without a CA checks nothing.
+# This is their place in Debian, Ubuntu and Envoy's images.
+_SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 
 _ALPN = {
     Protocol.HTTP: ["http/1.1"],
@@ -61,8 +64,7 @@ def tls_socket(tls: model.Tls, protocol: Protocol) -> TransportSocket:
 def _validation(ca: str | None, names: tuple[str, ...]) -> CertificateValidationContext:
     return build(
         CertificateValidationContext,
-        trusted_ca=_file(ca) if ca else None,
-        system_root_certs=None if ca else build(CertificateValidationContextSystemRootCerts),
+        trusted_ca=_file(ca or _SYSTEM_CA),
         match_typed_subject_alt_names=[_san(name) for name in names],
     )
 

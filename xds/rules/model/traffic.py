@@ -40,7 +40,8 @@ class Tls(Model):
     )
     ca_certificates: FilePath | None = Field(
         None,
-        description="A file on the proxy's machine, in PEM, of who may sign. Default: the system's.",
+        description="A file on the proxy's machine, in PEM, of who may sign. Default: "
+        "/etc/ssl/certs/ca-certificates.crt.",
         examples=["/etc/certs/ca.pem"],
     )
     client_certificate: FilePath | None = Field(
@@ -138,10 +139,11 @@ class TcpPool(Model):
         None, description="Open at once, of one proxy to all instances."
     )
     connect_timeout: Duration | None = Field(
-        None, description="For a new connection. Default: 5s.", examples=["1s"]
+        None, description="For a new connection. Default: 1s.", examples=["1s"]
     )
     idle_timeout: Duration | None = Field(
-        None, description="After which an idle connection is closed. Default: 1h."
+        None,
+        description="After which an idle connection is closed. Default: 4s, over HTTP/2 1h.",
     )
     max_connection_duration: Duration | None = Field(None, description="After which a connection is closed.")
 
@@ -198,7 +200,8 @@ class OutlierDetection(Model):
     )
     min_health_percent: Annotated[int, Field(strict=True, ge=0, le=100)] | None = Field(
         None,
-        description="With fewer healthy instances in percent, requests go to all. Default: 0, never.",
+        description="With fewer healthy instances in percent, requests go to all. Default: 1, so only "
+        "when there is none; 0: never.",
     )
 
 
@@ -234,7 +237,9 @@ class TrafficPolicy(Model):
     load_balancer: LoadBalancer | None = Field(None, description="Which instance gets a request.")
     connection_pool: ConnectionPool | None = Field(None, description="Limits. Default: none.")
     outlier_detection: OutlierDetection | None = Field(
-        None, description="Instances that fail get no requests for a while. Default: off."
+        None,
+        description="Instances that fail get no requests for a while. Default: where there is a fallback, "
+        "those that cannot be connected to.",
     )
     health_check: HealthCheck | None = Field(
         None, description="Proxies ask each instance whether it is well. Default: off."
