@@ -213,6 +213,7 @@ async def test_more_requests_than_the_pool_allows_are_refused(tmp_path: Path) ->
         asked.set()
         await held.wait()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
 
     listening = await asyncio.start_server(hold, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
