@@ -41,6 +41,7 @@ class SampleBackend:
     services: int = 3
     proxies: int = 3
     gray: float = 5.0
+    refuses: str = ""
     acted: list[tuple[str, str, str]] = field(default_factory=list)
     published: dict[DocumentId, str] = field(default_factory=dict)
 
@@ -204,8 +205,8 @@ class SampleBackend:
 
     async def act(self, service: ServiceId, action: str, who: str, reason: str) -> None:
         self.rollout_summary(service)
-        if action == "approve":
-            raise Conflict("step 2 waits for no approval")
+        if self.refuses or action == "approve":
+            raise Conflict(self.refuses or "step 2 waits for no approval")
         self.acted.append((action, who, reason))
 
     def lint(self, document: DocumentId, text: str) -> models.LintResult:

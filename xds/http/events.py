@@ -34,6 +34,7 @@ class Events:
 
     def __init__(self) -> None:
         self._streams: set[_Stream] = set()
+        self._closed = False
 
     def tell(self, topic: Topic, name: str = "") -> None:
         """Tell all streams that something of a topic changed; ``name`` is what."""
@@ -43,8 +44,14 @@ class Events:
                 names.add(name)
             stream.wake.set()
 
+    def close(self) -> None:
+        """End all streams: the server stops."""
+        self._closed = True
+        for stream in self._streams:
+            stream.wake.set()
+
     async def follow(self) -> AsyncIterator[Mapping[Topic, frozenset[str]] | None]:
-        """Yield what changed, for ever; None from time to time when nothing did.
+        """Yield what changed, until the server stops; None from time to time when nothing did.
 
         More than some names of a topic are given as none: everything may have changed. Raise
         ``ProblemError`` if there are too many streams.
@@ -55,9 +62,10 @@ class Events:
         self._streams.add(stream)
         try:
             yield None
-            while True:
-                yield await _next(stream)
-                await asyncio.sleep(_AT_MOST_EVERY)
+            while not self._closed:
+                if (changed := await _next(stream)) is None or changed:
+                    yield changed
+                    await asyncio.sleep(_AT_MOST_EVERY)
         finally:
             self._streams.discard(stream)
 

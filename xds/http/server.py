@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -24,10 +24,14 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """An HTTP server on one address. Port 0 takes a free one."""
+    """An HTTP server on one address. Port 0 takes a free one.
 
-    def __init__(self, app: Starlette) -> None:
+    ``stopping`` is called before it waits for the answers that are under way: those without an end must end.
+    """
+
+    def __init__(self, app: Starlette, stopping: Callable[[], None] = lambda: None) -> None:
         self._server = _Server(_config(app))
+        self._stopping = stopping
 
     def bind(self, address: str, port: int) -> int:
         """Take the address; return the port. Raise ``OSError`` if it cannot be had."""
@@ -41,6 +45,7 @@ class HttpServer:
         try:
             await asyncio.shield(serving)
         finally:
+            self._stopping()
             self._server.should_exit = True
             await serving
 

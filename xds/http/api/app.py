@@ -1,12 +1,13 @@
 """Puts the API together: paths, who may use them, errors."""
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from xds.http.access import Access, Caller
 from xds.http.api.actions import acting, asking
 from xds.http.api.backend import Conflict, Unavailable
 from xds.http.api.context import Api
@@ -36,24 +37,45 @@ def api_app(api: Api, version: str) -> FastAPI:
     app.add_exception_handler(Conflict, _on_conflict)
     app.add_exception_handler(Unavailable, _on_unavailable)
 
-    @app.middleware("http")
-    async def only_callers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Let only those in who may come in, and bodies of a sensible size."""
+    app.add_middleware(_OnlyCallers, access=api.access)
+    return app
+
+
+class _OnlyCallers:
+    """Lets only those in who may come in, with bodies of a sensible size."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            request.state.caller = self._caller(request)
+        except ProblemError as error:
+            answer = await on_problem(request, error)
+            await answer(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+    def _caller(self, request: Request) -> Caller | None:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _MAX_BODY:
-            return problem_response(413, f"a body has at most {_MAX_BODY} bytes")
+            raise ProblemError(413, f"a body has at most {_MAX_BODY} bytes")
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if path not in _OPEN:
-            address = request.client.host if request.client else ""
-            try:
-                request.state.caller = api.access.caller(request.method, request.headers, address)
-            except ProblemError as error:
-                return await on_problem(request, error)
-        response = await call_next(request)
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
-
-    return app
+        if path in _OPEN:
+            return None
+        address = request.client.host if request.client else ""
+        return self._access.caller(request.method, request.headers, address)
 
 
 async def _on_conflict(_: Request, error: Exception) -> JSONResponse:
