@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from xds.documents import DocumentId
+from xds.documents.problem import Problem
 from xds.pipeline.inputs import inputs_digest
 from xds.pipeline.time_slice import TimeSlice
 from xds.routing import Routing, Surroundings, routing_of
@@ -85,6 +86,30 @@ class Pipeline:
         self._saved: Snapshot[CompiledService] = Snapshot()
         self.in_step = False
         """Whether what is served is what the source says, not only the snapshot."""
+
+    @property
+    def documents(self) -> DocumentStore:
+        """The documents in force, to be read."""
+        return self._documents
+
+    @property
+    def texts(self) -> Mapping[DocumentId, bytes]:
+        """The latest text of each document."""
+        return self._texts
+
+    @property
+    def instances(self) -> Mapping[ServiceId, tuple[Instance, ...]]:
+        """The instances of each service."""
+        return self._instances
+
+    def routing(self, service: ServiceId, rule: RuleDocument | None = None) -> Routing:
+        """Say what is decided for a service now, or would be if a rule were in force."""
+        return self._routing(service, rule or self._documents.rule(service))
+
+    def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
+        """Read a text as a new version of a document; return it with all that would be wrong with it."""
+        parsed = parse(document.name, text, self._exact_only)
+        return parsed, (*parsed.problems, *self._documents.conflicts(document, parsed))
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -154,6 +154,10 @@ class DocumentStore:
         """Return all that is wrong with the documents as they are now."""
         return {document: found for document in sorted(self._entries) if (found := self._problems(document))}
 
+    def conflicts(self, document: DocumentId, parsed: ParsedDocument) -> tuple[Problem, ...]:
+        """Return why a text would have to wait beside the other documents, by what it claims and needs."""
+        return tuple(self._contested(document, parsed))
+
     def load(self, documents: Mapping[DocumentId, ParsedDocument]) -> StoreChange:
         """Apply many documents at once: of two that claim the same the first by name wins, not by arrival."""
         turn = _Turn()
@@ -346,9 +350,17 @@ class DocumentStore:
         return (*entry.latest.problems, *(self._reasons(document, entry) if entry.waits else ()))
 
     def _reasons(self, document: DocumentId, entry: _Entry) -> Iterator[Problem]:
-        """Say why a version waits, once for each of its fields and each document that is in its way."""
+        """Say why a version waits."""
+        yield from self._contested(document, entry.latest)
+        for key in self._given_up(document):
+            for user in sorted(self._users.get(key, set()) - {document}):
+                message = f"{key[1].kind} {printable(key[1].name)} is used by {user.name}"
+                yield _problem(document, entry.latest, (), message, _NEEDED)
+
+    def _contested(self, document: DocumentId, latest: ParsedDocument) -> Iterator[Problem]:
+        """Say what a version claims of others or lacks, once for each field and document in its way."""
         told: set[tuple[Path, DocumentId]] = set()
-        latest, namespace = entry.latest, document.namespace
+        namespace = document.namespace
         for claim, path in latest.claims.items():
             owner = self._owners.get((namespace, claim), document)
             if owner != document and (path, owner) not in told:
@@ -357,10 +369,6 @@ class DocumentStore:
         for claim, path in latest.needs.items():
             if (namespace, claim) not in self._owners:
                 yield _problem(document, latest, path, *self._said_of_need(namespace, claim))
-        for key in self._given_up(document):
-            for user in sorted(self._users.get(key, set()) - {document}):
-                message = f"{key[1].kind} {printable(key[1].name)} is used by {user.name}"
-                yield _problem(document, latest, (), message, _NEEDED)
 
     def _said_of_need(self, namespace: str, claim: Claim) -> tuple[str, str]:
         known = self._names.get((namespace, claim.kind), set())
