@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from xds.cli import bootstrap, demo, serve, token, validate
+from xds.cli import bootstrap, demo, rollout, serve, token, validate
 
 _HELP = "Grayplane: gray rules in, Envoy configuration out."
 
@@ -39,6 +39,7 @@ app.command("lint")(validate.lint)
 app.command("bootstrap")(bootstrap.print_bootstrap)
 app.command("token")(token.token)
 app.command("demo")(demo.demo)
+app.add_typer(rollout.app, name="rollout")
 
 
 @app.command()

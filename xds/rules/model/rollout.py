@@ -123,6 +123,11 @@ class Rollout(Model):
     schedule: Schedule | None = Field(
         None, description="Outside it a rollout does not go on. It may always go back."
     )
+    freeze: Annotated[tuple[Schedule, ...], Field(max_length=100)] = Field(
+        (),
+        description="While one of these holds a rollout does not go on, whatever `schedule` says.",
+        examples=[[{"from": "2026-12-24", "until": "2027-01-02", "timezone": "Asia/Shanghai"}]],
+    )
     on_failure: Literal["rollback", "pause"] = Field("rollback", description="What happens if it fails.")
 
     @model_validator(mode="after")
