@@ -25,6 +25,7 @@ _PERCENT = {"min": 0.0, "max": 100.0}
 
 def simulate(
     file: FileArgument,
+    *,
     traffic: Annotated[float, typer.Option(help="Requests a second to the whole service.", min=0.0)] = 100.0,
     errors: Annotated[float, typer.Option(help="Percent of errors of the new version.", **_PERCENT)] = 0.1,
     baseline_errors: Annotated[
@@ -81,13 +82,12 @@ def _plan(file: Path) -> "Plan":
 
 
 def _table(moments: Sequence["Moment"]) -> Table:
-    """Show each moment at which the weight, the phase or the reason changed."""
+    """Show each moment at which the weight, the phase or the verdict changed."""
     table = Table("time", "state", "weight", "why", box=None, pad_edge=False)
     shown: tuple[object, ...] | None = None
     for moment in moments:
         state = moment.state
-        waits = "observed" if state.why.startswith("observed") else state.why
-        now = (state.phase, state.weight, waits)
+        now = (state.phase, state.weight, state.verdict and state.verdict.result)
         if now != shown:
             shown = now
             passed = moment.at - moments[0].at

@@ -182,7 +182,9 @@ def _plan_read(state: State, event: PlanRead, now: datetime) -> State:
     if state.phase is Phase.DISABLED or plan.identity != old.identity:
         return _begun(plan, now, state)
     followed = state.model_copy(update={"plan": plan})
-    if state.phase is Phase.ROLLED_BACK or (plan.steps, plan.analysis) == (old.steps, old.analysis):
+    if state.phase is Phase.ROLLED_BACK:
+        return followed.model_copy(update={"step": min(state.step, len(plan.steps) - 1)})
+    if (plan.steps, plan.analysis) == (old.steps, old.analysis):
         return followed
     if plan.steps != old.steps:
         return _steps_edited(followed, old, now)
@@ -193,16 +195,17 @@ def _plan_read(state: State, event: PlanRead, now: datetime) -> State:
 def _disabled(state: State, plan: Plan | None, now: datetime) -> State:
     why = "the document says enabled: false" if plan else "it was taken out of the document"
     plan = plan or state.plan.model_copy(update={"enabled": False})
+    kept = {"plan": plan, "step": min(state.step, len(plan.steps) - 1)}
     if state.phase is Phase.DISABLED:
-        return state.model_copy(update={"plan": plan})
-    return _go(state, Trigger.DISABLE, why, now, plan=plan)
+        return state.model_copy(update=kept)
+    return _go(state, Trigger.DISABLE, why, now, **kept)
 
 
 def _steps_edited(state: State, old: Plan, now: datetime) -> State:
     place = relocate(old.steps, state.step, state.phase, state.weight, state.plan.steps)
     if place is None:
         return _begun(state.plan, now, state)
-    kept = {"step": place.step, "weight": place.weight}
+    kept = {"step": place.step, "weight": place.weight, "forced": False}
     if place.same:
         evidence = {} if state.plan.analysis != old.analysis else state.evidence
         return _noted(state, state.phase, "edit", place.says, now, **kept, evidence=evidence)
@@ -361,7 +364,7 @@ def _leave(state: State, now: datetime) -> State:
     if pending := _pending(state, "after-step"):
         return _ask(state, pending)
     if state.step == len(state.plan.steps) - 1:
-        return _go(state, Trigger.FINISH, f"all {state.step + 1} steps are done", now)
+        return _go(state, Trigger.FINISH, f"all {state.step + 1} steps are done", now, forced=False)
     return _go(state, Trigger.NEXT, f"wants to enter step {state.step + 2}", now, step=state.step + 1)
 
 
