@@ -1,14 +1,18 @@
 """The gRPC face of the protocol: bytes in, protocol, bytes out."""
 
 from xds.errors import BindError
+from xds.server.authorization import Authorization, Grant
 from xds.server.limits import Limits
 from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
 from xds.server.observer import LogObserver, Observer, Peer, StreamInfo
 from xds.server.server import XdsServer
+from xds.server.tls import TlsError, TlsFiles
 
 __all__ = [
+    "Authorization",
     "BindError",
     "ClusterLoad",
+    "Grant",
     "Limits",
     "LoadReporting",
     "LocalityLoad",
@@ -17,5 +21,7 @@ __all__ = [
     "Observer",
     "Peer",
     "StreamInfo",
+    "TlsError",
+    "TlsFiles",
     "XdsServer",
 ]

@@ -13,12 +13,13 @@ from typing import Any
 from xds.cache import Resource, View
 from xds.protocol.names import WILDCARD, is_glob
 from xds.protocol.subscription import Subscription
+from xds.server.authorization import Authorization
 from xds.server.errors import exhausted
 from xds.server.limits import Limits
 from xds.server.node_matcher import NodeFilter, node_filter
 from xds.server.open_streams import OpenStream, OpenStreams
 from xds.server.requests import decoded, loaded, requests
-from xds.server.stream_handler import Context
+from xds.server.stream_handler import Context, peer_of
 from xds.type_urls import SECRET
 from xds.wire import Node
 from xds.wire.descriptors import RpcMethod
@@ -70,18 +71,27 @@ _CLIENT_STATUS = {
 class ClientStatusDiscovery:
     """Answers from the open streams."""
 
-    def __init__(self, open_streams: OpenStreams, limits: Limits) -> None:
+    def __init__(
+        self, open_streams: OpenStreams, limits: Limits, authorization: Authorization | None
+    ) -> None:
         self._open_streams = open_streams
         self._limits = limits
+        self._authorization = authorization
 
     async def stream(self, context: Context) -> None:
         """Answer each request of a stream. Raise ``StreamError`` where the client is at fault."""
+        self._authorize(context)
         async for request in requests(context, _REQUEST, self._limits):
             await context.write(await self._answer(request))
 
-    async def fetch(self, request: bytes) -> bytes:
+    async def fetch(self, request: bytes, context: Context) -> bytes:
         """Answer one request. Raise ``StreamError`` where the client is at fault."""
+        self._authorize(context)
         return await self._answer(decoded(request, await loaded(_REQUEST)))
+
+    def _authorize(self, context: Context) -> None:
+        if self._authorization:
+            self._authorization.check_status(peer_of(context))
 
     async def _answer(self, request: Any) -> bytes:
         chosen: NodeFilter = node_filter(request.node_matchers)

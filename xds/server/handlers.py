@@ -42,11 +42,11 @@ class Handlers:
 
         self._add(method, grpc.stream_stream_rpc_method_handler(handle))
 
-    def add_unary(self, method: RpcMethod, serve: Callable[[bytes], Awaitable[bytes]]) -> None:
+    def add_unary(self, method: RpcMethod, serve: Callable[[bytes, Context], Awaitable[bytes]]) -> None:
         """Have a method with one request and one response served by a coroutine."""
 
         async def handle(request: bytes, context: Context) -> bytes | None:
-            return await _guarded(serve(request), context)
+            return await _guarded(serve(request, context), context)
 
         self._add(method, grpc.unary_unary_rpc_method_handler(handle))
 

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from xds.server.authorization import Authorization
 from xds.server.errors import StreamError
 from xds.server.limits import Limits
 from xds.server.requests import loaded, node_of, requests
-from xds.server.stream_handler import Context
+from xds.server.stream_handler import Context, peer_of
 from xds.wire import Locality, Node
 from xds.wire.descriptors import RpcMethod
 
@@ -87,9 +88,10 @@ class LoadReporting:
 class LoadReports:
     """Serves one stream of load reports after the other."""
 
-    def __init__(self, reporting: LoadReporting, limits: Limits) -> None:
+    def __init__(self, reporting: LoadReporting, limits: Limits, authorization: Authorization | None) -> None:
         self._reporting = reporting
         self._limits = limits
+        self._authorization = authorization
 
     async def stream(self, context: Context) -> None:
         """Serve a stream to its end. Raise ``StreamError`` where the client is at fault."""
@@ -97,7 +99,10 @@ class LoadReports:
         asked: Any = None
         response = await loaded(METHOD.response)
         async for request in requests(context, METHOD.request, self._limits):
-            node = node or node_of(request.node, self._limits)
+            if node is None:
+                node = node_of(request.node, self._limits)
+                if self._authorization:
+                    self._authorization.check(node, peer_of(context))
             wanted = response(**self._wanted(node))
             if wanted != asked:
                 await context.write(wanted.SerializeToString())

@@ -21,6 +21,7 @@ from xds import type_urls
 from xds.cache import Ref, Resource, View
 from xds.protocol.names import WILDCARD
 from xds.protocol.types import empty_means_all
+from xds.server.authorization import Authorization
 from xds.server.errors import StreamError, exhausted, invalid
 from xds.server.json_documents import JsonDocuments
 from xds.server.json_requests import read_request
@@ -42,7 +43,11 @@ _PATHS: Mapping[str, str] = {
     "runtime": type_urls.RUNTIME,
     "extension_configs": type_urls.EXTENSION,
 }
-_STATUS = {grpc.StatusCode.INVALID_ARGUMENT: 400, grpc.StatusCode.RESOURCE_EXHAUSTED: 429}
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+}
 
 
 def discovery_app(
@@ -51,13 +56,15 @@ def discovery_app(
     *,
     serving: Callable[[], bool],
     limits: Limits = DEFAULTS,
+    authorization: Authorization | None = None,
 ) -> Starlette:
     """Return the ASGI application with a path for each type, ``/v3/discovery:clusters`` and so on.
 
     ``view_of`` and ``observer`` are those of ``XdsServer``; a client counts as connected until it has not
-    polled for ``limits.poll``. Before ``serving()``, every answer is 503.
+    polled for ``limits.poll``. Before ``serving()``, every answer is 503. With ``authorization``,
+    every answer is 403, because it is not known who polls.
     """
-    rest_clients = RestClients(view_of, observer, most=limits.streams, patience=limits.poll)
+    rest_clients = RestClients(view_of, observer, authorization, most=limits.streams, patience=limits.poll)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

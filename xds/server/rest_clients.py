@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from xds.cache import Changes, View
+from xds.server.authorization import Authorization
 from xds.server.errors import exhausted
 from xds.server.observer import Observer, Peer, StreamInfo
 from xds.wire import Node
@@ -32,10 +33,17 @@ class RestClients:
     """The clients that polled recently. ``patience``: for how long one may stay away, in seconds."""
 
     def __init__(
-        self, view_of: Callable[[Node, Peer], View], observer: Observer, *, most: int, patience: float
+        self,
+        view_of: Callable[[Node, Peer], View],
+        observer: Observer,
+        authorization: Authorization | None,
+        *,
+        most: int,
+        patience: float,
     ) -> None:
         self._view_of = view_of
         self._observer = observer
+        self._authorization = authorization
         self._most = most
         self._patience = patience
         self._clients: dict[bytes, RestClient] = {}
@@ -44,8 +52,10 @@ class RestClients:
     def view_for(self, node: Node, peer: Peer) -> View:
         """Return what a node sees; it counts as connected from now on.
 
-        Raise ``StreamError`` if too many poll.
+        Raise ``StreamError`` if too many poll, or it may not be this node.
         """
+        if self._authorization:
+            self._authorization.check(node, peer)
         key = _key(node)
         client = self._clients.get(key)
         if client is None:

@@ -9,6 +9,7 @@ import grpc.aio
 from xds.cache import View
 from xds.errors import BindError
 from xds.server import client_status, health, load_reports
+from xds.server.authorization import Authorization
 from xds.server.client_status import ClientStatusDiscovery
 from xds.server.coalescer import ChangeCoalescers
 from xds.server.decoder import RequestDecoder
@@ -21,6 +22,7 @@ from xds.server.open_streams import OpenStreams
 from xds.server.reflection import Reflection
 from xds.server.services import Method, methods
 from xds.server.stream_handler import Context, ServerState, StreamHandler
+from xds.server.tls import TlsFiles, grpc_credentials
 from xds.wire import Node
 
 
@@ -31,7 +33,8 @@ class XdsServer:
     ``open`` is called: a client would take what is missing in a half filled view for removed.
     ``observer`` is told of streams and answers; without one, they are logged. ``drain`` is for how long a
     cluster stays after the last route that named it, in seconds. Load reports are accepted if
-    ``load_reporting`` says who wants them.
+    ``load_reporting`` says who wants them. ``authorization`` decides which node a client may be; without it,
+    any client may be any node.
 
     Besides discovery it serves client status (CSDS), gRPC health and reflection.
     """
@@ -44,6 +47,7 @@ class XdsServer:
         drain: float = 5.0,
         limits: Limits = DEFAULTS,
         load_reporting: LoadReporting | None = None,
+        authorization: Authorization | None = None,
     ) -> None:
         self._open_streams = OpenStreams(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
@@ -51,6 +55,7 @@ class XdsServer:
         self._state = ServerState(
             view_of,
             observer or LogObserver(),
+            authorization,
             drain,
             limits,
             self._open_streams,
@@ -61,20 +66,29 @@ class XdsServer:
         handlers = Handlers()
         for method in methods():
             handlers.add_stream(method.rpc, self._discovery(method))
-        status = ClientStatusDiscovery(self._open_streams, limits)
+        status = ClientStatusDiscovery(self._open_streams, limits, authorization)
         handlers.add_stream(client_status.STREAM, status.stream)
         handlers.add_unary(client_status.FETCH, status.fetch)
         if load_reporting:
-            handlers.add_stream(load_reports.METHOD, LoadReports(load_reporting, limits).stream)
+            handlers.add_stream(
+                load_reports.METHOD, LoadReports(load_reporting, limits, authorization).stream
+            )
         self._health = Health(self._server, handlers.services, self._opened)
         reflection = Reflection(handlers.methods, [health.FILE])
         self._server.add_generic_rpc_handlers((*handlers.generic(), *reflection.handlers()))
 
-    async def start(self, address: str, port: int) -> int:
-        """Listen; return the port, which the system chooses if 0 is given. Raise ``BindError``."""
+    async def start(self, address: str, port: int, tls: TlsFiles | None = None) -> int:
+        """Listen, with TLS if its files are given. Return the port; the system chooses one if 0 is given.
+
+        Raise ``BindError`` or ``TlsError``.
+        """
         host = f"[{address}]" if ":" in address else address
+        credentials = grpc_credentials(tls) if tls else None
         try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
+            if credentials:
+                bound = self._server.add_secure_port(f"{host}:{port}", credentials)
+            else:
+                bound = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
             raise BindError(f"cannot listen on {host}:{port}: is another program using the port?") from error
         await self._health.begin()

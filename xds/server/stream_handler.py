@@ -10,12 +10,14 @@ import grpc.aio
 from xds.cache import View
 from xds.protocol import LimitExceededError, Stream
 from xds.protocol.variants import Request
+from xds.server.authorization import Authorization
 from xds.server.coalescer import ChangeCoalescers, CoalescedStream
 from xds.server.decoder import RequestDecoder
 from xds.server.errors import StreamError, exhausted
 from xds.server.limits import HANDLING, Limits, TimeBudget
 from xds.server.observer import Observer, Peer, StreamInfo
 from xds.server.open_streams import OpenStreams
+from xds.server.tls import identities
 from xds.wire import Node
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -27,10 +29,16 @@ class ServerState:
 
     view_of: Callable[[Node, Peer], View]
     observer: Observer
+    authorization: Authorization | None
     drain: float
     limits: Limits
     open_streams: OpenStreams
     coalescers: ChangeCoalescers
+
+
+def peer_of(context: Context) -> Peer:
+    """Return who is at the other end of a call."""
+    return Peer(context.peer(), identities(context.auth_context()))
 
 
 class _FinishedError(Exception):
@@ -92,7 +100,9 @@ class StreamHandler:
         if request is None:
             return
         node = request.node or Node()
-        peer = Peer(self._context.peer())
+        peer = peer_of(self._context)
+        if self._server.authorization:
+            self._server.authorization.check(node, peer)
         self.info = StreamInfo(node, peer, f"{self._method.service}/{self._method.name}")
         self._server.open_streams.add(self)
         try:

@@ -19,7 +19,7 @@ from envoy_data_plane.google.rpc import Status
 
 from xds.cache import Ref, Resource, View
 from xds.protocol import Event
-from xds.server import StreamInfo, XdsServer
+from xds.server import StreamInfo, TlsFiles, XdsServer
 from xds.server.limits import DEFAULTS, Limits
 from xds.wire import encode
 
@@ -90,13 +90,17 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    *resources: Resource, limits: Limits = DEFAULTS, opened: bool = True, **options: Any
+    *resources: Resource,
+    limits: Limits = DEFAULTS,
+    opened: bool = True,
+    tls: TlsFiles | None = None,
+    **options: Any,
 ) -> AsyncIterator[Running]:
     """Run a server with some resources."""
     view, journal = View(), Journal()
     view.apply(resources)
     server = XdsServer(lambda *_: view, journal, limits=limits, drain=0.0, **options)
-    port = await server.start("127.0.0.1", 0)
+    port = await server.start("127.0.0.1", 0, tls)
     if opened:
         server.open()
     try:
@@ -108,9 +112,20 @@ async def running(
 class RawStream:
     """One stream of raw bytes on a connection of its own."""
 
-    def __init__(self, port: int, method: str, options: Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        port: int,
+        method: str,
+        options: Iterable[tuple[str, Any]] = (),
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        target = f"127.0.0.1:{port}"
         unlimited = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=(*unlimited, *options))
+        options = (*unlimited, *options)
+        if credentials:
+            self._channel = grpc.aio.secure_channel(target, credentials, options)
+        else:
+            self._channel = grpc.aio.insecure_channel(target, options)
         self.call: grpc.aio.StreamStreamCall[bytes, bytes] = self._channel.stream_stream(method)()
 
     async def __aenter__(self) -> Self:
@@ -145,8 +160,10 @@ NODE = NodeMessage(id="proxy-1", cluster="edge")
 class DeltaStream(RawStream):
     """A stream of the incremental variant."""
 
-    def __init__(self, port: int, method: str = ADS_DELTA) -> None:
-        super().__init__(port, method)
+    def __init__(
+        self, port: int, method: str = ADS_DELTA, credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
+        super().__init__(port, method, credentials=credentials)
 
     async def ask(self, type_url: str, *names: str, node: NodeMessage | None = NODE, **fields: Any) -> None:
         request = DeltaDiscoveryRequest(
