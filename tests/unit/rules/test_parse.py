@@ -1,8 +1,6 @@
 """What parsing makes of good documents, and that no document whatsoever makes it raise."""
 
 import json
-import re
-import textwrap
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from xds.rules.parse import MAX_PROBLEMS, parse
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "config" / "rules"
-REFERENCE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -188,24 +185,3 @@ def test_examples(path: Path) -> None:
     assert parsed.rule, told(parsed.problems)
     assert not parsed.problems
     assert parsed.rule.service == path.stem
-
-
-@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL))
-def test_examples_of_the_reference(block: str) -> None:
-    subsets = "subsets: {stable: {labels: {v: a}}, gray: {labels: {v: b}}}\nbaseline: stable\n"
-    if block.startswith("match:"):
-        block = f"- name: r\n  route: [{{subset: gray}}]\n{textwrap.indent(block, '  ')}"
-    if block.startswith("- name:"):
-        block = f"{subsets}http:\n{block}"
-    if block.startswith("# yaml-language-server"):
-        block += subsets
-    parsed = parse(DOCUMENT, block.encode())
-    assert parsed.rule, told(parsed.problems)
-    assert not parsed.problems
-
-
-def test_the_error_of_the_reference() -> None:
-    first = re.search(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
-    assert first
-    text = first[1].replace("{exact: canary}", "{exact: 1}")
-    assert told(parse(DOCUMENT, text.encode()).problems) in REFERENCE
