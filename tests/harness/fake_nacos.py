@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc.aio
 from aiohttp import web
@@ -26,7 +27,12 @@ from tests.harness.nacos import port_pair
 
 Json = dict[str, Any]
 GROUP = "GRAY_GROUP"
+FORBIDDEN = {"resultCode": 500, "errorCode": 403, "message": "user not found!"}
+NO_HANDLER = {"resultCode": 500, "errorCode": 302, "message": "RequestHandler Not Found"}
 UNREGISTERED = {"resultCode": 500, "errorCode": 301, "message": "Connection is unregistered."}
+
+
+FakeT = TypeVar("FakeT", bound="FakeNacos")
 
 
 def md5(content: str) -> str:
@@ -49,6 +55,18 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         self.logins: list[dict[str, str]] = []
         self.password: str | None = None
         self.token = "token-1"
+        self.token_seconds = 18000.0
+        self._token_ends = 0.0
+        self.login_status = 200
+        self.groups: set[str] | None = None
+        """The groups that a user may read; None: all. As in Nacos, a request without a group asks for all."""
+        self.namespaces: dict[str, str] = {"": "public"}
+        """The names of namespaces, by id."""
+        self.betas: dict[str, str] = {}
+        """Documents for the address of the client."""
+        self.silent = asyncio.Event()
+        """Cleared, HTTP requests are not answered."""
+        self.silent.set()
         self._streams: list[asyncio.Queue[Payload | None]] = []
 
     @property
@@ -92,11 +110,11 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         if kind in self.instead:
             return _payload("ErrorResponse", self.instead[kind])
         if kind not in {"ServerCheckRequest", "HealthCheckRequest"} and not self._may(
-            payload.metadata.headers
+            payload.metadata.headers, body.get("groupName") or body.get("group") or "*"
         ):
-            return _payload(
-                "ErrorResponse", {"resultCode": 500, "errorCode": 403, "message": "user not found!"}
-            )
+            return _payload(kind.replace("Request", "Response"), FORBIDDEN | {"serviceNames": None})
+        if not hasattr(self, f"_{kind}"):
+            return _payload("ErrorResponse", NO_HANDLER)
         name, answer = getattr(self, f"_{kind}")(body)
         return _payload(name, answer)
 
@@ -107,22 +125,27 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         return "HealthCheckResponse", {}
 
     def _ConfigQueryRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
-        content = self.documents.get(body["dataId"])
+        beta = self.betas.get(body["dataId"])
+        content = self.documents.get(body["dataId"]) if beta is None else beta
         if content is None:
             return "ConfigQueryResponse", {
                 "resultCode": 500,
                 "errorCode": 300,
                 "message": "config data not exist",
             }
-        return "ConfigQueryResponse", {"content": content, "md5": md5(content), "lastModified": 1}
+        return "ConfigQueryResponse", {"content": content, "md5": md5(content), "beta": beta is not None}
 
     def _ConfigBatchListenRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
         changed = [
             {"dataId": each["dataId"], "group": each["group"], "tenant": each["tenant"]}
             for each in body["configListenContexts"]
-            if md5(self.documents.get(each["dataId"], "")) != each["md5"]
+            if self._md5(each["dataId"]) != each["md5"]
         ]
         return "ConfigChangeBatchListenResponse", {"changedConfigs": changed}
+
+    def _md5(self, data_id: str) -> str:
+        content = self.betas.get(data_id, self.documents.get(data_id))
+        return "" if content is None else md5(content)
 
     def _ServiceListRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
         first = (body["pageNo"] - 1) * body["pageSize"]
@@ -148,19 +171,27 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
             "serviceInfo": {"name": name, "groupName": "DEFAULT_GROUP", "hosts": self.services.get(name, [])}
         }
 
-    def _may(self, headers: Mapping[str, str]) -> bool:
-        return self.password is None or headers.get("accessToken") == self.token
+    def _may(self, headers: Mapping[str, str], group: str) -> bool:
+        if self.groups is not None and group not in self.groups:
+            return False
+        if self.password is None:
+            return True
+        return headers.get("accessToken") == self.token and time.monotonic() < self._token_ends
 
     async def login(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.logins.append(form | {"query": request.query_string})
+        if self.login_status != 200:
+            return web.Response(status=self.login_status, text="no leader")
         if form["password"] != self.password:
             return web.json_response({"code": 403, "message": "unknown user!"}, status=403)
-        return web.json_response({"accessToken": self.token, "tokenTtl": 18000})
+        self._token_ends = time.monotonic() + self.token_seconds
+        return web.json_response({"accessToken": self.token, "tokenTtl": self.token_seconds})
 
     async def list_documents(self, request: web.Request) -> web.Response:
-        if not self._may(request.headers):
+        if not self._may(request.headers, request.query["groupName"]):
             return web.json_response({"code": 403, "message": "user not found!"}, status=403)
+        await self.silent.wait()
         number, size = int(request.query["pageNo"]), int(request.query["pageSize"])
         assert request.query["groupName"] == GROUP
         names = sorted(self.documents)
@@ -168,8 +199,35 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
             {"dataId": name, "groupName": GROUP, "md5": md5(self.documents[name])}
             for name in names[(number - 1) * size : number * size]
         ]
-        page = {"totalCount": len(names), "pageNumber": number, "pagesAvailable": -(-len(names) // size)}
+        page: Json = {
+            "totalCount": len(names),
+            "pageNumber": number,
+            "pagesAvailable": -(-len(names) // size),
+        }
         return web.json_response({"code": 0, "message": "success", "data": page | {"pageItems": items}})
+
+    async def list_namespaces(self, request: web.Request) -> web.Response:
+        listed = [{"namespace": each, "namespaceShowName": name} for each, name in self.namespaces.items()]
+        return web.json_response({"code": 0, "message": "success", "data": listed})
+
+
+class FakeNacos3(FakeNacos):
+    """The same with what Nacos 2 lacks: a fuzzy watch."""
+
+    def _ConfigFuzzyWatchRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        assert body["groupKeyPattern"] == f"public>>{GROUP}>>*"
+        contexts = [self._context(name, "ADD_CONFIG") for name in sorted(self.documents)]
+        self.push(
+            "ConfigFuzzyWatchSyncRequest", {"syncType": "FUZZY_WATCH_INIT_NOTIFY", "contexts": contexts}
+        )
+        return "ConfigFuzzyWatchResponse", {}
+
+    def announce(self, data_id: str, change: str) -> None:
+        """Tell of a document that was created or deleted."""
+        self.push("ConfigFuzzyWatchChangeNotifyRequest", self._context(data_id, change))
+
+    def _context(self, data_id: str, change: str) -> Json:
+        return {"groupKey": f"{data_id}+{GROUP}+public", "changeType": change}
 
 
 def _payload(kind: str, body: Json) -> Payload:
@@ -177,10 +235,10 @@ def _payload(kind: str, body: Json) -> Payload:
 
 
 @asynccontextmanager
-async def fake_nacos() -> AsyncIterator[FakeNacos]:
+async def fake_nacos(kind: type[FakeT]) -> AsyncIterator[FakeT]:
     """A fake that serves for the length of a block."""
     port = port_pair()
-    fake = FakeNacos(port)
+    fake = kind(port)
     server = grpc.aio.server()
     add_RequestServicer_to_server(fake, server)
     add_BiRequestStreamServicer_to_server(fake, server)
@@ -189,6 +247,7 @@ async def fake_nacos() -> AsyncIterator[FakeNacos]:
     app = web.Application()
     app.router.add_post("/nacos/v3/auth/user/login", fake.login)
     app.router.add_get("/nacos/v3/admin/cs/config/list", fake.list_documents)
+    app.router.add_get("/nacos/v3/admin/core/namespace/list", fake.list_namespaces)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

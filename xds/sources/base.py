@@ -50,6 +50,23 @@ class Trouble:
 Event = DocumentChanged | InstancesChanged | Synced | Trouble
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """What a source knows of itself, for operators.
+
+    ``servers``: those that are connected; empty for files. ``last_reconcile``: Unix time of the last look
+    at everything there is. ``oldest_unread``: age in seconds of the oldest announced change that was not
+    read yet. ``repaired``: how many changes were found by a look and not by an announcement.
+    """
+
+    servers: tuple[str, ...] = ()
+    documents: int = 0
+    services: int = 0
+    last_reconcile: float | None = None
+    oldest_unread: float = 0.0
+    repaired: int = 0
+
+
 class Source(Protocol):
     """Where rules and instances come from."""
 
@@ -60,4 +77,8 @@ class Source(Protocol):
         are the source's to mend: it reports ``Trouble`` and goes on trying. It raises only for settings
         that can never work.
         """
+        ...
+
+    def status(self) -> SourceStatus:
+        """What the source holds and when it last looked."""
         ...

@@ -17,7 +17,7 @@ from xds.sources.nacos import NacosError, NacosSettings, NacosSource, publish_mi
 
 @pytest.fixture
 async def nacos() -> AsyncIterator[FakeNacos]:
-    async with fake_nacos() as fake:
+    async with fake_nacos(FakeNacos) as fake:
         yield fake
 
 
@@ -113,7 +113,7 @@ async def test_the_server_is_answered(nacos: FakeNacos) -> None:
 
 
 async def test_a_document_that_cannot_be_read_holds_up_no_other(nacos: FakeNacos) -> None:
-    nacos.documents = {"a.yaml": "n: 0", "big.yaml": "x" * (5 << 20)}
+    nacos.documents = {"a.yaml": "n: 0", "big.yaml": "x" * (25 << 20)}
     async with recording(NacosSource(settings(nacos))) as recorder:
         await started(recorder)
         assert recorder.documents == {"a.yaml": b"n: 0"}
@@ -144,7 +144,7 @@ async def test_a_login_is_used_everywhere_and_renewed_when_refused(
     nacos: FakeNacos, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("xds.sources.nacos.credentials._RETRY", 0.0)
+    monkeypatch.setattr("xds.sources.nacos.credentials._REFUSED_RETRY", 0.0)
     nacos.password = "right-secret"
     nacos.documents["a.yaml"] = "n: 0"
     nacos.services["reviews"] = [host(1)]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.files.settling import (
     BLANK,
     CLOSED,
@@ -91,26 +90,3 @@ def test_back_from_unreadable_to_the_same_content_is_news() -> None:
     assert look(settling, broken, 101) == [broken]
     look(settling, SAVED, 102)
     assert look(settling, SAVED, 103) == [SAVED]
-
-
-def test_a_place_that_was_never_lost_is_believed() -> None:
-    guard = DeletionGuard(settle=5)
-    guard.seen(empty=True, now=0)
-    assert guard.accepts(0)
-    assert guard.settles_in(0) is None
-
-
-def test_a_place_that_came_back_is_believed_when_it_held_something_for_a_while() -> None:
-    guard = DeletionGuard(settle=5)
-    guard.lost()
-    assert not guard.accepts(0)
-    guard.seen(empty=True, now=10)
-    assert guard.away
-    assert not guard.accepts(1000)
-    guard.seen(empty=False, now=1000)
-    assert not guard.away
-    assert not guard.accepts(1004)
-    assert guard.settles_in(1004) == 1
-    assert guard.accepts(1005)
-    guard.seen(empty=True, now=1006)
-    assert guard.accepts(1006)

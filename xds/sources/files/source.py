@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
-from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced
+from xds.sources.base import DocumentChanged, Event, InstancesChanged, SourceStatus, Synced
 from xds.sources.files.instances import ParsedInstances, parse_instances
 from xds.sources.files.settling import Content, Seen, Unreadable
 from xds.sources.files.watch import WatchedDirectory
@@ -24,6 +24,8 @@ class FilesSource:
     def __init__(self, rules_dir: Path, services_dir: Path | None = None) -> None:
         self._rules_dir = rules_dir
         self._services_dir = services_dir
+        # The rules directory and that of services, if there is one. Written by `run`.
+        self._directories: list[WatchedDirectory] = []
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """See ``Source.run``."""
@@ -32,12 +34,21 @@ class FilesSource:
         if self._services_dir is not None:
             services = _Services(emit, health)
             directories.append(WatchedDirectory(self._services_dir, services.deliver, health.report))
+        self._directories = directories
         async with asyncio.TaskGroup() as tasks:
             for directory in directories:
                 tasks.create_task(directory.follow())
             for directory in directories:
                 await directory.complete.wait()
             emit(Synced())
+
+    def status(self) -> SourceStatus:
+        """See ``Source.status``."""
+        counts = [directory.count for directory in self._directories]
+        looks = [directory.last_look for directory in self._directories if directory.last_look]
+        return SourceStatus(
+            documents=sum(counts[:1]), services=sum(counts[1:]), last_reconcile=min(looks, default=None)
+        )
 
 
 class _Rules:

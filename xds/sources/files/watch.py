@@ -1,6 +1,7 @@
 """Following a directory: every settled change of its files, whatever happens to the directory."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -44,6 +45,13 @@ class WatchedDirectory:
         self._watch_again = asyncio.Event()
         self.complete = asyncio.Event()
         """Set once everything that was there at the start has been delivered."""
+        self.last_look: float | None = None
+        """When the directory was last read, as Unix time."""
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(set(self._settling.names))
 
     async def follow(self) -> None:
         """Look, deliver and wait for changes until cancelled."""
@@ -60,6 +68,7 @@ class WatchedDirectory:
             now = clock()
             self._notice(look, now)
             if look.lost is None:
+                self.last_look = time.time()
                 began = now if began is None else began
                 news = self._settling.look(look.files, now, accept_deletions=self._deletions.accepts(now))
                 if news:
@@ -76,7 +85,8 @@ class WatchedDirectory:
             self._identity = look.identity
             self._watch_again.set()
         if look.lost is None:
-            self._deletions.seen(empty=not look.files and bool(self._settling.names), now=now)
+            missing = len(set(self._settling.names) - look.files.keys())
+            self._deletions.seen(present=len(look.files), missing=missing, now=now)
         self._report(f"{self._path}", self._lack(look))
         misnamed = ", ".join(look.misnamed)
         self._report(

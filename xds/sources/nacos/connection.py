@@ -1,4 +1,4 @@
-"""A lasting connection to Nacos: opened again whenever it is lost, with our credentials on every request."""
+"""A lasting connection to Nacos: it is opened again whenever it is lost, and adds our credentials."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ CONFIG_NOT_FOUND = 300
 """The error code of a query for a document that does not exist (Nacos's ConfigQueryResponse)."""
 
 _FIRST_RETRY = 0.1
-_LONGEST_RETRY = 3.0
+_LONGEST_RETRY = 1.0
 """Seconds between attempts to connect, doubling."""
 
 
@@ -55,9 +55,12 @@ class Connection:
         self._pushed = pushed
         self._opened = opened
         self._report = report
+        # The open transport; None while there is none. Written by `run`.
         self._transport: Transport | None = None
+        # Why there is no connection, and why each server tried since the last one could not be reached.
         self._failure = "Nacos is not connected yet"
         self._failures: dict[Server, str] = {}
+        # Set while there is a connection.
         self._is_open = asyncio.Event()
 
     async def run(self) -> None:
@@ -83,7 +86,8 @@ class Connection:
                 self._report(None)
                 self._opened()
                 await transport.until_lost()
-                self._failed(f"the connection to Nacos {server} ({self._module}) was lost")
+                # Not reported yet: the next attempt often succeeds at once.
+                self._failure = f"the connection to Nacos {server} was lost"
             finally:
                 self._transport = None
                 self._is_open.clear()
@@ -93,11 +97,8 @@ class Connection:
         """Tell when no server is left to try, and the same of all of them every time."""
         self._failures[server] = reason
         if len(self._failures) == len(self._settings.servers):
-            self._failed("; ".join(self._failures[each] for each in self._settings.servers))
-
-    def _failed(self, reason: str) -> None:
-        self._failure = reason
-        self._report(reason)
+            self._failure = "; ".join(self._failures[each] for each in self._settings.servers)
+            self._report(self._failure)
 
     async def ready(self, within: float) -> None:
         """Wait to be connected. Raises ``UnreachableError`` after that many seconds."""
@@ -107,9 +108,17 @@ class Connection:
         except TimeoutError:
             raise UnreachableError(self._failure) from None
 
-    async def config(self, request: Request) -> Any:
-        """The answer to a request about the group of rules. Raises ``NacosError``."""
-        return await self._request(request, await self._credentials.for_config())
+    @property
+    def server(self) -> Server | None:
+        """The server that is connected; None while there is none."""
+        return self._transport.server if self._transport else None
+
+    async def config(self, request: Request, group: str | None = None) -> Any:
+        """The answer to a request about a group of configurations, by default that of the rules.
+
+        Raises ``NacosError``.
+        """
+        return await self._request(request, await self._credentials.for_config(group))
 
     async def naming(self, request: Request, service: str = "") -> Any:
         """The answer to a request about a service. Raises ``NacosError``."""
@@ -133,10 +142,14 @@ class Connection:
         raise AnswerError(transport.server, code, message)
 
     def _refusal(self, server: Server, message: str) -> str:
-        what = "services" if self._module == "naming" else f"group {self._settings.rules_group}"
-        who = self._settings.username or self._settings.access_key or "anonymous"
+        settings = self._settings
+        what = (
+            f"services of group {settings.naming_group}"
+            if self._module == "naming"
+            else f"documents of group {settings.rules_group}"
+        )
         return (
-            f"{server} refuses {who!r} the {what} of namespace {self._settings.namespace or 'public'!r} "
+            f"{server} refuses {settings.user!r} the {what} in namespace {settings.namespace or 'public'!r} "
             f"({message}); check nacos.username, nacos.password and what that user may do"
         )
 

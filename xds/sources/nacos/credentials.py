@@ -9,17 +9,20 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
-from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
-from xds.sources.nacos.http import Http
+from xds.sources.nacos.errors import NacosError, RefusedError
+from xds.sources.nacos.http import Answer, Http
 from xds.sources.nacos.settings import NacosSettings
 
 _LOGIN_PATHS = ("/v3/auth/user/login", "/v1/auth/users/login")
 _REFRESH_AT = 0.8
 """The share of its lifetime after which a token is replaced."""
 
-_RETRY = 5.0
-_LONGEST_RETRY = 60.0
-"""Seconds between logins that fail: servers lock out whom they see too often."""
+_RETRY = 1.0
+"""Seconds between logins that fail because of the server."""
+
+_REFUSED_RETRY = 5.0
+_LONGEST_REFUSED_RETRY = 60.0
+"""Seconds between logins that are refused, doubling: servers lock out whom they see too often."""
 
 
 class _Login(BaseModel):
@@ -30,22 +33,28 @@ class _Login(BaseModel):
 class Credentials:
     """Logs in when there is a user, and signs when there is an access key.
 
-    The SDK could log in too, but puts the password into the URL and the token into its log.
+    A token is replaced before it ends. Should that fail, the old one is used until it ends. The SDK could
+    log in too, but puts the password into the URL and the token into its log.
     """
 
     def __init__(self, settings: NacosSettings, http: Http) -> None:
         self._settings = settings
         self._http = http
         self._lock = asyncio.Lock()
+        # The token, when to replace it and when it ends, in loop time. Written by `_renew` and `refused`.
         self._token: str | None = None
         self._renew_at = 0.0
+        self._ends_at = 0.0
+        # When the next login may be tried, and the wait after the next refusal. Written by `_renew`.
         self._retry_at = 0.0
-        self._retry = _RETRY
+        self._refused_retry = _REFUSED_RETRY
+        # Why the last login failed; None if it did not.
         self._failure: NacosError | None = None
 
-    async def for_config(self) -> dict[str, str]:
-        """Headers for a request about the group of rules."""
-        resource = "+".join(filter(None, (self._settings.config_tenant, self._settings.rules_group)))
+    async def for_config(self, group: str | None = None) -> dict[str, str]:
+        """Headers for a request about a group of configurations, by default that of the rules."""
+        group = self._settings.rules_group if group is None else group
+        resource = "+".join(filter(None, (self._settings.config_tenant, group)))
         return await self._token_headers() | self._sign(_config_signature, resource)
 
     async def for_naming(self, service: str = "") -> dict[str, str]:
@@ -54,8 +63,8 @@ class Credentials:
         return await self._token_headers() | self._sign(_naming_signature, resource)
 
     def refused(self) -> None:
-        """The server did not accept the headers: log in anew, for it may have forgotten the token."""
-        self._renew_at = 0.0
+        """Forget the token: the server did not accept it."""
+        self._renew_at = self._ends_at = 0.0
 
     def _sign(
         self, signature: Callable[[str, str, str, str], dict[str, str]], resource: str
@@ -70,45 +79,52 @@ class Credentials:
             return {}
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            if self._token is None or now >= self._renew_at:
+            if now >= self._renew_at and now >= self._retry_at:
                 await self._renew(now)
+            if self._failure and now >= self._ends_at:
+                raise self._failure
         return {"accessToken": self._token} if self._token else {}
 
     async def _renew(self, now: float) -> None:
-        if now < self._retry_at:
-            if self._failure:
-                raise self._failure
-            return
-        self._retry_at = now + self._retry
         try:
             self._token, lifetime = await self._login()
-        except UnreachableError:
-            self._retry_at = now
-            raise
         except RefusedError as error:
             self._failure = error
-            self._retry = min(self._retry * 2, _LONGEST_RETRY)
-            raise
-        self._failure = None
-        self._retry = _RETRY
-        self._renew_at = now + lifetime * _REFRESH_AT
+            self._retry_at = now + self._refused_retry
+            self._refused_retry = min(self._refused_retry * 2, _LONGEST_REFUSED_RETRY)
+        except NacosError as error:
+            self._failure = error
+            self._retry_at = now + _RETRY
+        else:
+            self._failure = None
+            # A server that refuses the token it has just given is not asked for the next one at once.
+            self._retry_at = now + min(_REFUSED_RETRY, lifetime * _REFRESH_AT)
+            self._refused_retry = _REFUSED_RETRY
+            self._renew_at = now + lifetime * _REFRESH_AT
+            self._ends_at = now + lifetime
 
     async def _login(self) -> tuple[str, float]:
         form = {"username": self._settings.username or "", "password": self._settings.password or ""}
         for path in _LOGIN_PATHS:
             answer = await self._http.request("POST", path, form=form)
-            if answer.status in (404, 501):
+            if answer.status in {404, 501}:
                 continue
             if answer.status != 200:
-                raise RefusedError(
-                    f"{answer.server} refuses to log in {form['username']!r} (HTTP {answer.status}: "
-                    f"{answer.excerpt}); check nacos.username and nacos.password"
-                )
+                raise self._login_error(answer)
             login = await answer.parsed(_Login)
             return login.access_token, login.token_ttl
         raise NacosError(
             f"{answer.server} has no login; leave nacos.username out, or check that it is a Nacos server"
         )
+
+    def _login_error(self, answer: Answer) -> NacosError:
+        said = f"HTTP {answer.status}: {answer.excerpt}"
+        if answer.status in {400, 401, 403}:
+            return RefusedError(
+                f"{answer.server} refuses to log in {self._settings.username!r} ({said}); "
+                "check nacos.username and nacos.password"
+            )
+        return NacosError(f"{answer.server} cannot log in {self._settings.username!r} now ({said})")
 
 
 def _config_signature(access_key: str, secret_key: str, resource: str, now: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""Nacos's HTTP API: one request to whichever server answers."""
+"""Nacos's HTTP API: a request goes to whichever server answers."""
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
-from xds.sources.nacos.settings import NacosSettings, Server
+from xds.sources.nacos.settings import NacosSettings, Server, Tls
 
 CONTEXT_PATH = "/nacos"
 
@@ -56,9 +57,13 @@ class Http:
 
     def __init__(self, settings: NacosSettings, session: aiohttp.ClientSession) -> None:
         self._servers = settings.servers
-        self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
+        # The index of the server that answered last.
         self._first = 0
+        self._session = session
+        self._scheme = "https" if settings.tls else "http"
+        self._ssl = ssl_context(settings.tls) if settings.tls else None
+        self._server_name = settings.tls.server_name if settings.tls else None
+        self._timeout = aiohttp.ClientTimeout(total=settings.request_timeout)
 
     async def request(
         self,
@@ -77,12 +82,14 @@ class Http:
             try:
                 async with self._session.request(
                     method,
-                    f"http://{server}{CONTEXT_PATH}{path}",
+                    f"{self._scheme}://{server}{CONTEXT_PATH}{path}",
                     params=query,
                     data=form,
                     headers=headers,
                     timeout=self._timeout,
                     allow_redirects=False,
+                    ssl=self._ssl or True,
+                    server_hostname=self._server_name,
                 ) as response:
                     self._first = at
                     return Answer(server, response.status, await response.read())
@@ -91,6 +98,14 @@ class Http:
             except aiohttp.ClientError as error:
                 failures.append(f"{server}: {_reason(error)}")
         raise UnreachableError(f"Nacos cannot be reached: {', '.join(failures)}")
+
+
+def ssl_context(tls: Tls) -> ssl.SSLContext:
+    """What verifies the server, and shows our certificate if there is one. Raises ``OSError``."""
+    context = ssl.create_default_context(cafile=tls.ca)
+    if tls.cert and tls.key:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
 
 
 def _reason(error: aiohttp.ClientError) -> str:

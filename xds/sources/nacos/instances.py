@@ -1,8 +1,8 @@
 """Service instances in Nacos, kept up with.
 
-A subscription is also a read: its answer holds all instances. After that a push, and the audit that
-trusts no push, make the service be read again; a lost connection makes it be subscribed to again. What a
-push itself holds is not used: it could be older than an answer that overtook it.
+A subscription is also a read: its answer holds all instances. After a push, and in turn by the audit, the
+service is read again; after a lost connection it is subscribed to again. What a push itself holds is not
+used: it may be older than an answer that overtook it.
 
 A server that was restarted has forgotten the instances that registered themselves, until they register
 again. For a while after a reconnect, what is missing is therefore kept (``DeletionGuard``).
@@ -46,30 +46,49 @@ class Instances:
         credentials: Credentials,
         emit: Callable[[Event], None],
         health: SourceHealth,
+        *,
+        namespace: str = "",
     ) -> None:
         self._settings = settings
         self._emit = emit
         self._health = health
+        self._namespace = namespace
         self._connection = Connection(
             settings,
             credentials,
             "naming",
             pushed=self._pushed,
             opened=self._opened,
-            report=lambda reason: self._health.report("connection for instances", reason),
+            report=lambda reason: self._health.report(self._subject("connection"), reason),
         )
+        # What was emitted last, by service. Written by `_take`.
         self._known: dict[str, tuple[Instance, ...]] = {}
+        # The services of the last listing. Written by `_reconcile`.
         self._listed: set[str] = set()
+        # What the server was told to push changes of, on this connection.
         self._subscribed: set[str] = set()
+        # Services of which instances are kept that the server does not name. Written by `_take`.
         self._withheld: set[str] = set()
+        # Services to read again, since the server did not answer, or answered with an error.
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
+        # Services that the current round of the audit has still to read.
         self._to_audit: deque[str] = deque()
         self._deletions = DeletionGuard(settings.settle)
         self._timer = PollTimer(settings.poll)
         self._reads: ReadQueue
+        # Set once every service that existed at the start has been emitted.
         self.complete = asyncio.Event()
-        """Set once every service that existed at the start has been emitted."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that services are read by."""
+        return self._connection
+
+    @property
+    def count(self) -> int:
+        """How many services there are."""
+        return len(self._known)
 
     async def run(self) -> None:
         """Keep up until cancelled."""
@@ -80,9 +99,13 @@ class Instances:
                     try:
                         await self._reconcile()
                     except NacosError as error:
-                        self._health.report("list of services", str(error))
+                        self._timer.failed()
+                        self._health.report(self._subject("list"), str(error))
                     else:
-                        self._health.report("list of services", None)
+                        self._health.report(self._subject("list"), None)
+
+    def _subject(self, about: str) -> str:
+        return f"services {self._namespace}: {about}"
 
     def _pushed(self, request: Request) -> Response | None:
         if not isinstance(request, NotifySubscriberRequest):
@@ -101,16 +124,19 @@ class Instances:
         await self._connection.ready(self._settings.request_timeout)
         self._listed = await self._list()
         now = asyncio.get_running_loop().time()
-        self._deletions.seen(empty=not self._listed and bool(self._known), now=now)
-        self._health.report("absence of services", self._lack())
+        missing = len(self._known.keys() - self._listed)
+        self._deletions.seen(present=len(self._listed), missing=missing, now=now)
+        self._health.report(self._subject("missing"), self._missing_text())
         due = (self._listed | self._known.keys()) - self._subscribed
         if self._deletions.accepts(now):
             due |= self._withheld | (self._known.keys() - self._listed)
         await self._reads.read(due | self._audit() | self._unread | self._unreadable)
         if self._known.keys() | self._unreadable >= self._listed:
             self.complete.set()
+        if self._unread:
+            self._timer.failed()
 
-    def _lack(self) -> str | None:
+    def _missing_text(self) -> str | None:
         if not self._deletions.away:
             return None
         group = self._settings.naming_group
@@ -146,16 +172,16 @@ class Instances:
             await self._take(service, reported)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(service)
-            self._health.report("reading services", str(error))
+            self._health.report(self._subject("read"), str(error))
         except NacosError as error:
             self._unreadable.add(service)
-            self._health.report(f"service {service}", f"service {service} cannot be read: {error}")
+            self._health.report(self._subject(service), f"service {service} cannot be read: {error}")
         else:
             self._unread.discard(service)
             self._unreadable.discard(service)
             wrong = f"service {service}: not routed to: {'; '.join(problems)}" if problems else None
             self._health.report_all(
-                {f"service {service}": wrong} | ({} if self._unread else {"reading services": None})
+                {self._subject(service): wrong} | ({} if self._unread else {self._subject("read"): None})
             )
 
     async def _query(self, service: str) -> Iterable[Any]:
@@ -189,17 +215,36 @@ class Instances:
             if known is not None:
                 del self._known[service]
                 self._withheld.discard(service)
-                self._emit(InstancesChanged(ServiceId("", service), None))
+                self._emit(InstancesChanged(ServiceId(self._namespace, service), None))
             await self._unsubscribe(service)
             return
         instances = reported if accepted else _with_missing(reported, known or ())
+        if accepted and self._is_protected(service, reported, known or ()):
+            instances = _with_missing(reported, known or ())
         if instances == reported:
             self._withheld.discard(service)
         else:
             self._withheld.add(service)
         self._known[service] = instances
         if instances != known:
-            self._emit(InstancesChanged(ServiceId("", service), instances))
+            self._emit(InstancesChanged(ServiceId(self._namespace, service), instances))
+
+    def _is_protected(
+        self, service: str, reported: tuple[Instance, ...], known: tuple[Instance, ...]
+    ) -> bool:
+        """Whether a service lost more of its serving instances at once than is believed."""
+        there = {(instance.address, instance.port) for instance in reported if instance.serving}
+        serving = {(instance.address, instance.port) for instance in known if instance.serving}
+        lost = len(serving - there)
+        is_protected = lost > len(serving) * self._settings.protect_threshold
+        self._health.report(
+            self._subject(f"protection of {service}"),
+            f"service {service} lost {lost} of {len(serving)} instances at once; they are kept until some "
+            "are back (nacos.protect_threshold)"
+            if is_protected
+            else None,
+        )
+        return is_protected
 
 
 def _bare(service: str) -> str:

@@ -40,7 +40,9 @@ with _beside_its_package():
         ConfigChangeNotifyRequest,
         ConfigPublishRequest,
         ConfigQueryRequest,
+        ConfigRemoveRequest,
     )
+    from v2.nacos.config.model.config_response import ConfigQueryResponse
     from v2.nacos.naming.model.instance import Instance
     from v2.nacos.naming.model.naming_request import (
         InstanceRequest,
@@ -60,7 +62,7 @@ with _beside_its_package():
         HealthCheckRequest,
         SetupAckRequest,
     )
-    from v2.nacos.transport.model.internal_response import ClientDetectionResponse
+    from v2.nacos.transport.model.internal_response import ClientDetectionResponse, ErrorResponse
     from v2.nacos.transport.model.rpc_request import Request
     from v2.nacos.transport.model.rpc_response import Response
     from v2.nacos.transport.model.server_info import ServerInfo
@@ -79,7 +81,10 @@ __all__ = [
     "ConfigListenContext",
     "ConfigPublishRequest",
     "ConfigQueryRequest",
+    "ConfigQueryResponse",
+    "ConfigRemoveRequest",
     "Constants",
+    "ErrorResponse",
     "GrpcClient",
     "GrpcConnection",
     "GrpcUtils",

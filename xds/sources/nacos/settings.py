@@ -1,6 +1,9 @@
-"""Where Nacos is and what in it is ours."""
+"""Where Nacos is, who we are to it, and which part of it is ours."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from xds.sources.deletion_guard import MassDeletion
 
 GRPC_PORT_OFFSET = 1000
 """Nacos serves gRPC on its HTTP port plus this."""
@@ -23,16 +26,34 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """TLS to Nacos, for HTTP and gRPC. Files are PEM.
+
+    ``ca``: whom to trust; None: the system's authorities. ``cert`` and ``key``: the client certificate, if
+    the server wants one. ``server_name``: the name in the server's certificate, if it is not the host's.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together: set both or neither")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NacosSettings:
-    """A namespace of a Nacos cluster. Raises ``ValueError`` for what can never work. Times in seconds.
+    """A namespace of a Nacos cluster. Times are in seconds. Raises ``ValueError`` for what can never work.
 
-    ``server_addresses`` is `host:port` of each server, comma-separated. ``namespace`` is the namespace's
-    id, '' the public one. Credentials are ``username`` and ``password``, or ``access_key`` and
-    ``secret_key``, or none.
+    ``server_addresses``: `host:port` of each server, comma-separated. ``namespace``: the namespace's id, ''
+    for the public one. Credentials: ``username`` and ``password``, or ``access_key`` and ``secret_key``.
 
-    ``poll``: between two listings of what documents and services there are. ``audit``: within which
-    every service is asked for again although nothing was announced. ``settle``: after a lost connection,
-    for how long what Nacos then lacks is not taken for gone: its clients register again in that time.
+    ``poll``: time between two listings of documents and services. ``audit``: time within which every service
+    is read again although nothing was announced. ``settle``: after a lost connection, how long what Nacos
+    lacks is not taken for deleted. ``protect_threshold``: a service that loses more than this share of its
+    serving instances at once keeps the lost ones; 1 turns the protection off.
     """
 
     server_addresses: str
@@ -43,10 +64,13 @@ class NacosSettings:
     password: str | None = field(default=None, repr=False)
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     request_timeout: float = 3.0
     poll: float = 2.0
     audit: float = 30.0
     settle: float = 30.0
+    mass_deletion: MassDeletion = "wait"
+    protect_threshold: float = 1.0
     servers: tuple[Server, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +89,11 @@ class NacosSettings:
     def naming_namespace(self) -> str:
         """The namespace as Nacos's naming service spells it."""
         return self.namespace or "public"
+
+    @property
+    def user(self) -> str:
+        """Who we are to Nacos, for messages."""
+        return self.username or self.access_key or "anonymous"
 
 
 def _server(address: str) -> Server:

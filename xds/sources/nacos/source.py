@@ -1,43 +1,69 @@
-"""The Nacos source: rule documents from its configuration, instances from its naming."""
+"""The Nacos source: documents from its configuration, instances from its naming."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiohttp
 
-from xds.sources.base import Event, Synced
+from xds.sources.base import Event, SourceStatus, Synced
 from xds.sources.health import SourceHealth
 from xds.sources.nacos.credentials import Credentials
+from xds.sources.nacos.documents import Documents
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.instances import Instances
 from xds.sources.nacos.listing import Listing
-from xds.sources.nacos.rules import Rules
 from xds.sources.nacos.settings import NacosSettings
 
 
 class NacosSource:
-    """Rules from every document of a group, the document's id being its dataId; instances of every service
-    of a group. See docs/nacos.md.
+    """Documents of a group, by dataId, and instances of every service of a group. See docs/nacos.md.
+
+    With several settings, which differ in their namespace, it follows all of them, and ids carry the
+    namespace. With one, ids have the default namespace.
 
     Nacos being away, refusing us, or back with less than it had changes nothing: it is reported as
     ``Trouble`` and mends itself.
     """
 
-    def __init__(self, settings: NacosSettings) -> None:
+    def __init__(self, *settings: NacosSettings) -> None:
         self._settings = settings
+        # One of each for a namespace. Written by `run`.
+        self._documents: Sequence[Documents] = ()
+        self._instances: Sequence[Instances] = ()
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """See ``Source.run``."""
         health = SourceHealth(emit)
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
-            http = Http(self._settings, session)
-            credentials = Credentials(self._settings, http)
-            rules = Rules(
-                self._settings, credentials, Listing(self._settings, http, credentials), emit, health
-            )
-            instances = Instances(self._settings, credentials, emit, health)
-            tasks.create_task(rules.run())
-            tasks.create_task(instances.run())
-            await rules.complete.wait()
-            await instances.complete.wait()
+            documents: list[Documents] = []
+            instances: list[Instances] = []
+            for settings in self._settings:
+                namespace = settings.namespace if len(self._settings) > 1 else ""
+                http = Http(settings, session)
+                credentials = Credentials(settings, http)
+                listing = Listing(settings, http, credentials)
+                documents.append(Documents(settings, credentials, listing, emit, health, namespace=namespace))
+                instances.append(Instances(settings, credentials, emit, health, namespace=namespace))
+            self._documents, self._instances = documents, instances
+            parts: list[Documents | Instances] = [*documents, *instances]
+            for part in parts:
+                tasks.create_task(part.run())
+            for part in parts:
+                await part.complete.wait()
             emit(Synced())
+
+    def status(self) -> SourceStatus:
+        """See ``Source.status``."""
+        connections = [each.connection for each in self._documents]
+        connections += [each.connection for each in self._instances]
+        now = asyncio.get_running_loop().time()
+        waiting = [each.unread_since for each in self._documents if each.unread_since is not None]
+        reconciled = [each.last_reconcile for each in self._documents]
+        return SourceStatus(
+            servers=tuple(sorted({str(each.server) for each in connections if each.server})),
+            documents=sum(each.count for each in self._documents),
+            services=sum(each.count for each in self._instances),
+            last_reconcile=None if None in reconciled else min(filter(None, reconciled), default=None),
+            oldest_unread=now - min(waiting) if waiting else 0.0,
+            repaired=sum(each.repaired for each in self._documents),
+        )
