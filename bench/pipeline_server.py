@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -83,8 +83,8 @@ class _Observer(Status):
 async def _main(arguments: argparse.Namespace) -> None:
     settings = DELIVERIES[arguments.routes].listeners(arguments.listener)
 
-    def changed(group: NodeGroup, generation: int, origins: Set[Origin]) -> None:
-        status.view_changed(group, generation, origins)
+    def changed(group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]) -> None:
+        status.view_changed(group, generation, services)
 
     services = Services(Cache(), settings, changed=changed)
     status = _Observer(services)

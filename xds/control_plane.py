@@ -7,7 +7,7 @@ before it does so.
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Set
+from collections.abc import Awaitable, Mapping, Set
 from pathlib import Path
 
 import structlog
@@ -21,6 +21,7 @@ from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.pipeline import Pipeline, keep_route_modes
 from xds.protocol import Event
+from xds.rules.instance import ServiceId
 from xds.server import Peer, StreamInfo, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
@@ -115,18 +116,22 @@ class ControlPlane:
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """Note an ACK or a NACK (``Observer``)."""
         self.status.answered(stream, event)
+        self._pipeline.answered(stream, event)
 
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
         """Note that a client has all of its view (``Observer``)."""
         self.status.in_step(stream, generation, rejected)
+        self._pipeline.caught_up(stream, generation, rejected)
 
     def closed(self, stream: StreamInfo) -> None:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""
         self.status.closed(stream)
         self._services.leave(node_group_of(stream.node))
 
-    def _view_changed(self, group: NodeGroup, generation: int, origins: Set[Origin]) -> None:
-        self.status.view_changed(group, generation, origins)
+    def _view_changed(
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
+    ) -> None:
+        self._pipeline.view_changed(group, generation, services)
 
     def _view_of(self, node: Node, _: Peer) -> View:
         group = node_group_of(node)

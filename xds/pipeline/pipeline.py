@@ -4,24 +4,30 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import msgspec
 
-from xds.documents import DocumentId
+from xds.cache import Ref
+from xds.documents import DocumentId, Origin, revision_of
 from xds.documents.problem import Problem
-from xds.pipeline.inputs import inputs_digest
+from xds.pipeline.compilation import Compilation, Inputs
+from xds.pipeline.saved_versions import SavedVersions
+from xds.pipeline.served_versions import ServedVersions, Version
 from xds.pipeline.time_slice import TimeSlice
-from xds.routing import Routing, Surroundings, routing_of
+from xds.pipeline.timers import Timers
+from xds.protocol import Event, Rejected
+from xds.routing import Overrides, Routing
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_instances
 from xds.rules.model import RuleDocument
-from xds.rules.parse import ParsedDocument, parse
+from xds.rules.parse import ParsedDocument
 from xds.rules.store import DocumentStore, StoreChange
+from xds.server import StreamInfo
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
 from xds.status import Status
-from xds.views import CompiledService, ServedModes, Services
+from xds.type_urls import LISTENER
+from xds.views import CompiledService, NodeGroup, ServedModes, Services, node_group_of
 
 _LONGEST_REST = 0.1
 """Seconds between two batches, at most."""
@@ -76,12 +82,16 @@ class Pipeline:
         self._snapshot = snapshot
         self._status = status
         self._opened = opened
-        self._exact_only = exact_only
         self._wall_clock = wall_clock
-        self._documents = DocumentStore()
+        self._inputs = Inputs(wall_clock, exact_only)
+        self._compilation = Compilation(self._inputs, services)
+        self._versions = ServedVersions(services)
+        # Services of which another version is to be served. Written by ``answered`` and ``caught_up``.
+        self._again: set[ServiceId] = set()
+        self._timers = Timers()
+        self._saved_versions = SavedVersions(snapshot)
         # The latest text of each document. Written by ``_edit`` and ``_parse``.
         self._texts: dict[DocumentId, bytes] = {}
-        self._instances: dict[ServiceId, tuple[Instance, ...]] = {}
         # What the run before kept, less what was compared with the source.
         self._saved: Snapshot[CompiledService] = Snapshot()
         self.in_step = False
@@ -90,7 +100,7 @@ class Pipeline:
     @property
     def documents(self) -> DocumentStore:
         """The documents in force, to be read."""
-        return self._documents
+        return self._inputs.documents
 
     @property
     def texts(self) -> Mapping[DocumentId, bytes]:
@@ -100,23 +110,62 @@ class Pipeline:
     @property
     def instances(self) -> Mapping[ServiceId, tuple[Instance, ...]]:
         """The instances of each service."""
-        return self._instances
+        return self._inputs.instances
 
     def routing(self, service: ServiceId, rule: RuleDocument | None = None) -> Routing:
         """Say what is decided for a service now, or would be if a rule were in force."""
-        return self._routing(service, rule or self._documents.rule(service))
+        return self._inputs.routing(service, rule or self.documents.rule(service))
 
     def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
         """Read a text as a new version of a document; return it with all that would be wrong with it."""
-        parsed = parse(document.name, text, self._exact_only)
-        return parsed, (*parsed.problems, *self._documents.conflicts(document, parsed))
+        parsed = self._inputs.parse(document, text)
+        return parsed, (*parsed.problems, *self.documents.conflicts(document, parsed))
+
+    def set_overrides(self, service: ServiceId, overrides: Overrides | None) -> None:
+        """Have a service compiled with overrides from now on; None: as its document says."""
+        if overrides is None:
+            self._inputs.overrides.pop(service, None)
+        else:
+            self._inputs.overrides[service] = overrides
+        self._timers.put(service, self._wall_clock())
+        self._changes.wake()
+
+    def view_changed(
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
+    ) -> None:
+        """Note that the view of a group changed (``xds.views.services.ViewChanged``)."""
+        self._status.view_changed(group, generation, services)
+        self._versions.view_changed(group, generation, services)
+
+    def answered(self, stream: StreamInfo, event: Event) -> None:
+        """Note what a client answered: what it rejects may have to be quarantined."""
+        if isinstance(event, Rejected):
+            found, again = self._versions.reject(
+                node_group_of(stream.node), event, stream.node.id, self._wall_clock()
+            )
+            for quarantine in found:
+                self._status.quarantined(quarantine)
+                self._saved_versions.quarantined(quarantine)
+            self._serve_again(again)
+
+    def caught_up(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        """Note that a client has all of its view, but for what it rejected."""
+        if any(ref.type_url != LISTENER for ref in rejected):
+            return
+        acknowledged, again = self._versions.acknowledge(node_group_of(stream.node), generation)
+        for service in acknowledged:
+            self._keep_acknowledged(service)
+        self._serve_again(again)
 
     async def run(self) -> None:
         """Work until cancelled."""
         self._saved = await self._snapshot.load()
         if modes := self._saved.state.get(_ROUTE_MODES):
             self._services.switches.restore(msgspec.json.decode(modes, type=dict[str, ServedModes]))
+        self._saved_versions.load(self._saved.state)
+        self._versions.restore(self._saved_versions.keys(), self._saved_versions.quarantines())
         await self._restore()
+        self._compilation.begin(dict(self._saved.services))
         await self._load(await self._first())
         self.in_step = True
         self._opened()
@@ -147,7 +196,7 @@ class Pipeline:
             self._status.serving_snapshot(len(self._saved.services))
             self._opened()
         while not first.synced:
-            first.absorb(await self._take())
+            first.absorb(await self._take_changes())
         return first
 
     async def _collect_while_patient(self, changes: Changes) -> None:
@@ -156,21 +205,33 @@ class Pipeline:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(asked + _PATIENCE) as limit:
                 while not changes.synced:
-                    changes.absorb(await self._take())
+                    changes.absorb(await self._take_changes())
                     in_trouble = self._changes.trouble is not None
                     limit.reschedule(asked + (_PATIENCE_IN_TROUBLE if in_trouble else _PATIENCE))
 
     async def _take(self) -> Changes:
-        """Wait for changes; meanwhile do what is due at a time of the wall clock."""
+        """Wait until something is to be done: changes, or what is due at a time of the wall clock."""
         while True:
             now = self._wall_clock()
-            due = self._services.expire_modes(now)
-            wait = _LONGEST_WAIT if due is None else min(max(due - now, 0.0), _LONGEST_WAIT)
+            if self._versions.tried_too_long(now):
+                self._again |= self._versions.give_up_trials()
+            due = self._timers.due(now)
+            if self._again or due:
+                return Changes()
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    changes = await self._changes.take()
-                    self._status.trouble(self._changes.trouble)
-                    return changes
+                async with asyncio.timeout(self._patience(now)):
+                    return await self._take_changes()
+
+    async def _take_changes(self) -> Changes:
+        changes = await self._changes.take()
+        self._status.trouble(self._changes.trouble)
+        return changes
+
+    def _patience(self, now: float) -> float:
+        """Return how long nothing is due, in seconds."""
+        times = [self._services.expire_modes(now), self._timers.next]
+        waits = [max(when - now, 0.0) for when in times if when is not None]
+        return min([*waits, _LONGEST_WAIT if not self._versions.trying else 1.0])
 
     async def _load(self, changes: Changes) -> None:
         """Bring the services from the snapshot, if there is one, to what the source says.
@@ -179,19 +240,29 @@ class Pipeline:
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
         then = {document: text for document, text in self._saved.documents.items() if text is not None}
-        self._note(self._documents.load(await self._parse(then)))
+        self._note(self.documents.load(await self._parse(then)))
         gone = dict.fromkeys(then.keys() - changes.documents.keys())
         _, edits = await self._edit({**changes.documents, **gone})
         self._note_instances(changes)
         known = {service for service, saved in self._saved.services.items() if saved}
-        await self._compile(self._documents.services() | self._instances.keys() | known)
+        await self._compile(self.documents.services() | self._inputs.instances.keys() | known)
         self._status.in_force(edits)
-        self._status.synced(services=len(self._instances))
+        self._status.synced(services=len(self._inputs.instances))
 
     async def _apply(self, changes: Changes) -> None:
+        again, self._again = self._again, set()
+        if again:
+            await self._serve({service: self._choose(service) for service in again})
+            self._versions.applied(again)
         changed, edits = await self._edit(changes.documents)
-        await self._compile(changed, self._note_instances(changes) - changed)
+        due = self._timers.take(self._wall_clock())
+        await self._compile(changed | due, self._note_instances(changes) - changed - due)
         self._status.in_force(edits)
+
+    def _serve_again(self, services: Set[ServiceId]) -> None:
+        if services:
+            self._again |= services
+            self._changes.wake()
 
     async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
         """Apply new texts (None: deleted) to the store.
@@ -207,7 +278,7 @@ class Pipeline:
         for document in sorted(texts, key=lambda name: (texts[name] is not None, name)):
             if texts[document] is None:
                 self._texts.pop(document, None)
-            change = self._documents.apply(document, parsed.get(document))
+            change = self.documents.apply(document, parsed.get(document))
             self._note(change)
             if self._status.is_rejected(document):
                 self._status.edited(document)
@@ -215,11 +286,13 @@ class Pipeline:
                 edits[document] = tuple(sorted(change.services))
             self._keep_texts(change.documents)
             changed |= change.services
+            if change.lanes:
+                changed |= {one for one in self.documents.services() if one.namespace in change.lanes}
             await turn.pause()
         return changed, edits
 
     def _note(self, change: StoreChange) -> None:
-        standings = {document: self._documents.standing(document) for document in change.documents}
+        standings = {document: self.documents.standing(document) for document in change.documents}
         self._status.documents_changed(change.problems, standings)
 
     def _keep_texts(self, documents: Set[DocumentId]) -> None:
@@ -232,68 +305,82 @@ class Pipeline:
         if not documents:
             return {}
         return await asyncio.to_thread(
-            lambda: {name: parse(name.name, text, self._exact_only) for name, text in documents.items()}
+            lambda: {name: self._inputs.parse(name, text) for name, text in documents.items()}
         )
 
     def _note_instances(self, changes: Changes) -> set[ServiceId]:
         changed = {
             service
             for service, instances in changes.instances.items()
-            if self._instances.get(service) != instances
+            if self._inputs.instances.get(service) != instances
         }
         for service in changed:
             instances = changes.instances[service]
             if instances is None:
-                self._instances.pop(service, None)
+                self._inputs.instances.pop(service, None)
             else:
-                self._instances[service] = instances
+                self._inputs.instances[service] = instances
         return changed
 
     async def _compile(self, services: Set[ServiceId], instances_only: Set[ServiceId] = frozenset()) -> None:
-        compiled: dict[ServiceId, SavedService[CompiledService] | None] = {}
+        served: dict[ServiceId, CompiledService | None] = {}
+        saved: dict[ServiceId, SavedService[CompiledService] | None] = {}
         turn = TimeSlice()
         for service in sorted(services | instances_only):
-            known = self._services.get(service) if service in instances_only else None
-            compiled[service] = self._compile_one(service, known)
+            latest = self._compile_one(service, instances_only=service in instances_only)
+            served[service] = self._choose(service)
+            saved[service] = None
+            if latest and (chosen := served[service]):
+                # What is served instead of the latest version is compiled anew in the next run.
+                saved[service] = latest if chosen is latest.service else SavedService("", chosen)
             await turn.pause()
-        if compiled:
-            for service, saved in compiled.items():
-                before = self._services.get(service)
-                origins = saved.service.origins if saved else ()
-                self._status.compiled(service, before.origins if before else (), origins)
-            await self._serve({name: saved.service if saved else None for name, saved in compiled.items()})
-            self._snapshot.keep(Snapshot(services=compiled))
-            there = {service for service, saved in compiled.items() if saved}
-            unseen = {service for service in there if not self._services.is_visible(service)}
-            self._status.hidden(unseen, among=compiled.keys())
+        if not served:
+            return
+        for service in served:
+            before = self._services.get(service)
+            self._status.compiled(service, before.origins if before else (), self.documents.origins(service))
+        await self._serve(served)
+        self._versions.applied(served)
+        self._snapshot.keep(Snapshot(services=saved))
+        there = {service for service, chosen in served.items() if chosen}
+        unseen = {service for service in there if not self._services.is_visible(service)}
+        self._status.hidden(unseen, among=served.keys())
 
     def _compile_one(
-        self, service: ServiceId, known: CompiledService | None
+        self, service: ServiceId, *, instances_only: bool
     ) -> SavedService[CompiledService] | None:
-        """Compile a service anew, or, if it is ``known`` that only its instances changed, those.
-
-        After a restart, what was kept is taken for what it was compiled from.
-        """
-        rule = self._documents.rule(service)
-        instances = self._instances.get(service)
-        if rule is None and instances is None:
+        """Compile the latest version of a service; return what is to be kept of it, None if it is gone."""
+        if not self._inputs.exists(service):
+            self._versions.forget(service)
+            self._saved_versions.forget(service)
+            self._timers.put(service, None)
             return None
-        origins = self._documents.origins(service)
-        if rule is not None:
-            document = self._documents.document_of(service)
-            problems = lint_instances(document.name, rule, instances or ())
+        if rule := self.documents.rule(service):
+            document = self.documents.document_of(service)
+            problems = lint_instances(document.name, rule, self._inputs.instances_of(service))
             self._status.instances_checked(document, problems)
-        routing = self._routing(service, rule)
-        inputs = inputs_digest(routing, origins, instances or ())
-        saved = self._saved.services.pop(service, None)
-        if saved and saved.inputs == inputs:
-            return saved
-        if known:
-            return SavedService(inputs, known.with_instances(routing, instances or ()))
-        return SavedService(inputs, CompiledService.of(service, routing, origins, instances or ()))
+        latest, routing = self._compilation.compile(service, instances_only=instances_only)
+        self._timers.put(service, routing.changes_at.timestamp() if routing.changes_at else None)
+        self._offer(service, Version(latest.service, routing))
+        return latest
 
-    def _routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
-        """Say what is decided for a service now."""
-        lanes = self._documents.lanes(service.namespace).lanes
-        surroundings = Surroundings(lists=self._documents.lists_of(service), lanes=lanes)
-        return routing_of(service.name, rule, datetime.fromtimestamp(self._wall_clock(), UTC), surroundings)
+    def _offer(self, service: ServiceId, latest: Version) -> None:
+        kept = self._saved_versions.take(service)
+        fallback = self._compilation.compile_text(service, *kept) if kept and kept[0] != latest.key else None
+        if self._versions.offer(service, latest, fallback):
+            self._status.quarantine_lifted(service)
+            self._saved_versions.lifted(service)
+        if quarantine := self._versions.quarantined(service):
+            self._status.quarantined(quarantine)
+
+    def _choose(self, service: ServiceId) -> CompiledService | None:
+        """Return the version of a service that is to be served."""
+        return self._versions.served(service, self._inputs.instances_of(service))
+
+    def _keep_acknowledged(self, service: ServiceId) -> None:
+        version = self._versions.acknowledged(service)
+        if version is None:
+            return
+        text = self._texts.get(version.key[0].document) if version.key else None
+        if not version.key or (text is not None and revision_of(text) == version.key[0].revision):
+            self._saved_versions.acknowledged(service, version.key, text)

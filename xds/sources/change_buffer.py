@@ -57,6 +57,10 @@ class ChangeBuffer:
                 self.trouble = reason
         self._filled.set()
 
+    def wake(self) -> None:
+        """Have ``take`` return though nothing may have changed."""
+        self._filled.set()
+
     async def take(self) -> Changes:
         """Wait for changes, and take all of them."""
         await self._filled.wait()

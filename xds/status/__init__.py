@@ -14,7 +14,7 @@ that changed, an answer of a client costs the same however many documents there 
 documents plus nodes, never with their product.
 """
 
-from xds.status.blame import blamed
+from xds.status.blame import blamed, changed_origins
 from xds.status.events import Sink, StatusEvent
 from xds.status.log import LogSink
 from xds.status.model import (
@@ -40,4 +40,5 @@ __all__ = [
     "Status",
     "StatusEvent",
     "blamed",
+    "changed_origins",
 ]

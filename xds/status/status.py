@@ -210,14 +210,18 @@ class Status:
 
     # What the views tell
 
-    def view_changed(self, group: NodeGroup, generation: int, origins: Set[Origin]) -> None:
-        """The view of a group has a new generation; these versions of documents came to it or left it."""
-        documents = {origin.document for origin in origins}
+    def view_changed(
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
+    ) -> None:
+        """The view of a group has a new generation (``xds.views.services.ViewChanged``)."""
+        documents = {origin.document for origins in services.values() for origin in origins}
         self._streams.view_changed(group, generation, documents, self._now())
         self._touch(documents)
 
     def quarantined(self, quarantine: Quarantine) -> None:
         """A version of a service is served to nobody from now on."""
+        if self._quarantines.get(quarantine.service) == quarantine:
+            return
         self._quarantines[quarantine.service] = quarantine
         self._tell(events.ServiceQuarantined(quarantine))
         self._touch(origin.document for origin in quarantine.origins)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
-from xds.cache import Cache, View
+from xds.cache import Cache, Ref, Resource, View
 from xds.documents import Origin
 from xds.rules.instance import ServiceId
 from xds.views.compiled_service import CompiledService
@@ -13,9 +13,9 @@ from xds.views.route_mode_switches import RouteModeSwitches, mode_key
 from xds.views.view_builder import Change, ViewBuilder
 from xds.views.visibility import visibility_of
 
-ViewChanged = Callable[[NodeGroup, int, Set[Origin]], None]
-"""Told of a change of a view: its group, its generation after the change, and the versions of documents that
-services in it were made from before and are made from after it."""
+ViewChanged = Callable[[NodeGroup, int, Mapping[ServiceId, Set[Origin]]], None]
+"""Told of a change of a view: its group, its generation after the change, and the services that changed in
+it, with the versions of documents that they were made from before and are made from now."""
 
 
 class Services:
@@ -65,21 +65,31 @@ class Services:
     def _apply(self, group: NodeGroup, builder: ViewBuilder, changes: Mapping[str, Change]) -> Iterator[None]:
         view = self._cache.view(group)
         before = view.generation
-        affected = [service for change in changes.values() for service in change if builder.has(service)]
+        affected = {name for name, (was, _) in changes.items() if builder.has(was)}
         yield from builder.apply(changes)
-        affected += [service for _, service in changes.values() if builder.has(service)]
+        affected |= {name for name, (_, now) in changes.items() if builder.has(now)}
         if view.generation > before:
-            origins = {origin for service in affected if service for origin in service.origins}
-            self._changed(group, view.generation, origins)
+            namespace = _namespace_of(group) or ""
+            services = {ServiceId(namespace, name): _origins(changes[name]) for name in affected}
+            self._changed(group, view.generation, services)
+
+    def resource(self, group: NodeGroup, ref: Ref) -> Resource | None:
+        """Return a resource of the view of a group, None if there is none."""
+        view = self._cache.views.get(group)
+        return view.get(ref) if view else None
+
+    def shows(self, group: NodeGroup, service: ServiceId) -> bool:
+        """Whether the view of a group has anything of a service."""
+        builder = self._builders.get(group)
+        return (
+            builder is not None
+            and _namespace_of(group) == service.namespace
+            and builder.has(self._namespace(service.namespace).visible.get(service.name))
+        )
 
     def groups_of(self, service: ServiceId) -> list[NodeGroup]:
         """Return the groups with a view that has something of a service."""
-        compiled = self.get(service)
-        return [
-            group
-            for group, builder in self._builders.items()
-            if _namespace_of(group) == service.namespace and builder.has(compiled)
-        ]
+        return [group for group in self._builders if self.shows(group, service)]
 
     def view_of(self, group: NodeGroup, now: float) -> View:
         """Return the view of a group, of which a node opens a stream at ``now`` (seconds since the epoch)."""
@@ -144,6 +154,10 @@ class _Namespace:
             after = self.services.get(name) if self._names.visible(name) == name else None
             if before is not after:
                 yield name, (before, after)
+
+
+def _origins(change: Change) -> frozenset[Origin]:
+    return frozenset(origin for service in change if service for origin in service.origins)
 
 
 def _namespace_of(group: NodeGroup) -> str | None:

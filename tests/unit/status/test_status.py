@@ -43,7 +43,7 @@ class World:
         service = ServiceId("", document.name.removesuffix(".yaml"))
         self.status.documents_changed({}, {document: Standing(revision, revision, waits=False)})
         self.status.compiled(service, (), (Origin(document, revision),))
-        self.status.view_changed(GROUP, generation, {Origin(document, revision)})
+        self.status.view_changed(GROUP, generation, {service: {Origin(document, revision)}})
         self.status.in_force({document: (service,)})
 
     def state(self, document: DocumentId) -> DocumentState:

@@ -1,0 +1,98 @@
+"""Compiles services from all that they depend on: documents, instances, overrides and the time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from xds.documents import DocumentId, Origin
+from xds.pipeline.inputs import inputs_digest
+from xds.pipeline.served_versions import Version
+from xds.routing import Overrides, Routing, Surroundings, routing_of
+from xds.rules.instance import Instance, ServiceId
+from xds.rules.model import RuleDocument
+from xds.rules.parse import ParsedDocument, parse
+from xds.rules.store import DocumentStore
+from xds.snapshot import SavedService
+from xds.views import CompiledService, Services
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What services are compiled from; written by the pipeline.
+
+    ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
+    hosts. ``overrides`` is what is in force instead of what documents say.
+    """
+
+    wall_clock: Callable[[], float]
+    exact_only: Callable[[str], bool]
+    documents: DocumentStore = field(default_factory=DocumentStore)
+    instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
+    overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
+
+    def exists(self, service: ServiceId) -> bool:
+        """Whether a service has a rule or instances."""
+        return service in self.instances or self.documents.rule(service) is not None
+
+    def instances_of(self, service: ServiceId) -> tuple[Instance, ...]:
+        """Return the instances of a service."""
+        return self.instances.get(service) or ()
+
+    def routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
+        """Say what is decided for a service now."""
+        lanes = self.documents.lanes(service.namespace).lanes
+        surroundings = Surroundings(lists=self.documents.lists_of(service), lanes=lanes)
+        now = datetime.fromtimestamp(self.wall_clock(), UTC)
+        overrides = self.overrides.get(service, Overrides())
+        return routing_of(service.name, rule, now, surroundings, overrides)
+
+    def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
+        """Read the text of a document."""
+        return parse(document.name, text, self.exact_only)
+
+
+class Compilation:
+    """Compiles services, as little of them as has changed."""
+
+    def __init__(self, inputs: Inputs, services: Services) -> None:
+        self._inputs = inputs
+        self._services = services
+        # What the run before compiled and was not compared yet. Written by ``begin`` and ``compile``.
+        self._saved: dict[ServiceId, SavedService[CompiledService] | None] = {}
+
+    def begin(self, saved: dict[ServiceId, SavedService[CompiledService] | None]) -> None:
+        """Take what the run before compiled: it is used where it was compiled from the same."""
+        self._saved = saved
+
+    def compile(
+        self, service: ServiceId, *, instances_only: bool
+    ) -> tuple[SavedService[CompiledService], Routing]:
+        """Compile a service as it is now; return what is to be kept of it, and what is decided for it.
+
+        ``instances_only``: nothing but its instances has changed since it was compiled last.
+        """
+        inputs = self._inputs
+        origins, instances = inputs.documents.origins(service), inputs.instances_of(service)
+        routing = inputs.routing(service, inputs.documents.rule(service))
+        digest = inputs_digest(routing, origins, instances)
+        saved = self._saved.pop(service, None)
+        if saved and saved.inputs == digest:
+            return saved, routing
+        known = self._services.get(service) if instances_only else None
+        if known and known.origins == origins:
+            return SavedService(digest, known.with_instances(routing, instances)), routing
+        return SavedService(digest, CompiledService.of(service, routing, origins, instances)), routing
+
+    def compile_text(
+        self, service: ServiceId, origins: tuple[Origin, ...], text: bytes | None
+    ) -> Version | None:
+        """Compile a service from an earlier text of its rule document (None: it had none).
+
+        Return None if that text is not valid any more, since the language has changed.
+        """
+        rule = None
+        if text is not None and (rule := self._inputs.parse(origins[0].document, text).rule) is None:
+            return None
+        routing = self._inputs.routing(service, rule)
+        instances = self._inputs.instances_of(service)
+        return Version(CompiledService.of(service, routing, origins, instances), routing)

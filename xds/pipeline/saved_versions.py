@@ -1,0 +1,77 @@
+"""What clients acknowledged and rejected, kept in the snapshot for the next run."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from xds.documents import Origin
+from xds.rules.instance import ServiceId
+from xds.snapshot import Snapshot, SnapshotWriter
+from xds.status import Quarantine
+from xds.views import CompiledService
+
+_ACKNOWLEDGED = "acknowledged "
+_QUARANTINE = "quarantine "
+"""With these the names of the state in the snapshot begin; the service follows."""
+
+
+class _Acknowledged(msgspec.Struct, frozen=True):
+    """The last acknowledged version of a service: its origins, and the text of its rule document if any."""
+
+    service: ServiceId
+    origins: tuple[Origin, ...]
+    text: bytes | None
+
+
+class SavedVersions:
+    """The acknowledged and the quarantined versions in the snapshot."""
+
+    def __init__(self, snapshot: SnapshotWriter[CompiledService]) -> None:
+        self._snapshot = snapshot
+        self._acknowledged: dict[ServiceId, _Acknowledged] = {}
+        self._quarantines: dict[ServiceId, Quarantine] = {}
+
+    def load(self, state: Mapping[str, bytes | None]) -> None:
+        """Read what the run before kept."""
+        for name, content in state.items():
+            if content is None:
+                continue
+            if name.startswith(_ACKNOWLEDGED):
+                kept = msgspec.json.decode(content, type=_Acknowledged)
+                self._acknowledged[kept.service] = kept
+            elif name.startswith(_QUARANTINE):
+                quarantine = msgspec.json.decode(content, type=Quarantine)
+                self._quarantines[quarantine.service] = quarantine
+
+    def keys(self) -> dict[ServiceId, tuple[Origin, ...]]:
+        """Return the acknowledged version of each service."""
+        return {service: kept.origins for service, kept in self._acknowledged.items()}
+
+    def quarantines(self) -> list[Quarantine]:
+        """Return what is quarantined."""
+        return list(self._quarantines.values())
+
+    def take(self, service: ServiceId) -> tuple[tuple[Origin, ...], bytes | None] | None:
+        """Return the acknowledged version of a service and its text, once; None if there is none."""
+        kept = self._acknowledged.pop(service, None)
+        return (kept.origins, kept.text) if kept else None
+
+    def acknowledged(self, service: ServiceId, origins: tuple[Origin, ...], text: bytes | None) -> None:
+        """Keep an acknowledged version."""
+        content = msgspec.json.encode(_Acknowledged(service, origins, text))
+        self._snapshot.keep(Snapshot(state={f"{_ACKNOWLEDGED}{service}": content}))
+
+    def quarantined(self, quarantine: Quarantine) -> None:
+        """Keep a quarantine."""
+        content = msgspec.json.encode(quarantine)
+        self._snapshot.keep(Snapshot(state={f"{_QUARANTINE}{quarantine.service}": content}))
+
+    def forget(self, service: ServiceId) -> None:
+        """Forget a service that is gone."""
+        self._snapshot.keep(
+            Snapshot(state={f"{_ACKNOWLEDGED}{service}": None, f"{_QUARANTINE}{service}": None})
+        )
+
+    def lifted(self, service: ServiceId) -> None:
+        """Forget a quarantine."""
+        self._snapshot.keep(Snapshot(state={f"{_QUARANTINE}{service}": None}))

@@ -1,0 +1,286 @@
+"""Which version of each service is served: the latest, or, if a client rejected that, the last acknowledged.
+
+A version is *acknowledged* once a client has everything of it. A version that a client rejects and nobody
+has acknowledged is a *suspect*. A single suspect is *quarantined*: nobody is served it any more. Of several,
+such as services in one RouteConfiguration, nothing says which is at fault. They are *held back* and then
+*tried*, one half after the other: a half that is acknowledged is good, one that is rejected is halved again.
+
+Meanwhile clients are served the version that was acknowledged last, and nothing if there is none. A new
+version of a service ends all of this for it. What is acknowledged already is no suspect: a client that
+rejects what others took is told of in the status, and takes nothing from the others.
+
+No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which services must be served anew.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xds.cache import Ref, Resource
+from xds.documents import Origin
+from xds.protocol import Rejected
+from xds.routing import Routing
+from xds.rules.instance import Instance, ServiceId
+from xds.status import Quarantine, changed_origins
+from xds.type_urls import CLUSTER
+from xds.views import CompiledService, NodeGroup, Services
+
+_LONGEST_TRIAL = 15.0
+"""Seconds after a rejection in which clients tell of what is tried; they take milliseconds."""
+
+Key = tuple[Origin, ...]
+"""What tells the versions of a service apart: the versions of the documents that it is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a service, and what it takes to compile it again for other instances."""
+
+    compiled: CompiledService
+    routing: Routing
+
+    @property
+    def key(self) -> Key:
+        """What tells it from other versions."""
+        return self.compiled.origins
+
+    def with_instances(self, instances: Sequence[Instance]) -> "Version":
+        """Return the same version with other instances."""
+        return Version(self.compiled.with_instances(self.routing, instances), self.routing)
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known of one service."""
+
+    latest: Version
+    # The last version that a client has. Written by ``acknowledge`` and ``restore``.
+    acknowledged: Version | None = None
+    # The version that was rejected, and is not served. Written by ``_quarantine``.
+    quarantine: Quarantine | None = None
+    held_back: bool = False
+    # Whether the views have the served version. Written by ``applied``.
+    applied: bool = False
+    # By group, the generation of its view in which the served version came.
+    generations: dict[NodeGroup, int] = field(default_factory=dict)
+
+    @property
+    def served(self) -> Version | None:
+        """The version that is served."""
+        return self.acknowledged if self.quarantine or self.held_back else self.latest
+
+
+class ServedVersions:
+    """The versions of all services that clients have, may have and must not have."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._records: dict[ServiceId, _Record] = {}
+        # Services whose served version nobody has acknowledged; a dict for its order.
+        self._unknown: dict[ServiceId, None] = {}
+        # Suspects that are tried now, and those that are tried next, half by half.
+        self._tried: set[ServiceId] = set()
+        self._queue: list[list[ServiceId]] = []
+        # When a client last rejected something, in seconds since the epoch.
+        self._tried_since = 0.0
+        # Kept in the run before, for services that were not offered yet.
+        self._restored_keys: dict[ServiceId, Key] = {}
+        self._restored_quarantines: dict[ServiceId, Quarantine] = {}
+
+    def restore(self, acknowledged: Mapping[ServiceId, Key], quarantines: Iterable[Quarantine]) -> None:
+        """Begin with what was kept in the run before."""
+        self._restored_keys = dict(acknowledged)
+        self._restored_quarantines = {one.service: one for one in quarantines}
+
+    def quarantined(self, service: ServiceId) -> Quarantine | None:
+        """Return the quarantine of a service, None if there is none."""
+        record = self._records.get(service)
+        return record.quarantine if record else None
+
+    def acknowledged(self, service: ServiceId) -> Version | None:
+        """Return the last version of a service that a client has acknowledged."""
+        record = self._records.get(service)
+        return record.acknowledged if record else None
+
+    def offer(self, service: ServiceId, latest: Version, fallback: Version | None) -> bool:
+        """Take the latest version of a service; return whether a quarantine is lifted by it.
+
+        ``fallback`` is what the run before had acknowledged; it counts when a service is offered first.
+        """
+        record = self._records.get(service)
+        if record is None:
+            record = self._records[service] = _Record(latest)
+            if self._restored_keys.pop(service, None) == latest.key:
+                record.acknowledged = latest
+            else:
+                record.acknowledged = fallback
+                self._unknown[service] = None
+            quarantine = self._restored_quarantines.pop(service, None)
+            if quarantine and quarantine.origins == latest.key:
+                record.quarantine = quarantine
+                self._unknown.pop(service, None)
+                return False
+            return quarantine is not None
+        changed = record.latest.key != latest.key
+        known = record.acknowledged is not None and record.acknowledged.key == latest.key
+        record.latest = latest
+        if known and not record.quarantine:
+            record.acknowledged = latest
+        if not changed:
+            return False
+        lifted = record.quarantine is not None
+        self._release(service, record)
+        record.applied = False
+        if known:
+            self._unknown.pop(service, None)
+        else:
+            self._unknown[service] = None
+        return lifted
+
+    def forget(self, service: ServiceId) -> None:
+        """Forget a service that is gone."""
+        if record := self._records.pop(service, None):
+            self._release(service, record)
+        self._unknown.pop(service, None)
+
+    def served(self, service: ServiceId, instances: Sequence[Instance]) -> CompiledService | None:
+        """Return what is to be served of a service with its instances; None for nothing."""
+        record = self._records.get(service)
+        if record is None:
+            return None
+        if record.served is record.latest:
+            return record.latest.compiled
+        if record.acknowledged is None:
+            return None
+        record.acknowledged = record.acknowledged.with_instances(instances)
+        return record.acknowledged.compiled
+
+    def applied(self, services: Iterable[ServiceId]) -> None:
+        """Note that the views have the served versions of services."""
+        for service in services:
+            if record := self._records.get(service):
+                record.applied = True
+
+    def view_changed(self, group: NodeGroup, generation: int, services: Iterable[ServiceId]) -> None:
+        """Note in which generation of a group's view services changed."""
+        for service in services:
+            if record := self._records.get(service):
+                record.generations[group] = generation
+
+    def acknowledge(self, group: NodeGroup, generation: int) -> tuple[list[ServiceId], set[ServiceId]]:
+        """Note that a client has all of its view up to a generation.
+
+        Return the services that are acknowledged by that for the first time, and those to be served anew.
+        """
+        found = [
+            service
+            for service in self._unknown
+            if self._records[service].applied
+            and self._records[service].generations.get(group, 0) <= generation
+            and self._services.shows(group, service)
+        ]
+        for service in found:
+            record = self._records[service]
+            record.acknowledged = record.latest
+            del self._unknown[service]
+            self._tried.discard(service)
+        return found, self._try_next() if found else set()
+
+    def reject(
+        self, group: NodeGroup, event: Rejected, node: str, now: float
+    ) -> tuple[list[Quarantine], set[ServiceId]]:
+        """Note that a client rejected a response.
+
+        Return what is quarantined for it, and the services that are to be served anew.
+        """
+        suspects = self._suspects(group, event)
+        if not suspects:
+            return [], set()
+        # Of clusters, each is taken or rejected by itself, and Envoy names those that it rejects.
+        named = [one for one in suspects if _names(one, event)] if event.type_url == CLUSTER else []
+        suspects = named or suspects
+        self._tried_since = now
+        self._tried.difference_update(suspects)
+        if named or len(suspects) == 1:
+            found = [self._quarantine(one, event, node, now) for one in suspects]
+            return found, {*suspects, *self._try_next()}
+        for service in suspects:
+            self._records[service].held_back = True
+            self._unknown.pop(service, None)
+        middle = len(suspects) // 2
+        self._queue += [suspects[middle:], suspects[:middle]]
+        return [], {*suspects, *self._try_next()}
+
+    def give_up_trials(self) -> set[ServiceId]:
+        """Serve all suspects again: there is no client left that could tell which is at fault."""
+        released = {service for services in self._queue for service in services}
+        self._queue.clear()
+        self._tried.clear()
+        for service in released:
+            self._records[service].held_back = False
+            self._records[service].applied = False
+            self._unknown[service] = None
+        return released
+
+    def tried_too_long(self, now: float) -> bool:
+        """Whether no client has told of what is tried for so long that none will."""
+        return self.trying and now - self._tried_since > _LONGEST_TRIAL
+
+    @property
+    def trying(self) -> bool:
+        """Whether suspects are tried."""
+        return bool(self._tried or self._queue)
+
+    def _suspects(self, group: NodeGroup, event: Rejected) -> list[ServiceId]:
+        """Return the services whose served version came with what a client rejected, and nobody has it."""
+        origins: set[Origin] = set()
+        for name, change in event.changes.items():
+            if _current(self._services.resource(group, Ref(event.type_url, name)), change.sent):
+                origins |= changed_origins(*change)
+        if not origins:
+            return []
+        return sorted(
+            service
+            for service in self._unknown
+            if (record := self._records[service]).applied and not origins.isdisjoint(record.latest.key)
+        )
+
+    def _quarantine(self, service: ServiceId, event: Rejected, node: str, now: float) -> Quarantine:
+        record = self._records[service]
+        served = record.acknowledged
+        revision = served.key[0].revision if served and served.key else None
+        record.quarantine = Quarantine(service, record.latest.key, node, event.reason.message, now, revision)
+        record.held_back = False
+        self._unknown.pop(service, None)
+        return record.quarantine
+
+    def _try_next(self) -> set[ServiceId]:
+        """Serve the next suspects, if those before them are known to be good or bad."""
+        while not self._tried and self._queue:
+            self._tried = {one for one in self._queue.pop() if self._records[one].held_back}
+            for service in self._tried:
+                self._records[service].held_back = False
+                self._records[service].applied = False
+                self._unknown[service] = None
+            if self._tried:
+                return set(self._tried)
+        return set()
+
+    def _release(self, service: ServiceId, record: _Record) -> None:
+        record.quarantine = None
+        record.held_back = False
+        self._tried.discard(service)
+        self._queue = [left for one in self._queue if (left := [each for each in one if each != service])]
+
+
+def _current(resource: Resource | None, sent: Resource | None) -> bool:
+    """Whether a rejected version is what is served now; of others nothing follows any more."""
+    return resource is not None and sent is not None and resource.version == sent.version
+
+
+def _names(service: ServiceId, event: Rejected) -> bool:
+    """Whether a client names a cluster of a service as the one that it rejects."""
+    return any(
+        name.partition("|")[0] == service.name
+        and (f"{name}: " in event.reason.message or f'name: "{name}"' in event.reason.message)
+        for name in event.changes
+    )
