@@ -47,8 +47,8 @@ def load_assignment(cluster: str, instances: Iterable[Instance], fallback: Itera
     Envoy, they get all requests, and without one the fallback does. Of two with the same address and port the
     heavier counts. Nacos weights become load-balancing weights unless all of a priority are the same.
     """
-    first = _weights(instances)
-    second = {place: weight for place, weight in _weights(fallback).items() if place not in first}
+    first = weights_by_address(instances)
+    second = {place: weight for place, weight in weights_by_address(fallback).items() if place not in first}
     encoded = encode(ClusterLoadAssignment(cluster_name=cluster))
     if first:
         encoded += delimited(_ENDPOINTS, _locality(first))
@@ -70,8 +70,8 @@ def unusable(instances: Iterable[Instance]) -> tuple[Instance, ...]:
     return tuple(instance for instance in instances if instance.serving and not can_serve(instance))
 
 
-def _weights(instances: Iterable[Instance]) -> dict[_Place, float]:
-    """Return the weights of those that can serve, by canonical address and port."""
+def weights_by_address(instances: Iterable[Instance]) -> dict[_Place, float]:
+    """Return the weights of those that can serve, by canonical address and port; of two alike the heavier."""
     weights: dict[_Place, float] = {}
     for instance in instances:
         address = _ip_address(instance)
@@ -85,7 +85,7 @@ def _locality(weights: Mapping[_Place, float]) -> bytes:
     alike = len(set(weights.values())) == 1
     limit = min(_MAX_WEIGHT, _MAX_WEIGHT_SUM // len(weights))
     return b"".join(
-        delimited(_LB_ENDPOINTS, _lb_endpoint(address, port, None if alike else _integer(weight, limit)))
+        delimited(_LB_ENDPOINTS, lb_endpoint(address, port, None if alike else _integer(weight, limit)))
         for (address, port), weight in sorted(weights.items())
     )
 
@@ -94,7 +94,8 @@ def _integer(weight: float, limit: int) -> int:
     return max(1, round(min(weight * _WEIGHT_SCALE, limit)))
 
 
-def _lb_endpoint(address: str, port: int, weight: int | None) -> bytes:
+def lb_endpoint(address: str, port: int, weight: int | None) -> bytes:
+    """Encode an LbEndpoint; without a ``weight`` it has that of all others."""
     socket_address = delimited(_ADDRESS, address.encode()) + _PORT_TAG + varint(port)
     endpoint = delimited(_ENDPOINT_ADDRESS, delimited(_SOCKET_ADDRESS, socket_address))
     if weight is None:

@@ -78,10 +78,13 @@ class Compilation:
         saved = self._saved.pop(service, None)
         if saved and saved.inputs == digest:
             return saved, routing
-        known = self._services.get(service) if instances_only else None
-        if known and known.origins == origins:
-            return SavedService(digest, known.with_instances(routing, instances)), routing
-        return SavedService(digest, CompiledService.of(service, routing, origins, instances)), routing
+        served = self._services.get(service)
+        if instances_only and served and served.origins == origins:
+            return SavedService(digest, served.with_instances(routing, instances)), routing
+        compiled = CompiledService.of(service, routing, origins, instances)
+        if served:
+            compiled = compiled.keeping_for_grpc_clients(served)
+        return SavedService(digest, compiled), routing
 
     def compile_text(
         self, service: ServiceId, origins: tuple[Origin, ...], text: bytes | None

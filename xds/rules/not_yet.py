@@ -10,7 +10,7 @@ from xds.rules.model import HttpRule, LanesDocument, ListReference, Match, Model
 from xds.rules.model.base import words_of
 
 NOT_YET: Mapping[type[Model], frozenset[str]] = {
-    RuleDocument: frozenset({"aliases", "clients"}),
+    RuleDocument: frozenset({"aliases"}),
     HttpRule: frozenset(
         {"direct_response", "fallback", "fault", "headers", "mirror", "redirect", "retries", "rewrite"}
     ),

@@ -15,6 +15,7 @@ from xds.documents.text import Mark, UnreadableError, decode
 from xds.rules import cross_checks
 from xds.rules.advice import advise
 from xds.rules.claims import Claim, Content, claims_of, needs_of
+from xds.rules.grpc_limits import grpc_limits
 from xds.rules.lint import lint
 from xds.rules.lists import MAX_BYTES as MAX_LIST_BYTES
 from xds.rules.lists import read_list
@@ -122,6 +123,8 @@ def _rules(root: tree.Node, stem: str, exact_only: ExactOnly) -> tuple[RuleDocum
         defects += cross_checks.check_gateways(rule, exact_only)
     if rule and not defects:
         defects += not_yet(rule)
+    if rule and not defects and "grpc" in rule.clients:
+        defects += grpc_limits(rule)
     if rule and not defects:
         defects += lint(rule)
     return rule, defects

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from xds.cache import Ref, Resource
+from xds.compiler.grpc_client import compile_for_grpc_clients
+from xds.compiler.grpc_matches import UnsupportedError
 from xds.compiler.names import service_of
 from xds.compiler.service import compile_routes
 from xds.compiler.upstreams import compile_upstreams
 from xds.documents.identity import Origin
 from xds.routing import Routing
 from xds.rules.instance import Instance, ServiceId
-from xds.type_urls import CLUSTER, ENDPOINT
+from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class CompiledService:
     ``mesh`` is its virtual host on sidecars, ``edge`` the one with its ``hosts`` on its ``gateways`` (None:
     it has no hosts). ``requires`` are the clusters that either names, ``required_services`` the other
     services that these belong to. ``origins`` are the versions of the documents
-    that it was compiled from; none if it has no rule document.
+    that it was compiled from; none if it has no rule document. ``grpc_clients`` is all that gRPC clients are
+    sent of it; None: they cannot do what its rules say (``xds.rules.grpc_limits``).
     """
 
     id: ServiceId
@@ -35,6 +38,7 @@ class CompiledService:
     required_services: frozenset[str]
     clusters: tuple[Resource, ...]
     endpoints: tuple[Resource, ...]
+    grpc_clients: tuple[Resource, ...] | None = None
 
     @classmethod
     def of(
@@ -59,12 +63,18 @@ class CompiledService:
             required_services=frozenset(map(service_of, routes.requires)) - {service.name},
             clusters=clusters,
             endpoints=endpoints,
+            grpc_clients=_for_grpc_clients(routing, origins, instances),
         )
 
     def with_instances(self, routing: Routing, instances: Sequence[Instance]) -> Self:
         """Return the same service with other instances; no route depends on those."""
         clusters, endpoints = _upstreams(routing, self.origins, instances)
-        return replace(self, clusters=clusters, endpoints=endpoints)
+        grpc_clients = _for_grpc_clients(routing, self.origins, instances)
+        return replace(self, clusters=clusters, endpoints=endpoints, grpc_clients=grpc_clients)
+
+    def keeping_for_grpc_clients(self, before: Self) -> Self:
+        """Return the same service, with what gRPC clients had ``before`` if they cannot do what it says."""
+        return self if self.grpc_clients is not None else replace(self, grpc_clients=before.grpc_clients)
 
 
 def _upstreams(
@@ -81,3 +91,32 @@ def _upstreams(
         for name, upstream in upstreams.items()
     )
     return clusters, endpoints
+
+
+def _for_grpc_clients(
+    routing: Routing, origins: tuple[Origin, ...], instances: Sequence[Instance]
+) -> tuple[Resource, ...] | None:
+    """Return all that gRPC clients are sent, None if they cannot do what is decided."""
+    try:
+        compiled = compile_for_grpc_clients(routing, instances)
+    except UnsupportedError:
+        return None
+    name = routing.service
+    return (
+        *(
+            Resource.of(CLUSTER, cluster, body, warms=Ref(ENDPOINT, cluster), origins=origins)
+            for cluster, body in compiled.clusters.items()
+        ),
+        *(
+            Resource.of(ENDPOINT, cluster, body, origins=origins)
+            for cluster, body in compiled.endpoints.items()
+        ),
+        Resource.of(LISTENER, name, compiled.listener, origins=origins),
+        Resource.of(
+            ROUTE,
+            name,
+            compiled.routes,
+            requires=frozenset(Ref(CLUSTER, cluster) for cluster in compiled.clusters),
+            origins=origins,
+        ),
+    )

@@ -6,9 +6,10 @@ from xds.cache import Cache, Ref, Resource, View
 from xds.documents import Origin
 from xds.rules.instance import ServiceId
 from xds.views.compiled_service import CompiledService
+from xds.views.grpc_client_view import GrpcClientViewBuilder
 from xds.views.listener_settings import ListenerSettings
 from xds.views.mesh_names import MeshNames
-from xds.views.node_group import EdgeGroup, NodeGroup, SidecarGroup
+from xds.views.node_group import EdgeGroup, GrpcClientGroup, NodeGroup, SidecarGroup
 from xds.views.route_mode_switches import RouteModeSwitches, mode_key
 from xds.views.view_builder import Change, ViewBuilder
 from xds.views.visibility import visibility_of
@@ -16,6 +17,8 @@ from xds.views.visibility import visibility_of
 ViewChanged = Callable[[NodeGroup, int, Mapping[ServiceId, Set[Origin]]], None]
 """Told of a change of a view: its group, its generation after the change, and the services that changed in
 it, with the versions of documents that they were made from before and are made from now."""
+
+_Builder = ViewBuilder | GrpcClientViewBuilder
 
 
 class Services:
@@ -37,7 +40,7 @@ class Services:
         self._changed = changed
         self.switches = switches or RouteModeSwitches()
         self._namespaces: dict[str, _Namespace] = {}
-        self._builders: dict[NodeGroup, ViewBuilder] = {}
+        self._builders: dict[NodeGroup, _Builder] = {}
 
     def get(self, service: ServiceId) -> CompiledService | None:
         """Return a service as it is now."""
@@ -62,7 +65,7 @@ class Services:
                 if changes and _namespace_of(group) == name:
                     yield from self._apply(group, builder, changes)
 
-    def _apply(self, group: NodeGroup, builder: ViewBuilder, changes: Mapping[str, Change]) -> Iterator[None]:
+    def _apply(self, group: NodeGroup, builder: _Builder, changes: Mapping[str, Change]) -> Iterator[None]:
         view = self._cache.view(group)
         before = view.generation
         affected = {name for name, (was, _) in changes.items() if builder.has(was)}
@@ -94,11 +97,17 @@ class Services:
     def view_of(self, group: NodeGroup, now: float) -> View:
         """Return the view of a group, of which a node opens a stream at ``now`` (seconds since the epoch)."""
         view = self._cache.view(group)
-        if group not in self._builders and (visibility := visibility_of(group, self._settings)):
-            assert isinstance(group, EdgeGroup | SidecarGroup)
-            modes = self.switches.modes(mode_key(group), visibility.mode, now)
-            visible = self._namespace(group.namespace).visible
-            self._builders[group] = ViewBuilder(visibility, view, visible, modes)
+        if group in self._builders:
+            return view
+        match group:
+            case EdgeGroup() | SidecarGroup():
+                visibility = visibility_of(group, self._settings)
+                modes = self.switches.modes(mode_key(group), visibility.mode, now)
+                visible = self._namespace(group.namespace).visible
+                self._builders[group] = ViewBuilder(visibility, view, visible, modes)
+            case GrpcClientGroup():
+                visible = self._namespace(group.namespace).visible
+                self._builders[group] = GrpcClientViewBuilder(group, view, visible)
         return view
 
     def leave(self, group: NodeGroup) -> None:
@@ -111,7 +120,11 @@ class Services:
         """Stop serving route modes that groups were switched from; return when to call this again."""
         ended = self.switches.expire(now)
         for group, builder in self._builders.items():
-            if isinstance(group, EdgeGroup | SidecarGroup) and (modes := ended.get(mode_key(group))):
+            if (
+                isinstance(builder, ViewBuilder)
+                and isinstance(group, EdgeGroup | SidecarGroup)
+                and (modes := ended.get(mode_key(group)))
+            ):
                 builder.serve(modes)
         return self.switches.next_expiry
 
@@ -161,4 +174,4 @@ def _origins(change: Change) -> frozenset[Origin]:
 
 
 def _namespace_of(group: NodeGroup) -> str | None:
-    return group.namespace if isinstance(group, EdgeGroup | SidecarGroup) else None
+    return group.namespace if isinstance(group, EdgeGroup | SidecarGroup | GrpcClientGroup) else None

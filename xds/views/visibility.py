@@ -11,7 +11,7 @@ from xds.compiler.route_sources import RouteMode, route_source
 from xds.type_urls import CLUSTER, LISTENER
 from xds.views.compiled_service import CompiledService
 from xds.views.listener_settings import ListenerSettings
-from xds.views.node_group import EdgeGroup, NodeGroup, SidecarGroup
+from xds.views.node_group import EdgeGroup, SidecarGroup
 from xds.views.route_modes import VisibleService
 
 
@@ -33,15 +33,13 @@ class Visibility(Protocol):
         ...
 
 
-def visibility_of(group: NodeGroup, settings: ListenerSettings) -> Visibility | None:
-    """Return what a group sees, None if it sees nothing."""
+def visibility_of(group: EdgeGroup | SidecarGroup, settings: ListenerSettings) -> Visibility:
+    """Return what a group of proxies sees."""
     match group:
         case EdgeGroup():
             return EdgeVisibility(group, settings)
         case SidecarGroup():
             return SidecarVisibility(group, settings)
-        case _:
-            return None
 
 
 class EdgeVisibility:

@@ -1,0 +1,42 @@
+"""Keeps the view of a group of gRPC clients in step with the services."""
+
+from collections.abc import Iterator, Mapping
+
+from xds.cache import Resource, View
+from xds.views.compiled_service import CompiledService
+from xds.views.node_group import GrpcClientGroup
+from xds.views.view_builder import Change
+
+_AT_ONCE = 64
+"""Services whose resources are put before the caller may let others run: a few milliseconds."""
+
+
+class GrpcClientViewBuilder:
+    """Puts into a view what gRPC clients are sent: every resource is one service's own.
+
+    A client asks by name for the Listener of the service that it calls, and from there for all else.
+    """
+
+    def __init__(self, group: GrpcClientGroup, view: View, services: Mapping[str, CompiledService]) -> None:
+        self._upstreams = group.upstreams
+        self._view = view
+        for name, service in services.items():
+            view.apply(self._resources(name, service))
+
+    def apply(self, changes: Mapping[str, Change]) -> Iterator[None]:
+        """Bring the view up to date with services that changed, with a pause after every few of them."""
+        for count, (name, (before, after)) in enumerate(changes.items(), 1):
+            put = self._resources(name, after)
+            kept = {resource.ref for resource in put}
+            self._view.apply(put, {each.ref for each in self._resources(name, before)} - kept)
+            if count % _AT_ONCE == 0:
+                yield
+
+    def has(self, service: CompiledService | None) -> bool:
+        """Whether anything of a service is in the view."""
+        return service is not None and bool(self._resources(service.id.name, service))
+
+    def _resources(self, name: str, service: CompiledService | None) -> tuple[Resource, ...]:
+        if service is None or (self._upstreams is not None and name not in self._upstreams):
+            return ()
+        return service.grpc_clients or ()
