@@ -6,6 +6,7 @@ before it does so.
 
 import asyncio
 import hashlib
+import ssl
 import time
 from collections.abc import Awaitable, Mapping, Set
 from pathlib import Path
@@ -22,10 +23,11 @@ from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.pipeline import Pipeline, keep_route_modes
 from xds.protocol import Event
 from xds.rules.instance import ServiceId
-from xds.server import Peer, StreamInfo, XdsServer
+from xds.server import Authorization, Grant, Peer, StreamInfo, TlsError, TlsFiles, XdsServer
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
-from xds.settings import Edge, Settings, Sidecar
+from xds.server.tls import http_context
+from xds.settings import Edge, MutualTls, Settings, Sidecar, Tls
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import LogSink, Status
@@ -53,9 +55,18 @@ class ControlPlane:
         self._services = Services(Cache(), _listener_settings(settings), switches, self._view_changed)
         self.status = Status([LogSink()], self._services.groups_of)
         limits = Limits(**settings.limits.model_dump())
-        self._server = XdsServer(self._view_of, self, drain=settings.drain.seconds, limits=limits)
-        discovery = discovery_app(self._view_of, self, serving=lambda: self._server.serving, limits=limits)
-        self._http = HttpServer(http_app(self._readiness, discovery))
+        authorization = _authorization(settings)
+        self._server = XdsServer(
+            self._view_of, self, drain=settings.drain.seconds, limits=limits, authorization=authorization
+        )
+        discovery = discovery_app(
+            self._view_of,
+            self,
+            serving=lambda: self._server.serving,
+            limits=limits,
+            authorization=authorization,
+        )
+        self._http = HttpServer(http_app(self._readiness, discovery), tls=_http_context(settings))
         self._buffer = buffer
         self._pipeline = Pipeline(
             self._buffer,
@@ -89,9 +100,11 @@ class ControlPlane:
     async def _start_xds(self) -> int:
         at = self._settings.xds
         try:
-            return await self._server.start(at.address, at.port)
+            return await self._server.start(at.address, at.port, _tls_files(at.tls))
         except BindError as error:
             raise BindError(f"xds.port: {error}") from error
+        except TlsError as error:
+            raise BindError(f"xds.tls: {error}") from error
 
     def _bind_http(self) -> int:
         at = self._settings.http
@@ -138,6 +151,39 @@ class ControlPlane:
         if isinstance(group, UnknownNode):
             _log.warning("a client says nothing that can be served", node=node.id, reason=group.reason)
         return self._services.view_of(group, time.time())
+
+
+def _authorization(settings: Settings) -> Authorization | None:
+    def any_of(values: tuple[str, ...] | None) -> frozenset[str] | None:
+        return None if values is None else frozenset(values)
+
+    grants = [
+        Grant(
+            each.identity,
+            any_of(each.roles),
+            any_of(each.groups),
+            any_of(each.services),
+            any_of(each.upstreams),
+            any_of(each.namespaces),
+            each.status,
+        )
+        for each in settings.xds.grants
+    ]
+    return Authorization(grants) if grants else None
+
+
+def _tls_files(tls: MutualTls | Tls | None) -> TlsFiles | None:
+    if tls is None:
+        return None
+    return TlsFiles(tls.certificate, tls.key, tls.client_ca if isinstance(tls, MutualTls) else None)
+
+
+def _http_context(settings: Settings) -> ssl.SSLContext | None:
+    files = _tls_files(settings.http.tls)
+    try:
+        return http_context(files) if files else None
+    except TlsError as error:
+        raise BindError(f"http.tls: {error}") from error
 
 
 def _listener_settings(settings: Settings) -> ListenerSettings:

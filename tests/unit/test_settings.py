@@ -36,12 +36,14 @@ def test_the_shipped_file_holds_the_defaults() -> None:
 
 
 def test_flags_beat_the_environment_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = settings_file(tmp_path, "xds: {address: 0.0.0.0, port: 1}\nedge: {port: 2}\nlog: {level: debug}\n")
+    file = settings_file(
+        tmp_path, "xds: {address: 127.0.0.2, port: 1}\nedge: {port: 2}\nlog: {level: debug}\n"
+    )
     monkeypatch.setenv("GRAYPLANE_XDS__PORT", "11")
     monkeypatch.setenv("GRAYPLANE_EDGE__PORT", "12")
     settings = load(file, [flag("edge.port", "22", "--set")])
 
-    assert (settings.xds.address, settings.xds.port) == ("0.0.0.0", 11)
+    assert (settings.xds.address, settings.xds.port) == ("127.0.0.2", 11)
     assert settings.edge.port == 22
     assert settings.log.level == "debug"
 
@@ -221,3 +223,42 @@ def test_what_only_looks_like_them_is_refused(name: str, value: str, monkeypatch
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettingsError, match=f"unknown variable {name}"):
         load()
+
+
+TLS = "tls: {certificate: a, key: b, client_ca: c}"
+GRANT = 'grants: [{identity: "uri:spiffe://prod/*", roles: [edge]}]'
+
+
+@pytest.mark.parametrize(
+    ("xds", "error"),
+    [
+        ("address: 127.0.0.1", None),
+        ("address: '::1'", None),
+        ("address: 0.0.0.0", "lets other machines read all configuration"),
+        ("address: '::'", "lets other machines read all configuration"),
+        ("address: 0.0.0.0, tls: {certificate: a, key: b}", "lets other machines read all configuration"),
+        ("address: 0.0.0.0, trusted_network: true", None),
+        (f"address: 0.0.0.0, {TLS}, {GRANT}", None),
+        (TLS, "grants is empty: nobody would be served"),
+        (GRANT, "set tls.client_ca, too"),
+        (
+            f"{TLS}, grants: [{{identity: spiffe://prod}}]",
+            "'spiffe://prod' is no identity: such as uri:spiffe://prod/edge",
+        ),
+        (
+            f"{TLS}, grants: [{{identity: 'dns:{{a}}.{{a}}'}}]",
+            "each {word} has small letters alone and stands once",
+        ),
+        ("tls: {certificate: a}", "xds.tls.key"),
+    ],
+)
+def test_the_xds_port_is_closed_to_strangers_unless_one_says_otherwise(
+    tmp_path: Path, xds: str, error: str | None
+) -> None:
+    file = settings_file(tmp_path, f"xds: {{{xds}}}")
+    if error is None:
+        load(file)
+        return
+    with pytest.raises(InvalidSettingsError) as raised:
+        load(file)
+    assert error in str(raised.value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,10 +10,23 @@ import uvicorn
 from starlette.applications import Starlette
 
 
-def _config(app: Starlette) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
-    )
+class _Config(uvicorn.Config):
+    """Has settings of TLS handshakes as an object; uvicorn itself knows files, which it reads once."""
+
+    def __init__(self, app: Starlette, tls: ssl.SSLContext | None) -> None:
+        super().__init__(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+        )
+        self._tls = tls
+
+    @property
+    def is_ssl(self) -> bool:
+        return self._tls is not None
+
+    def load(self) -> None:
+        tls, self._tls = self._tls, None  # or it would look for files
+        super().load()
+        self.ssl = self._tls = tls
 
 
 class _Server(uvicorn.Server):
@@ -24,13 +38,15 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """An HTTP server on one address. Port 0 takes a free one.
+    """An HTTP server on one address, with TLS if ``tls`` has its settings. Port 0 takes a free one.
 
     ``stopping`` is called before it waits for the answers that are under way: those without an end must end.
     """
 
-    def __init__(self, app: Starlette, stopping: Callable[[], None] = lambda: None) -> None:
-        self._server = _Server(_config(app))
+    def __init__(
+        self, app: Starlette, stopping: Callable[[], None] = lambda: None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._server = _Server(_Config(app, tls))
         self._stopping = stopping
 
     def bind(self, address: str, port: int) -> int:

@@ -7,6 +7,7 @@ operators and holds the defaults written here.
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
@@ -43,6 +44,15 @@ def _nacos_servers(text: str) -> str:
 
     NacosSettings(server_addresses=text)  # raises ValueError for what is no list of host:port
     return text
+
+
+def _identity(pattern: str) -> str:
+    if not re.match("(uri|dns):.", pattern):
+        raise ValueError(f"{pattern!r} is no identity: such as uri:spiffe://prod/edge or dns:edge.internal")
+    words = re.findall(r"\{([^}]*)\}", pattern)
+    if any(not re.fullmatch("[a-z]+", word) for word in words) or len(words) != len(set(words)):
+        raise ValueError("each {word} has small letters alone and stands once")
+    return pattern
 
 
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
@@ -101,11 +111,59 @@ class Nacos(_Section):
         )
 
 
+class Tls(_Section):
+    """PEM files of a port with TLS; they are read again when they change (``xds.server.TlsFiles``)."""
+
+    certificate: Path
+    key: Path
+
+
+class MutualTls(Tls):
+    """With ``client_ca``, clients must show a certificate that one of its authorities signed."""
+
+    client_ca: Path | None = None
+
+
+Role = Literal["edge", "sidecar", "grpc-client"]
+
+
+class Grant(_Section):
+    """What the owners of some client certificates may claim to be (``xds.server.Grant``)."""
+
+    identity: Annotated[str, AfterValidator(_identity)]
+    roles: tuple[Role, ...] | None = None
+    groups: tuple[NonEmpty, ...] | None = None
+    services: tuple[NonEmpty, ...] | None = None
+    upstreams: tuple[NonEmpty, ...] | None = None
+    namespaces: tuple[str, ...] | None = None
+    status: bool = False
+
+
 class Xds(_Section):
     """Where proxies fetch their configuration (gRPC). Port 0 takes a free one."""
 
     address: IpAddress = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 18000
+    tls: MutualTls | None = None
+    grants: tuple[Grant, ...] = ()
+    trusted_network: bool = False
+
+    @model_validator(mode="after")
+    def _clients_are_known_or_trusted(self) -> Self:
+        certificates = self.tls is not None and self.tls.client_ca is not None
+        if certificates and not self.grants:
+            raise ValueError(
+                "client certificates are required (tls.client_ca) and grants is empty: nobody would be served"
+            )
+        if self.grants and not certificates:
+            raise ValueError("grants are for client certificates: set tls.client_ca, too")
+        loopback = ipaddress.ip_address(self.address).is_loopback
+        if not (loopback or certificates or self.trusted_network):
+            raise ValueError(
+                f"address {self.address} lets other machines read all configuration and be any proxy: "
+                "set tls.client_ca and grants, or trusted_network: true if nobody else is on that network"
+            )
+        return self
 
 
 class ApiToken(_Section):
@@ -125,6 +183,7 @@ class Http(_Section):
 
     address: IpAddress = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 18080
+    tls: Tls | None = None
     tokens: tuple[ApiToken, ...] = ()
 
     @model_validator(mode="after")
