@@ -3,7 +3,13 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from envoy_data_plane.envoy.config.bootstrap.v3 import Admin, Bootstrap, BootstrapStaticResources
+from envoy_data_plane.envoy.config.bootstrap.v3 import (
+    Admin,
+    Bootstrap,
+    BootstrapStaticResources,
+    LayeredRuntime,
+    RuntimeLayer,
+)
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType
 from envoy_data_plane.envoy.config.core.v3 import Address, HeaderValue, HeaderValueOption, SocketAddress
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
@@ -13,7 +19,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManager,
     HttpFilter,
 )
-from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.http import Upstream
@@ -21,7 +27,9 @@ from tests.harness.routing import routing
 from xds.compiler.endpoints import load_assignment
 from xds.compiler.names import cluster_name
 from xds.compiler.route_configuration import route_configuration
-from xds.compiler.service import compile_routes
+from xds.compiler.route_filters import route_filters
+from xds.compiler.service import ServiceRoutes, compile_routes
+from xds.routing import Surroundings
 from xds.rules.instance import Instance
 from xds.rules.model import RuleDocument
 from xds.wire import any_of, delimited, encode, type_url
@@ -51,24 +59,42 @@ def document(*rules: object, **fields: object) -> RuleDocument:
 
 
 @asynccontextmanager
-async def serving(documents: Mapping[str, RuleDocument]) -> AsyncIterator[int]:
-    """Run an Envoy with each document under its host, and an instance of each subset; yields the port."""
+async def serving(
+    documents: Mapping[str, RuleDocument],
+    surroundings: Surroundings | None = None,
+    counts: dict[str, int] | None = None,
+) -> AsyncIterator[int]:
+    """Run an Envoy with each document under its host, and an instance of each subset; yields the port.
+
+    ``counts`` gets the number of requests that each subset was sent.
+    """
     async with AsyncExitStack() as stack:
-        upstreams = {}
-        for subset in SUBSETS:
-            upstream = await stack.enter_async_context(Upstream("svc", subset))
-            upstreams[cluster_name("svc", subset)] = [upstream.port]
-        hosts = [compiled(document, host) for host, document in documents.items()]
+        instances = {subset: await stack.enter_async_context(Upstream("svc", subset)) for subset in SUBSETS}
+        compiled = {host: _compiled(document, host, surroundings) for host, document in documents.items()}
+        names = {cluster_name("svc", subset) for subset in SUBSETS}.union(
+            *(routes.requires for routes in compiled.values())
+        )
+        upstreams = {name: [instances[name.split("|")[1]].port] for name in sorted(names)}
+        hosts = [_virtual_host(routes, host) for host, routes in compiled.items()]
         envoy = await stack.enter_async_context(EnvoyProcess(bootstrap(hosts, upstreams)))
         yield await envoy.port(LISTENER)
+        if counts is not None:
+            counts |= {subset: instance.requests for subset, instance in instances.items()}
 
 
-def compiled(document: RuleDocument, host: str) -> bytes:
+def _compiled(document: RuleDocument, host: str, surroundings: Surroundings | None) -> ServiceRoutes:
+    return compile_routes(routing("svc", document.model_copy(update={"hosts": (host,)}), surroundings))
+
+
+def virtual_host(document: RuleDocument, host: str) -> bytes:
     """Return the edge's virtual host of a document, made to serve ``host`` alone."""
-    edge = compile_routes(routing("svc", document.model_copy(update={"hosts": (host,)}))).edge
-    assert edge is not None
+    return _virtual_host(_compiled(document, host, None), host)
+
+
+def _virtual_host(routes: ServiceRoutes, host: str) -> bytes:
+    assert routes.edge is not None
     # Names are unique within an Envoy; of a field given twice, the last counts.
-    return edge + delimited(_NAME, host.encode())
+    return routes.edge + delimited(_NAME, host.encode())
 
 
 def bootstrap(virtual_hosts: Iterable[bytes], upstreams: Mapping[str, Sequence[int]]) -> bytes:
@@ -81,14 +107,27 @@ def bootstrap(virtual_hosts: Iterable[bytes], upstreams: Mapping[str, Sequence[i
         )
     )
     router = HttpFilter(name="envoy.filters.http.router", typed_config=any_of(Router()))
-    manager = encode(HttpConnectionManager(stat_prefix="test", http_filters=[router]))
+    manager = encode(
+        HttpConnectionManager(
+            stat_prefix="test",
+            http_filters=[*route_filters(), router],
+            use_remote_address=True,
+            xff_num_trusted_hops=1,  # tests say by x-forwarded-for where a request comes from
+        )
+    )
     config = Any(type_url=type_url(HttpConnectionManager), value=manager + delimited(_ROUTE_CONFIG, routes))
     http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=config)
     listener = Listener(name=LISTENER, address=_address(0), filter_chains=[FilterChain(filters=[http])])
     static = encode(BootstrapStaticResources(listeners=[listener]))
     clusters = b"".join(_cluster(name, ports) for name, ports in upstreams.items())
-    admin = Bootstrap(admin=Admin(address=_address(0)))
+    admin = Bootstrap(admin=Admin(address=_address(0)), layered_runtime=_runtime())
     return encode(admin) + delimited(_STATIC_RESOURCES, static + clusters)
+
+
+def _runtime() -> LayeredRuntime:
+    """Return what envoy/edge.yaml has, too: a header on several lines is one value."""
+    layer = Struct(fields={"envoy.reloadable_features.match_headers_individually": Value(bool_value=False)})
+    return LayeredRuntime(layers=[RuntimeLayer(name="static", static_layer=layer)])
 
 
 def _cluster(name: str, ports: Sequence[int]) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.envoy.static import LISTENER, bootstrap, compiled, document
+from tests.envoy.static import LISTENER, bootstrap, document, virtual_host
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import until
 from tests.harness.http import Client, Upstream
@@ -14,7 +14,7 @@ from tests.harness.ports import free_port
 @asynccontextmanager
 async def edge(*ports: int) -> AsyncIterator[tuple[EnvoyProcess, Client]]:
     """Run an Envoy whose baseline has instances on these ports; yields it and a client of it."""
-    hosts = [compiled(document(), "svc.test")]
+    hosts = [virtual_host(document(), "svc.test")]
     async with (
         EnvoyProcess(bootstrap(hosts, {"svc|base": ports})) as envoy,
         Client(await envoy.port(LISTENER)) as client,

@@ -42,6 +42,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, Rege
 from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 
 from xds.compiler.names import target_cluster
+from xds.compiler.route_filters import FAULT_FILTER
 from xds.routing.model import (
     Action,
     Decision,
@@ -68,9 +69,6 @@ from xds.routing.predicates import (
     simplified,
 )
 from xds.wire import any_of, build
-
-FAULT_FILTER = "envoy.filters.http.fault"
-"""The name of the filter that routes with a fault configure; a listener has to have it."""
 
 # Envoy's own default of 15 s would cut off what worked without a proxy: event streams, long polls,
 # downloads. What bounds a silent request is the stream idle timeout of the listener.

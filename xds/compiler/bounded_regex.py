@@ -47,7 +47,8 @@ def confined(pattern: str, stop: str, rest: str) -> str:
 def _rewritten(pattern: str, stop: str, rest: str) -> Iterator[str]:
     # Whether nothing has been matched yet where we are, and where each open group began.
     at_start, outer = True, [True]
-    for token in _TOKEN.finditer(pattern):
+    tokens = list(_TOKEN.finditer(pattern))
+    for place, token in enumerate(tokens):
         kind, text = token.lastgroup, token[0]
         if kind == "group":
             if not text.endswith(")"):
@@ -64,13 +65,37 @@ def _rewritten(pattern: str, stop: str, rest: str) -> Iterator[str]:
             # The text goes on before the part, so ``^`` itself would be wrong.
             yield _EMPTY if at_start else NOTHING
         elif kind == "end":
-            # What comes after it in the pattern can match nothing but emptiness: so may what follows here.
-            yield f"{rest}$"
+            # At the end of the pattern ``rest`` comes next anyhow. Elsewhere, what comes after it in the
+            # pattern can match nothing but emptiness: so may what follows here.
+            yield _EMPTY if _is_last(tokens, place) else f"{rest}$"
         elif kind in {"edge", "repeat"}:
             yield text
         else:
             at_start = at_start and not text
             yield from _atoms(kind, token, stop)
+
+
+def _is_last(tokens: list[re.Match[str]], place: int) -> bool:
+    """Tell whether nothing is left to match after a token, whichever groups and alternatives it is in."""
+    depth = 0  # groups that opened in alternatives that are passed over
+    passing = False
+    for index in range(place + 1, len(tokens)):
+        kind = tokens[index].lastgroup
+        if passing:
+            depth += (kind == "group" and not tokens[index][0].endswith(")")) - (kind == "close")
+            passing = depth >= 0
+            depth = max(depth, 0)
+            if passing or kind != "close":
+                continue
+        if kind == "bar":
+            passing, depth = True, 0
+        elif kind == "close":
+            following = tokens[index + 1] if index + 1 < len(tokens) else None
+            if following is not None and following.lastgroup == "repeat":
+                return False
+        elif kind != "end":
+            return False
+    return True
 
 
 def _atoms(kind: str | None, token: re.Match[str], stop: str) -> Iterator[str]:

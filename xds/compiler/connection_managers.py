@@ -23,6 +23,7 @@ from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdCo
 
 from xds.compiler.access_log import json_access_log
 from xds.compiler.names import INBOUND
+from xds.compiler.route_filters import route_filters
 from xds.compiler.route_sources import RouteSource
 from xds.wire import any_of, build
 
@@ -112,10 +113,10 @@ def _manager(
     return build(
         HttpConnectionManager,
         stat_prefix=stat_prefix,
-        http_filters=[_grpc_web(), *routes.filters, _router()],
+        http_filters=[_grpc_web(), *routes.filters, *route_filters(), _router()],
         access_log=[json_access_log(settings.access_log)] if settings.access_log else [],
         generate_request_id=True,
-        # The id stands in for a cookie that a user does not have yet (`decisions`): tracing must not
+        # The id stands in for a cookie that a user does not have yet (`actions`): tracing must not
         # write its verdict into it halfway through the request.
         request_id_extension=build(
             RequestIdExtension, typed_config=any_of(build(UuidRequestIdConfig, pack_trace_reason=False))

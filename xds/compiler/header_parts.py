@@ -80,6 +80,16 @@ def query(name: str) -> Part:
     return Part(head=f"{before}=", stop="&", rest=r"(?:&\C*)?", alone=before)
 
 
+def baggage(name: str) -> Part:
+    """Describe the value of a member of W3C baggage, without its properties; any of the name may match."""
+    space = r"[ \t]*"
+    return Part(
+        head=rf"(?:\C*,)?{space}{literal(name)}{space}={space}",
+        stop=",",
+        rest=rf"{space}(?:;[^,]*)?(?:,\C*)?",
+    )
+
+
 def _before_cookie(name: str) -> str:
     # Spaces may come before a name, and a name without ``=`` is no cookie.
     other = _unlike(name, ";", "(?:[^;=][^;]*)?", not_first=" ")

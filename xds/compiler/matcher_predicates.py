@@ -4,7 +4,12 @@ Everything that routing has can be said here, and turned round; patterns may be 
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 
+from envoy_data_plane.envoy.config.core.v3 import CidrRange
+from envoy_data_plane.envoy.extensions.matching.common_inputs.network.v3 import FilterStateInput
+from envoy_data_plane.envoy.extensions.matching.input_matchers.consistent_hashing.v3 import ConsistentHashing
+from envoy_data_plane.envoy.extensions.matching.input_matchers.ip.v3 import Ip
 from envoy_data_plane.envoy.type.matcher.v3 import HttpRequestHeaderMatchInput
 from envoy_data_plane.xds.core.v3 import TypedExtensionConfig
 from envoy_data_plane.xds.type.matcher.v3 import MatcherMatcherListPredicate as EnvoyPredicate
@@ -16,12 +21,17 @@ from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatch
 from xds.compiler import header_parts
 from xds.compiler.bounded_regex import confined
 from xds.compiler.regex import ANYTHING, alternations, integer_range, with_case
+from xds.compiler.route_filters import state_key
+from xds.routing.hashing import seed_of
 from xds.routing.predicates import (
     And,
+    Baggage,
     Contains,
     Cookie,
     Exact,
+    FromNetwork,
     Header,
+    Identity,
     InRange,
     Method,
     Not,
@@ -29,15 +39,20 @@ from xds.routing.predicates import (
     Operator,
     Or,
     Path,
+    Percentage,
     Predicate,
     Prefix,
     Present,
     Query,
     Regex,
+    SourceAddress,
     Suffix,
     Test,
 )
+from xds.routing.splits import TOTAL
 from xds.wire import any_of
+
+_REQUEST_ID = "x-request-id"
 
 
 def predicate(holds: Predicate) -> EnvoyPredicate:
@@ -51,6 +66,10 @@ def predicate(holds: Predicate) -> EnvoyPredicate:
             return _not(predicate(holds.predicate))
         case Test():
             return _test(holds)
+        case FromNetwork(networks):
+            return _from_network(networks)
+        case Percentage():
+            return _percentage(holds)
         case _:
             raise TypeError(holds)
 
@@ -68,8 +87,34 @@ def _test(test: Test) -> EnvoyPredicate:
         case Query(name):
             # Envoy's own input for a parameter would decode it.
             return _any_pattern(_header(":path"), header_parts.query(name).patterns(test.operator))
-        case _:
-            raise TypeError(test)
+        case Baggage(name):
+            return _any_pattern(_header("baggage"), header_parts.baggage(name).patterns(test.operator))
+
+
+def _from_network(networks: tuple[str, ...]) -> EnvoyPredicate:
+    parsed = [ip_network(network, strict=False) for network in networks]
+    ranges = [
+        CidrRange(address_prefix=str(network.network_address), prefix_len=network.prefixlen)
+        for network in parsed
+    ]
+    matcher = Ip(cidr_ranges=ranges, stat_prefix="source")
+    return _single(_state(SourceAddress()), TypedExtensionConfig(name="ip", typed_config=any_of(matcher)))
+
+
+def _percentage(leaf: Percentage) -> EnvoyPredicate:
+    """Let the hash decide; Envoy's matcher holds from its threshold on, so it is turned round.
+
+    Chance is the hash of the request's id, which Envoy makes for every request: a fraction by Envoy's random
+    number would not do, since all routes of a request and its split use the same number.
+    """
+    identity = Header(_REQUEST_ID) if leaf.identity is None else leaf.identity
+    source = _header(identity.name) if isinstance(identity, Header) else _state(identity)
+    there = _single(source, _regex(ANYTHING))
+    if leaf.share >= TOTAL:
+        return there
+    hashing = ConsistentHashing(threshold=leaf.share, modulo=TOTAL, seed=seed_of(leaf.salt))
+    above = _single(source, TypedExtensionConfig(name="hash", typed_config=any_of(hashing)))
+    return _all([there, _not(above)])
 
 
 def _path(operator: Operator) -> EnvoyPredicate:
@@ -133,6 +178,11 @@ def _header(name: str) -> TypedExtensionConfig:
     return TypedExtensionConfig(name=name, typed_config=any_of(HttpRequestHeaderMatchInput(header_name=name)))
 
 
+def _state(identity: Identity) -> TypedExtensionConfig:
+    key = state_key(identity)
+    return TypedExtensionConfig(name=key, typed_config=any_of(FilterStateInput(key=key)))
+
+
 def _regex(pattern: str) -> XdsStringMatcher:
     return XdsStringMatcher(safe_regex=RegexMatcher(google_re2=RegexMatcherGoogleRe2(), regex=pattern))
 
@@ -141,7 +191,9 @@ def _any_pattern(source: TypedExtensionConfig, patterns: Iterable[str]) -> Envoy
     return _any([_single(source, _regex(pattern)) for pattern in patterns])
 
 
-def _single(source: TypedExtensionConfig, matcher: XdsStringMatcher) -> EnvoyPredicate:
+def _single(source: TypedExtensionConfig, matcher: XdsStringMatcher | TypedExtensionConfig) -> EnvoyPredicate:
+    if isinstance(matcher, TypedExtensionConfig):
+        return EnvoyPredicate(single_predicate=SinglePredicate(input=source, custom_match=matcher))
     return EnvoyPredicate(single_predicate=SinglePredicate(input=source, value_match=matcher))
 
 

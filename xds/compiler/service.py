@@ -16,6 +16,7 @@ from xds.compiler.actions import safe_retries, variants
 from xds.compiler.connection_managers import GRPC_WEB_FILTER
 from xds.compiler.matcher import matcher
 from xds.compiler.names import target_cluster
+from xds.compiler.route_filters import state_filters
 from xds.routing import Routing
 from xds.wire import any_of, build, delimited, encode
 
@@ -52,13 +53,16 @@ def _virtual_host(routing: Routing) -> bytes:
 
     If the service speaks gRPC, browsers may use gRPC-Web.
     """
+    found = list(variants(routing))
+    filters = state_filters(variant.when for variant in found)
+    if _speaks_grpc(routing):
+        filters[GRPC_WEB_FILTER] = _filter_on()
     host = build(
         VirtualHost,
         name=routing.service,
         retry_policy=safe_retries(),
-        typed_per_filter_config={GRPC_WEB_FILTER: _filter_on()} if _speaks_grpc(routing) else {},
+        typed_per_filter_config=filters,
     )
-    found = list(variants(routing))
     if all(plain_routes.expressible(variant.when) for variant in found):
         host.routes = [route for variant in found for route in plain_routes.routes(variant)]
     else:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from urllib.parse import unquote_to_bytes
 
 import re2
 
@@ -23,6 +24,7 @@ from xds.routing.predicates import (
     Exact,
     FromNetwork,
     Header,
+    Identity,
     InRange,
     Not,
     OneOf,
@@ -32,6 +34,7 @@ from xds.routing.predicates import (
     Predicate,
     Prefix,
     Present,
+    Query,
     Regex,
     Suffix,
     Test,
@@ -120,8 +123,7 @@ def holds(predicate: Predicate, request: Request, chances: Mapping[str, int]) ->
     """Tell whether a predicate holds; ``chances`` are the places that chance gave the request, by salt."""
     match predicate:
         case Test(source, operator):
-            value = request.value(source)
-            return value is not None and operator_holds(operator, value)
+            return any(operator_holds(operator, value) for value in request.values(source))
         case Not():
             return not holds(predicate.predicate, request, chances)
         case And():
@@ -137,7 +139,7 @@ def holds(predicate: Predicate, request: Request, chances: Mapping[str, int]) ->
         case Percentage():
             if predicate.identity is None:
                 return chances[predicate.salt] < predicate.share
-            identity = request.identity(predicate.identity)
+            identity = _hashed(predicate.identity, request)
             return identity is not None and bucket((identity,), predicate.salt) < predicate.share
 
 
@@ -168,13 +170,24 @@ def choose(split: Split, request: Request) -> Choice:
     if identity is None or split.identity is None:
         return Choice(None, tuple((target, share / TOTAL) for target, share in split.shares))
     values = sorted(request.lines(split.identity.name)) if isinstance(split.identity, Header) else [identity]
-    place = bucket(values)
+    place = bucket([value.encode() for value in values])
     end = 0
     for target, share in split.shares:
         end += share
         if place < end:
             return Choice(place, ((target, 1.0),))
     raise ValueError("the shares of a split do not add up to the total")
+
+
+def _hashed(identity: Identity, request: Request) -> bytes | None:
+    """Return what a percentage hashes: of a query parameter, in contrast to splits, the decoded value.
+
+    An empty cookie or parameter is nobody's.
+    """
+    value = request.identity(identity)
+    if value is None or isinstance(identity, Header):
+        return None if value is None else value.encode()
+    return unquote_to_bytes(value) or None if isinstance(identity, Query) else value.encode()
 
 
 def _choice(decision: Decision, request: Request) -> Choice | None:

@@ -8,7 +8,7 @@ import xxhash
 from xds.routing.splits import TOTAL
 
 
-def bucket(values: Sequence[str], salt: str = "") -> int:
+def bucket(values: Sequence[bytes], salt: str = "") -> int:
     """Return the place of an identity among `TOTAL` places.
 
     ``values`` is one text, or the lines of a header that was sent on several: Envoy hashes them in order,
@@ -16,7 +16,7 @@ def bucket(values: Sequence[str], salt: str = "") -> int:
     """
     seed = seed_of(salt)
     for value in values:
-        seed = xxhash.xxh64_intdigest(value.encode(), seed)
+        seed = xxhash.xxh64_intdigest(value, seed)
     return seed % TOTAL
 
 

@@ -1,5 +1,6 @@
 """A request as a proxy sees it, and where the texts stand that rules look at."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from xds.routing.predicates import (
@@ -60,16 +61,30 @@ class Request:
                 return value
         return None
 
-    def baggage(self, name: str) -> str | None:
-        """Return the value of the first member of W3C baggage with a key, without properties."""
-        for member in (self.header("baggage") or "").split(","):
-            key, equals, value = member.partition(";")[0].partition("=")
-            if equals and key.strip(" \t") == name:
-                return value.strip(" \t")
-        return None
+    def baggage(self, name: str) -> list[str]:
+        """Return the values of the members of W3C baggage with a key, without properties."""
+        members = (member.partition(";")[0] for member in (self.header("baggage") or "").split(","))
+        pairs = (member.partition("=") for member in members)
+        return [value.strip(" \t") for key, equals, value in pairs if equals and key.strip(" \t") == name]
 
-    def value(self, source: Source) -> str | None:
-        """Return the text at a source; None if it is not there."""
+    def values(self, source: Source) -> list[str]:
+        """Return the texts at a source; none if it is not there, several only of baggage."""
+        if isinstance(source, Baggage):
+            return self.baggage(source.name)
+        value = self._value(source)
+        return [] if value is None else [value]
+
+    def identity(self, identity: Identity) -> str | None:
+        """Return what identifies the user, as it is hashed; None if it is not there.
+
+        An empty cookie is nobody's, and addresses are hashed in the spelling of RFC 5952.
+        """
+        if isinstance(identity, SourceAddress):
+            return self.source and _canonical(self.source)
+        value = self._value(identity)
+        return (value or None) if isinstance(identity, Cookie) else value
+
+    def _value(self, source: Path | Method | Header | Cookie | Query) -> str | None:
         match source:
             case Path():
                 return self.path
@@ -81,12 +96,10 @@ class Request:
                 return self.cookie(name)
             case Query(name):
                 return self.parameter(name)
-            case Baggage(name):
-                return self.baggage(name)
 
-    def identity(self, identity: Identity) -> str | None:
-        """Return what identifies the user; None if it is not there. An empty cookie is nobody's."""
-        if isinstance(identity, SourceAddress):
-            return self.source
-        value = self.value(identity)
-        return (value or None) if isinstance(identity, Cookie) else value
+
+def _canonical(address: str) -> str:
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return f"::ffff:{parsed.ipv4_mapped}"
+    return str(parsed)

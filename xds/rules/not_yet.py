@@ -6,18 +6,13 @@ Whoever lands the compilation of a word takes it out of `NOT_YET`. When that is 
 from collections.abc import Iterator, Mapping
 
 from xds.documents.defect import Defect, Path
-from xds.rules.model import HttpRule, LanesDocument, ListReference, Match, Model, RuleDocument, Sticky
+from xds.rules.model import LanesDocument, Match, Model, RuleDocument
 from xds.rules.model.base import words_of
 
 NOT_YET: Mapping[type[Model], frozenset[str]] = {
     RuleDocument: frozenset({"aliases"}),
-    HttpRule: frozenset(
-        {"direct_response", "fallback", "fault", "headers", "mirror", "redirect", "retries", "rewrite"}
-    ),
     LanesDocument: frozenset({"lanes"}),
-    ListReference: frozenset({"list"}),
-    Match: frozenset({"device", "lane", "percentage", "region", "schedule", "source_ip"}),
-    Sticky: frozenset({"query", "source_ip"}),
+    Match: frozenset({"lane"}),
 }
 """The fields, by Python's names."""
 

@@ -90,3 +90,20 @@ def test_a_path_ends_at_its_query(pattern: str, path: str, expected: bool) -> No
 @given(st.binary(max_size=3))
 def test_nothing_matches_nothing(text: bytes) -> None:
     assert not matcher(NOTHING).fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "matches"),
+    [
+        ("^a$", "a", True),
+        ("^a$", "ab", False),
+        ("(a$|b$)", "b", True),
+        ("(?:(a$)|b)", "a", True),
+        ("a$|(b)c", "a", True),
+    ],
+)
+def test_the_end_of_a_pattern_is_the_end_of_a_quoted_part(pattern: str, value: str, matches: bool) -> None:
+    rest = '"(?:;.*)?'
+    for text in (f'"{value}"', f'"{value}"; c=d'):
+        found = re2.fullmatch(f'"{confined(pattern, ";", rest)}{rest}', text) is not None
+        assert found == matches

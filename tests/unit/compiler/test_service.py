@@ -5,10 +5,11 @@ from envoy_data_plane.envoy.config.route.v3 import VirtualHost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.envoy.generate import Generator
+from tests.envoy.generate import LISTS, Generator
 from tests.harness.routing import routing
 from xds.compiler.service import ServiceRoutes, compile_routes
 from xds.compiler.upstreams import compile_upstreams
+from xds.routing import Surroundings
 from xds.rules.model import RuleDocument
 
 SUBSETS = {"stable": {"labels": {"version": "v1"}}, "gray": {"labels": {"version": "v2"}}}
@@ -129,7 +130,7 @@ def test_where_there_is_nothing_to_split_no_cookie_is_given() -> None:
 def test_a_document_always_compiles_to_the_same_bytes(seed: int) -> None:
     document = Generator(seed).document()
     again = RuleDocument.model_validate_json(document.model_dump_json(by_alias=True, exclude_none=True))
-    routes = compile_routes(routing("svc", document))
-    assert routes == compile_routes(routing("svc", again))
+    routes = compile_routes(routing("svc", document, Surroundings(lists=LISTS)))
+    assert routes == compile_routes(routing("svc", again, Surroundings(lists=LISTS)))
     host = VirtualHost.parse(routes.mesh)
     assert bool(host.routes) != (host.matcher is not None)

@@ -1,11 +1,12 @@
 """Whom a rule is for: the tests that a request must pass."""
 
+import re
 from functools import cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from xds.documents.defect import invalid
+from xds.documents.defect import invalid, quoted
 from xds.documents.words import choice
 from xds.rules.model.base import Model, given, words_of
 from xds.rules.model.schedule import Schedule
@@ -191,6 +192,16 @@ class Percentage(Identity):
         description="Rules with different salts choose users independently of each other.",
         examples=["checkout-test"],
     )
+
+    @model_validator(mode="after")
+    def _names_a_plain_parameter(self) -> Self:
+        if self.query is not None and not re.fullmatch(r"[A-Za-z0-9_.~-]+", self.query):
+            raise invalid(
+                f"{quoted(self.query)} cannot identify users",
+                "use letters, digits, '-', '_', '.' and '~'",
+                "query",
+            )
+        return self
 
     @model_validator(mode="after")
     def _salts_an_identity(self) -> Self:
