@@ -262,7 +262,7 @@ def _parsed(payload: Any) -> Any:
     model = MODELS.get(payload.metadata.type)
     try:
         body = json.loads(payload.body.value, object_hook=_without_nulls)
-        if model and body.get("resultCode", 200) != 200:
+        if body.get("resultCode", 200) != 200:
             return ErrorResponse.model_validate(body)
         return model and model.model_validate(body)
     except ValueError:
