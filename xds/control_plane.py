@@ -9,18 +9,19 @@ import hashlib
 import ssl
 import time
 from collections.abc import Awaitable, Mapping, Set
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
 from xds.cache import Cache, Ref, View
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
-from xds.compiler.listeners import EdgeListener, SidecarListeners
+from xds.compiler.listeners import EdgeListener, Https, SidecarListeners
 from xds.compiler.route_sources import RouteMode
 from xds.documents import Origin
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
-from xds.pipeline import Pipeline, keep_route_modes
+from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
 from xds.protocol import Event
 from xds.rules.instance import ServiceId
 from xds.server import Authorization, Grant, Peer, StreamInfo, TlsError, TlsFiles, XdsServer
@@ -52,7 +53,12 @@ class ControlPlane:
         self._settings = settings
         self._snapshot = SnapshotWriter(SnapshotStore(snapshot_path(settings), CompiledService))
         switches = RouteModeSwitches(lambda served: keep_route_modes(self._snapshot, served))
-        self._services = Services(Cache(), _listener_settings(settings), switches, self._view_changed)
+        self._certificates = CertificateFiles(
+            CertificateFile(pair.certificate, pair.key, pair.gateways)
+            for pair in settings.certificates
+        )
+        listeners = _listener_settings(settings, self._certificates)
+        self._services = Services(Cache(), listeners, switches, self._view_changed)
         self.status = Status([LogSink()], self._services.groups_of)
         limits = Limits(**settings.limits.model_dump())
         authorization = _authorization(settings)
@@ -83,6 +89,7 @@ class ControlPlane:
         Raise ``BindError`` if an address is taken.
         """
         at = self._settings
+        self._certificates.read()
         http_port = self._bind_http()
         try:
             xds_port = await self._start_xds()
@@ -91,6 +98,7 @@ class ControlPlane:
                 tasks.create_task(self._http.run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
+                tasks.create_task(self._certificates.follow(self._services.renew_listeners))
                 await source
         finally:
             self._http.close()
@@ -186,7 +194,7 @@ def _http_context(settings: Settings) -> ssl.SSLContext | None:
         raise BindError(f"http.tls: {error}") from error
 
 
-def _listener_settings(settings: Settings) -> ListenerSettings:
+def _listener_settings(settings: Settings, certificates: CertificateFiles) -> ListenerSettings:
     def edge(group: str) -> EdgeListener:
         at = settings.edge_of(group)
         return EdgeListener(
@@ -194,6 +202,7 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
             port=at.port,
             routes=RouteMode(at.routes),
             trusted_hops=at.trusted_hops,
+            https=_https(at),
             http=_http_settings(at),
         )
 
@@ -207,7 +216,14 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
             http=_http_settings(at),
         )
 
-    return ListenerSettings(edge, sidecar)
+    return ListenerSettings(edge, sidecar, certificates.of_group)
+
+
+def _https(at: Edge) -> Https | None:
+    if at.https_port is None:
+        return None
+    hsts = timedelta(seconds=at.hsts) if at.hsts else None
+    return Https(at.https_port, at.https_redirect, at.https_redirect_port, hsts)
 
 
 def _http_settings(at: Edge | Sidecar) -> HttpSettings:

@@ -5,15 +5,12 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.harness.certificates import Authority, Pair
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane
 from tests.harness.http import Client, Upstream
@@ -37,53 +34,12 @@ async def edge(
         yield envoy, client
 
 
-class Authority:
-    """A certificate authority that writes what it issues as PEM files."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-        basic = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = self._builder(self._name, self._key).add_extension(basic, critical=True)
-        self.file = directory / "ca.pem"
-        self._write(self.file, certificate)
-
-    def issue(self, name: str) -> tuple[str, str]:
-        """Issue a certificate for a DNS name; return the paths of it and of its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        file, key_file = self._directory / f"{name}.pem", self._directory / f"{name}.key"
-        self._write(file, self._builder(subject, key).add_extension(names, critical=False))
-        plain = serialization.NoEncryption()
-        encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-        key_file.write_bytes(encoded)
-        return str(file), str(key_file)
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-        )
-
-    def _write(self, file: Path, builder: x509.CertificateBuilder) -> None:
-        certificate = builder.sign(self._key, hashes.SHA256())
-        file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
 class TlsServer:
     """Answers every request with the ALPN protocol and the subject of the client's certificate."""
 
-    def __init__(self, certificate: tuple[str, str], client_ca: Path | None = None) -> None:
+    def __init__(self, pair: Pair, client_ca: Path | None = None) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(*certificate)
+        self._context.load_cert_chain(pair.certificate, pair.key)
         self._context.set_alpn_protocols(["h2", "http/1.1"])
         if client_ca:
             self._context.verify_mode = ssl.CERT_REQUIRED
@@ -117,7 +73,7 @@ async def test_tls_with_a_name_to_check(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     tls = {"mode": "SIMPLE", "sni": "reviews.internal", "caCertificates": str(authority.file)}
     async with (
-        TlsServer(authority.issue("reviews.internal")) as server,
+        TlsServer(authority.issue("reviews.internal", dns=["reviews.internal"])) as server,
         edge(tmp_path, {"tls": tls}, server.port) as (_, client),
     ):
         assert (await client.get(HOST)).json() == {"alpn": "http/1.1", "client": None}
@@ -136,8 +92,9 @@ async def test_an_instance_that_is_not_who_it_should_be_gets_no_request(
     authority, other = Authority(tmp_path), Authority(tmp_path / "other")
     trusted = other if wrong.pop("ca", None) else authority
     tls = {"mode": "SIMPLE", "sni": "reviews.internal", "caCertificates": str(trusted.file), **wrong}
+    pair = authority.issue("reviews.internal", dns=["reviews.internal"])
     async with (
-        TlsServer(authority.issue("reviews.internal")) as server,
+        TlsServer(pair) as server,
         edge(tmp_path, {"tls": tls}, server.port) as (_, client),
     ):
         assert (await client.get(HOST)).status == 503
@@ -145,16 +102,18 @@ async def test_an_instance_that_is_not_who_it_should_be_gets_no_request(
 
 async def test_mutual_tls_shows_the_proxys_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    certificate, key = authority.issue("edge.internal")
+    own = authority.issue("edge.internal")
     tls = {
         "mode": "MUTUAL",
         "sni": "reviews.internal",
         "caCertificates": str(authority.file),
-        "clientCertificate": certificate,
-        "privateKey": key,
+        "clientCertificate": str(own.certificate),
+        "privateKey": str(own.key),
     }
     async with (
-        TlsServer(authority.issue("reviews.internal"), client_ca=authority.file) as server,
+        TlsServer(
+            authority.issue("reviews.internal", dns=["reviews.internal"]), client_ca=authority.file
+        ) as server,
         edge(tmp_path, {"tls": tls}, server.port) as (_, client),
     ):
         assert (await client.get(HOST)).json()["client"] == "edge.internal"

@@ -1,16 +1,24 @@
 """Connection managers: how a proxy reads requests, before a route is looked up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation
 from envoy_data_plane.envoy.config.core.v3 import (
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     HttpProtocolOptions,
 )
 from envoy_data_plane.envoy.extensions.filters.http.grpc_web.v3 import GrpcWeb
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import (
+    HeaderMutation as HeaderMutationFilter,
+)
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import Mutations
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
@@ -67,7 +75,9 @@ class HttpSettings:
     upgrades: tuple[str, ...] = ("websocket",)
 
 
-def edge_manager(settings: HttpSettings, trusted_hops: int, routes: RouteSource) -> HttpConnectionManager:
+def edge_manager(
+    settings: HttpSettings, trusted_hops: int, routes: RouteSource, hsts: timedelta | None = None
+) -> HttpConnectionManager:
     """Build the connection manager of an edge, as Envoy's "Configuring Envoy as an edge proxy" says.
 
     Two of its points are left out on purpose: ``request_timeout`` would cut off long uploads and client
@@ -77,7 +87,7 @@ def edge_manager(settings: HttpSettings, trusted_hops: int, routes: RouteSource)
     return _manager(
         "edge",
         settings,
-        routes,
+        replace(routes, filters=(*([_hsts(hsts)] if hsts else ()), *routes.filters)),
         use_remote_address=True,
         xff_num_trusted_hops=trusted_hops,
         common_http_protocol_options=build(HttpProtocolOptions, idle_timeout=timedelta(hours=1)),
@@ -155,6 +165,23 @@ def _grpc_web() -> HttpFilter:
     HTTP/1.1, would not understand what it makes.
     """
     return build(HttpFilter, name=GRPC_WEB_FILTER, typed_config=any_of(build(GrpcWeb)), disabled=True)
+
+
+def _hsts(duration: timedelta) -> HttpFilter:
+    """Tell browsers to use https alone (RFC 6797), whoever answers."""
+    header = build(
+        HeaderValue, key="strict-transport-security", value=f"max-age={int(duration.total_seconds())}"
+    )
+    mutation = build(
+        HeaderMutation,
+        append=build(
+            HeaderValueOption,
+            header=header,
+            append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+        ),
+    )
+    config = build(HeaderMutationFilter, mutations=build(Mutations, response_mutations=[mutation]))
+    return build(HttpFilter, name="envoy.filters.http.header_mutation", typed_config=any_of(config))
 
 
 def _router() -> HttpFilter:

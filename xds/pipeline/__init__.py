@@ -3,6 +3,7 @@
 ``Pipeline`` works in the event loop; what it calls (rules, compiler, views) does no I/O.
 """
 
+from xds.pipeline.certificates import CertificateFile, CertificateFiles
 from xds.pipeline.pipeline import Pipeline, keep_route_modes
 
-__all__ = ["Pipeline", "keep_route_modes"]
+__all__ = ["CertificateFile", "CertificateFiles", "Pipeline", "keep_route_modes"]

@@ -32,14 +32,14 @@ from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
 
-# As the `google.api.http` options of the discovery services say; virtual hosts are incremental only.
+# As the `google.api.http` options of the discovery services say; virtual hosts are incremental only, and
+# secrets are nothing for a port without authentication.
 _PATHS: Mapping[str, str] = {
     "clusters": type_urls.CLUSTER,
     "endpoints": type_urls.ENDPOINT,
     "listeners": type_urls.LISTENER,
     "routes": type_urls.ROUTE,
     "scoped-routes": type_urls.SCOPED_ROUTE,
-    "secrets": type_urls.SECRET,
     "runtime": type_urls.RUNTIME,
     "extension_configs": type_urls.EXTENSION,
 }

@@ -242,6 +242,10 @@ class Edge(_Listeners):
     escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "redirect"
     routes: Literal["shared", "scoped"] = "shared"
     trusted_hops: Annotated[int, Field(ge=0, le=100)] = 0
+    https_port: Port | None = None
+    https_redirect: bool = True
+    https_redirect_port: Port = 443
+    hsts: Annotated[int, Field(ge=1, le=10 * 365 * 24 * 3600)] | None = None
 
 
 class Sidecar(_Listeners):
@@ -250,6 +254,17 @@ class Sidecar(_Listeners):
     outbound_port: Port = 15001
     inbound_port: Port = 15006
     routes: Literal["shared", "scoped", "lazy"] = "shared"
+
+
+class Certificate(_Section):
+    """A certificate chain and its key, in PEM files of this machine, for edges with ``https_port``.
+
+    Its hosts are those that it names. ``gateways`` are the edge groups that serve it; None: all.
+    """
+
+    certificate: Path
+    key: Path
+    gateways: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
 
 
 class Group(_Section):
@@ -297,6 +312,7 @@ class Settings(BaseSettings):
     edge: Edge = Edge()
     sidecar: Sidecar = Sidecar()
     groups: dict[str, Group] = {}
+    certificates: tuple[Certificate, ...] = ()
     drain: Drain = Drain()
     log: Log = Log()
     state_dir: Path = Field(default_factory=default_state_dir)
@@ -327,6 +343,24 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{path} would have outbound_port and inbound_port both {sidecar.inbound_port}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _https_is_whole(self) -> Self:
+        edges = {"edge": self.edge} | {f"groups.{name}.edge": self.edge_of(name) for name in self.groups}
+        for path, edge in edges.items():
+            if edge.https_port == edge.port:
+                raise ValueError(f"{path} would have port and https_port both {edge.port}")
+            if edge.https_port is not None and not self.certificates:
+                raise ValueError(f"{path} has https_port {edge.https_port}, and there is no certificate")
+        if self.certificates and all(edge.https_port is None for edge in edges.values()):
+            raise ValueError("certificates are given and no edge has https_port: set edge.https_port")
+        authenticated = self.xds.tls is not None and self.xds.tls.client_ca is not None
+        if self.certificates and not authenticated and not ipaddress.ip_address(self.xds.address).is_loopback:
+            raise ValueError(
+                f"private keys would go out by {self.xds.address} to whoever asks: with certificates, set "
+                "xds.tls with a client_ca, or leave xds.address at 127.0.0.1"
+            )
         return self
 
     def edge_of(self, group: str) -> Edge:

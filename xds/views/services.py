@@ -110,6 +110,15 @@ class Services:
                 self._builders[group] = GrpcClientViewBuilder(group, view, visible)
         return view
 
+    def renew_listeners(self) -> None:
+        """Bring the listeners and certificates of all views up to date with what the settings say now."""
+        for group, builder in self._builders.items():
+            view = self._cache.view(group)
+            before = view.generation
+            builder.renew_fixed()
+            if view.generation > before:
+                self._changed(group, view.generation, frozenset())
+
     def leave(self, group: NodeGroup) -> None:
         """Forget the view of a group unless a node still watches it."""
         self._cache.forget(group)

@@ -44,8 +44,17 @@ class ViewBuilder:
         self._modes: dict[RouteMode, RouteResources] = {}
         visible = self._visible()
         self._requirers.update(name for service in visible.values() for name in service.required_services)
-        view.apply(visibility.fixed())
+        # What is in the view whatever services there are. Written by ``renew_fixed``.
+        self._fixed: set[Ref] = set()
+        self.renew_fixed()
         self.serve(modes)
+
+    def renew_fixed(self) -> None:
+        """Put the listeners and what they need as they are now."""
+        fixed = list(self._visibility.fixed())
+        refs = {resource.ref for resource in fixed}
+        self._view.apply(fixed, self._fixed - refs)
+        self._fixed = refs
 
     def apply(self, changes: Mapping[str, Change]) -> Iterator[None]:
         """Bring the view up to date with services that changed, with a pause after every few of them.

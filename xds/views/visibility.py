@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from xds.cache import Ref, Resource
+from xds.compiler.certificates import secret
 from xds.compiler.clusters import inbound_cluster
-from xds.compiler.listeners import edge_listener, inbound_listener, outbound_listener
+from xds.compiler.listeners import edge_listener, https_listener, inbound_listener, outbound_listener
 from xds.compiler.names import INBOUND
 from xds.compiler.route_sources import RouteMode, route_source
-from xds.type_urls import CLUSTER, LISTENER
+from xds.type_urls import CLUSTER, LISTENER, SECRET
 from xds.views.compiled_service import CompiledService
 from xds.views.listener_settings import ListenerSettings
 from xds.views.node_group import EdgeGroup, SidecarGroup
@@ -50,13 +51,21 @@ class EdgeVisibility:
     def __init__(self, group: EdgeGroup, settings: ListenerSettings) -> None:
         self._group = group.name
         self._at = settings.edge(group.name)
+        self._certificates = settings.certificates
         self.mode = self._at.routes
 
     def fixed(self) -> Iterable[Resource]:
-        """Yield the one listener."""
+        """Yield the listener and, with HTTPS and a certificate, the one for that with its secrets."""
         source = route_source(self.mode, self.routes_name)
         body = edge_listener("edge", self._at, source)
         yield Resource.of(LISTENER, "edge", body)
+        certificates = self._certificates(self._group)
+        if self._at.https and certificates:
+            for certificate in certificates:
+                yield Resource.of(SECRET, certificate.name, secret(certificate))
+            names = [certificate.name for certificate in certificates]
+            body = https_listener("edge-https", self._at, source, names)
+            yield Resource.of(LISTENER, "edge-https", body)
 
     def see(self, service: CompiledService) -> VisibleService | None:
         """Return the virtual host with the service's public hosts."""

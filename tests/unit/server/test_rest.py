@@ -134,7 +134,6 @@ async def test_36_nested_messages_are_written_as_json_too() -> None:
         ("listeners", type_urls.LISTENER),
         ("routes", type_urls.ROUTE),
         ("scoped-routes", type_urls.SCOPED_ROUTE),
-        ("secrets", type_urls.SECRET),
         ("runtime", type_urls.RUNTIME),
         ("extension_configs", type_urls.EXTENSION),
     ],
