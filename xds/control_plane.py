@@ -81,6 +81,7 @@ class ControlPlane:
             self.status,
             self._server.open,
             exact_only=settings.exact_only,
+            lacks_certificate=self._lacks_certificate,
         )
 
     async def run(self, source: Awaitable[None]) -> None:
@@ -153,6 +154,11 @@ class ControlPlane:
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
     ) -> None:
         self._pipeline.view_changed(group, generation, services)
+
+    def _lacks_certificate(self, gateway: str, host: str) -> bool:
+        if self._settings.edge_of(gateway).https_port is None:
+            return False
+        return not any(certificate.covers(host) for certificate in self._certificates.of_group(gateway))
 
     def _view_of(self, node: Node, _: Peer) -> View:
         group = node_group_of(node)

@@ -159,3 +159,10 @@ async def test_other_groups_get_no_certificate(tmp_path: Path) -> None:
     async with https_edge(tmp_path) as edge, EnvoyProcess(edge.grayplane.bootstrap("sidecar")) as sidecar:
         kind = "type.googleapis.com/envoy.admin.v3.SecretsConfigDump"
         assert [part for part in await sidecar.config_dump() if part["@type"] == kind] == [{"@type": kind}]
+
+
+async def test_a_host_without_certificate_is_named(tmp_path: Path) -> None:
+    async with https_edge(tmp_path) as edge:
+        said = await edge.grayplane.until_logged(lambda entry: "no certificate" in str(entry.get("problem")))
+        assert (said["document"], said["field"]) == ("reviews.yaml", "hosts[2]")
+        assert said["problem"] == "gateway edge has no certificate for three.example.com"

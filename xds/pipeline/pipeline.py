@@ -18,7 +18,7 @@ from xds.pipeline.timers import Timers
 from xds.protocol import Event, Rejected
 from xds.routing import Overrides, Routing
 from xds.rules.instance import Instance, ServiceId
-from xds.rules.lint import lint_instances
+from xds.rules.lint import lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument
 from xds.rules.store import DocumentStore, StoreChange
@@ -63,7 +63,8 @@ class Pipeline:
     Until the source is synced, documents are only collected: which of two that conflict is applied must not
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
     source says, or, if that takes long, the snapshot. ``exact_only`` says whether a gateway can serve no
-    wildcard hosts. ``wall_clock`` gives the seconds since the epoch.
+    wildcard hosts, ``lacks_certificate`` whether a gateway serves a host by HTTPS and has no certificate for
+    it. ``wall_clock`` gives the seconds since the epoch.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Pipeline:
         opened: Callable[[], None],
         *,
         exact_only: Callable[[str], bool] = lambda _: False,
+        lacks_certificate: Callable[[str, str], bool] = lambda *_: False,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._changes = changes
@@ -82,6 +84,7 @@ class Pipeline:
         self._snapshot = snapshot
         self._status = status
         self._opened = opened
+        self._lacks_certificate = lacks_certificate
         self._wall_clock = wall_clock
         self._inputs = Inputs(wall_clock, exact_only)
         self._compilation = Compilation(self._inputs, services)
@@ -358,6 +361,7 @@ class Pipeline:
         if rule := self.documents.rule(service):
             document = self.documents.document_of(service)
             problems = lint_instances(document.name, rule, self._inputs.instances_of(service))
+            problems += lint_hosts(document.name, rule, self._lacks_certificate)
             self._status.instances_checked(document, problems)
         latest, routing = self._compilation.compile(service, instances_only=instances_only)
         self._timers.put(service, routing.changes_at.timestamp() if routing.changes_at else None)

@@ -1,7 +1,7 @@
 """What a valid document says that its author can hardly mean."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from xds.documents.defect import Defect, Path, printable, render
 from xds.documents.problem import Problem, Severity
@@ -41,6 +41,28 @@ def lint_instances(
         mark = positions.get(path, (0, 0))
         problems.append(Problem(document, *mark, render(path), message, hint, Severity.WARNING))
     return tuple(problems)
+
+
+def lint_hosts(
+    document: str, rule: RuleDocument, lacks_certificate: Callable[[str, str], bool]
+) -> tuple[Problem, ...]:
+    """Warn about hosts that a gateway serves by HTTPS without a certificate for them.
+
+    ``lacks_certificate`` says so of a gateway and a host.
+    """
+    return tuple(
+        Problem(
+            document,
+            *(0, 0),
+            path=f"hosts[{index}]",
+            message=f"gateway {printable(gateway)} has no certificate for {printable(host)}",
+            hint="have the operator add one that names it to `certificates`",
+            severity=Severity.WARNING,
+        )
+        for index, host in enumerate(rule.hosts)
+        for gateway in rule.gateways
+        if lacks_certificate(gateway, host)
+    )
 
 
 def _out_of_service(name: str, selected: list[Instance]) -> tuple[str, str]:

@@ -117,7 +117,7 @@ class Services:
             before = view.generation
             builder.renew_fixed()
             if view.generation > before:
-                self._changed(group, view.generation, frozenset())
+                self._changed(group, view.generation, {})
 
     def leave(self, group: NodeGroup) -> None:
         """Forget the view of a group unless a node still watches it."""
