@@ -54,8 +54,7 @@ class ControlPlane:
         self._snapshot = SnapshotWriter(SnapshotStore(snapshot_path(settings), CompiledService))
         switches = RouteModeSwitches(lambda served: keep_route_modes(self._snapshot, served))
         self._certificates = CertificateFiles(
-            CertificateFile(pair.certificate, pair.key, pair.gateways)
-            for pair in settings.certificates
+            CertificateFile(pair.certificate, pair.key, pair.gateways) for pair in settings.certificates
         )
         listeners = _listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)

@@ -54,7 +54,7 @@ async def https_edge(home: Path, **settings: Any) -> AsyncIterator[HttpsEdge]:
     """Run an edge with certificates of two hosts; the settings are those of ``edge``."""
     authority = Authority(home)
     pairs = [authority.issue(host, dns=[host]) for host in (ONE, TWO)]
-    listed = [{"certificate": str(pair.certificate), "private_key": str(pair.key)} for pair in pairs]
+    listed = [{"certificate": str(pair.certificate), "key": str(pair.key)} for pair in pairs]
     port = free_port()
     grayplane = Grayplane(home, environment={"GRAYPLANE_CERTIFICATES": json.dumps(listed)})
     for name, value in {"https_port": port, **settings}.items():

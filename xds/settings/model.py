@@ -256,14 +256,12 @@ class Sidecar(_Listeners):
     routes: Literal["shared", "scoped", "lazy"] = "shared"
 
 
-class Certificate(_Section):
-    """A certificate chain and its key, in PEM files of this machine, for edges with ``https_port``.
+class Certificate(Tls):
+    """A certificate of edges with ``https_port``, for the hosts that it names.
 
-    Its hosts are those that it names. ``gateways`` are the edge groups that serve it; None: all.
+    ``gateways`` are the edge groups that serve it; None: all.
     """
 
-    certificate: Path
-    key: Path
     gateways: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
 
 

@@ -113,6 +113,8 @@ class Services:
     def renew_listeners(self) -> None:
         """Bring the listeners and certificates of all views up to date with what the settings say now."""
         for group, builder in self._builders.items():
+            if not isinstance(builder, ViewBuilder):
+                continue
             view = self._cache.view(group)
             before = view.generation
             builder.renew_fixed()
