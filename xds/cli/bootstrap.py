@@ -1,10 +1,11 @@
 """`grayplane bootstrap`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xds.bootstrap import BootstrapError, Kind, Values, bootstrap
+from xds.bootstrap import BootstrapError, ClientTls, Kind, Values, bootstrap, envoy_secrets
 from xds.cli.errors import MISUSED, fail
 from xds.cli.values import host_port
 
@@ -38,6 +39,27 @@ def print_bootstrap(
             min=1, max=65535, help="Sidecar: the application's port on 127.0.0.1.", show_default=False
         ),
     ] = None,
+    tls: Annotated[
+        Path | None,
+        typer.Option(
+            help="Speak mutual TLS with Grayplane: the directory of tls.crt, tls.key and ca.crt.",
+            show_default=False,
+        ),
+    ] = None,
+    secrets: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --tls, for Envoy: the directory to write the files to that it reads its secrets from.",
+            show_default=False,
+        ),
+    ] = None,
+    server_name: Annotated[
+        str | None,
+        typer.Option(
+            help="With --tls: the name in Grayplane's certificate, by default the host of --xds.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Print the bootstrap of an Envoy, or of a gRPC client, filled in.
 
@@ -52,9 +74,29 @@ def print_bootstrap(
         service=service,
         upstreams=upstream,
         app_port=app_port,
+        tls=_client_tls(kind, tls, secrets, server_name or (xds and host_port(xds)[0])),
     )
     try:
         text = bootstrap(kind, values)
     except BootstrapError as error:
         fail([str(error)], MISUSED)
+    if values.tls and kind is not Kind.GRPC_CLIENT:
+        for name, content in envoy_secrets(values.tls).items():
+            (values.tls.secrets / name).write_text(content, encoding="utf-8")
     typer.echo(text, nl=False)
+
+
+def _client_tls(
+    kind: Kind, directory: Path | None, secrets: Path | None, server_name: str | None
+) -> ClientTls | None:
+    if directory is None:
+        if secrets is not None:
+            fail(["--secrets goes with --tls"], MISUSED)
+        return None
+    if server_name is None:
+        fail(["--tls needs the name in Grayplane's certificate: give --xds or --server-name"], MISUSED)
+    if kind is Kind.GRPC_CLIENT:
+        return ClientTls(directory.absolute(), directory, server_name)
+    if secrets is None or not secrets.is_dir():
+        fail(["--tls needs --secrets, a directory to write the files to that Envoy reads"], MISUSED)
+    return ClientTls(directory.absolute(), secrets.absolute(), server_name)
