@@ -111,6 +111,29 @@ def test_a_broken_list_beside_a_document_is_none_of_its_problems(tmp_path: Path)
     assert grayplane("validate", file).stdout == f"{file}: ok\n"
 
 
+def test_diff_says_what_changes_for_whom(tmp_path: Path) -> None:
+    split = "http: [{name: ramp, route: [{subset: stable, weight: %d}, {subset: gray, weight: %d}]}]\n"
+    gray = GOOD.replace("subsets:\n", "subsets:\n  gray: {labels: {version: v2}}\n")
+    old = rule_file(tmp_path, "old.yaml", gray + split % (95, 5))
+    new = rule_file(tmp_path, "new.yaml", gray + split % (75, 25))
+    assert grayplane("diff", old, new).stdout.splitlines() == [
+        "The document of reviews",
+        "  ~ http[ramp].route[stable].weight: 95 → 75",
+        "  ~ http[ramp].route[gray].weight: 5 → 25",
+        "",
+        "Where requests go now, and would go",
+        (
+            "  everybody else: 20 % of the requests go from stable to gray; "
+            "75 % of the requests stay at stable; 5 % of the requests stay at gray"
+        ),
+    ]
+    assert "  says the same" in grayplane("diff", new, new).stdout
+    broken = rule_file(tmp_path, "broken.yaml", "hosts: 1")
+    result = grayplane("diff", old, broken)
+    assert result.exit_code == 1
+    assert "expected a list" in result.stderr
+
+
 def test_lint_looks_at_the_instances_too(tmp_path: Path) -> None:
     file = rule_file(tmp_path, "reviews.yaml", GOOD)
     services = tmp_path / "services"

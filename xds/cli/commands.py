@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from xds.cli import bootstrap, demo, rollout, serve, token, validate
+from xds.cli import bootstrap, demo, diff, rollout, serve, token, validate
 
 _HELP = "Grayplane: gray rules in, Envoy configuration out."
 
@@ -36,6 +36,7 @@ app.callback()(_root)
 app.command("serve")(serve.serve)
 app.command("validate")(validate.validate)
 app.command("lint")(validate.lint)
+app.command("diff")(diff.diff)
 app.command("bootstrap")(bootstrap.print_bootstrap)
 app.command("token")(token.token)
 app.command("demo")(demo.demo)

@@ -1,0 +1,137 @@
+"""Documents in files: how commands read them, and show what is wrong with them."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from xds.cli.errors import FAILED, MISUSED, fail
+from xds.documents import DocumentId, Kind, kind_of
+from xds.documents.problem import Problem, Severity
+from xds.rules.parse import ParsedDocument, parse
+from xds.rules.store import DocumentStore
+from xds.settings import Settings
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
+_WIDEST_EXCERPT = 100
+
+_STDIN = Path("-")
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="Documents, directories of them, or - for standard input.",
+        show_default=False,
+    ),
+]
+
+
+NameFlag = Annotated[str, typer.Option("--name", help="What the document on standard input is called.")]
+
+
+def contents_of(files: list[Path], name: str) -> dict[Path, bytes]:
+    """Read files, those in directories, and standard input, which is called ``name``."""
+    if missing := [f"there is no file {file}" for file in files if file != _STDIN and not file.exists()]:
+        fail(missing, MISUSED)
+    return {file: content for one in files for file, content in _read(one, name)}
+
+
+def parse_beside(
+    contents: Mapping[Path, bytes], settings: Settings, advice_at: datetime | None = None
+) -> dict[Path, ParsedDocument]:
+    """Parse documents, and the lists and lanes beside them."""
+    beside = {file: file.read_bytes() for file in _beside(contents)}
+    return {
+        file: parse(str(file), content, settings.exact_only, advice_at)
+        for file, content in {**contents, **beside}.items()
+    }
+
+
+def in_store(parsed: Mapping[Path, ParsedDocument]) -> DocumentStore:
+    """Return a store with documents, which tells how they fit beside each other."""
+    store = DocumentStore()
+    store.load({id_of(file): one for file, one in parsed.items()})
+    return store
+
+
+def id_of(file: Path) -> DocumentId:
+    """Return the id of a document in a file: its path."""
+    return DocumentId("", str(file))
+
+
+def tell(
+    contents: Mapping[Path, bytes], problems: Mapping[Path, Sequence[Problem]], *, strict: bool = False
+) -> NoReturn:
+    """Print what is wrong with each document, or that it is ok, and end."""
+    console = Console(highlight=False, soft_wrap=True)
+    failed = False
+    for file, content in contents.items():
+        found = problems[file]
+        for problem in found:
+            console.print(report(problem, content if problem.document == str(file) else b""))
+        if _has_errors(found):
+            failed = True
+        else:
+            failed |= strict and bool(found)
+            console.print(Text(f"{file}: ok"))
+    if not contents:
+        console.print("There is no document: no file ends in .yaml, .yml, .json or .list.")
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _read(file: Path, name: str) -> Iterator[tuple[Path, bytes]]:
+    if file == _STDIN:
+        yield Path(name), sys.stdin.buffer.read()
+    elif file.is_dir():
+        for path in sorted(file.iterdir()):
+            if kind_of(path.name):
+                yield path, path.read_bytes()
+    else:
+        yield file, file.read_bytes()
+
+
+def _beside(files: Iterable[Path]) -> Iterator[Path]:
+    """The lists and lanes that lie beside files, and are none of them."""
+    known = {file.resolve() for file in files}
+    for folder in sorted({file.parent for file in files if file.parent.is_dir()}):
+        for path in sorted(folder.iterdir()):
+            shared = kind_of(path.name) in {Kind.LIST, Kind.LANES}
+            if shared and path.resolve() not in known and path.is_file():
+                yield path
+
+
+def _has_errors(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def report(problem: Problem, content: bytes) -> Text:
+    """Say what is wrong, show the line with a caret below the place, and say what would be right."""
+    where = f"{problem.document}:{problem.line}:{problem.column}" if problem.line else problem.document
+    field = f"{problem.path}: " if problem.path else ""
+    report = Text.assemble(
+        (f"{where}: ", "bold"),
+        (f"{problem.severity}: ", _STYLES[problem.severity]),
+        f"{field}{problem.message}",
+    )
+    if problem.line:
+        report.append(_excerpt(problem, content), "blue")
+    if problem.hint:
+        report.append(f"\n      {problem.hint}", "green")
+    return report
+
+
+def _excerpt(problem: Problem, content: bytes) -> str:
+    lines = content.decode(errors="replace").splitlines()
+    if problem.line > len(lines):  # the end of the document is where something is missing
+        return ""
+    # Of a very long line, the part around the place. A tab would put the caret elsewhere.
+    start = max(0, problem.column - _WIDEST_EXCERPT)
+    line = lines[problem.line - 1][start : start + _WIDEST_EXCERPT + 20].replace("\t", " ")
+    number = f"{problem.line:5} | "
+    return f"\n{number}{line}\n{' ' * (len(number) - 2)}| {' ' * (problem.column - 1 - start)}^"
