@@ -1,6 +1,6 @@
 """The ASGI application behind the HTTP port."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,11 +20,12 @@ def http_app(
     *,
     api: ASGIApp | None = None,
     metrics: Callable[[], tuple[bytes, str]] | None = None,
+    ofrep: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """Return the application: ``/live``, ``/ready``, and discovery by REST-JSON.
 
     ``api`` is served below ``/api/v1``, with the dashboard that uses it at ``/``; ``metrics`` returns what is
-    served at ``/metrics``, and its content type.
+    served at ``/metrics``, and its content type. ``ofrep`` are the paths of ``xds.http.ofrep``.
     """
     routes: list[BaseRoute] = [
         Route("/live", _live),
@@ -34,6 +35,7 @@ def http_app(
         routes.append(Route("/metrics", _MetricsEndpoint(metrics).__call__))
     if api is not None:
         routes += [Mount("/api/v1", api), Route("/", _to_dashboard), *dashboard_routes()]
+    routes += ofrep
     routes.append(Mount("/", discovery))
     return Starlette(
         routes=routes,

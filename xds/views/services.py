@@ -41,6 +41,8 @@ class Services:
         self.switches = switches or RouteModeSwitches()
         self._namespaces: dict[str, _Namespace] = {}
         self._builders: dict[NodeGroup, _Builder] = {}
+        # How often services were changed. Written by ``apply``.
+        self.changes = 0
 
     def get(self, service: ServiceId) -> CompiledService | None:
         """Return a service as it is now."""
@@ -56,6 +58,7 @@ class Services:
         Nothing else may be applied before the iterator is at its end. A view that is made in a pause has the
         services as they are at the end.
         """
+        self.changes += 1
         by_namespace: dict[str, dict[str, CompiledService | None]] = {}
         for service, compiled in services.items():
             by_namespace.setdefault(service.namespace, {})[service.name] = compiled
