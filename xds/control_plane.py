@@ -8,8 +8,8 @@ import asyncio
 import hashlib
 import ssl
 import time
-from collections.abc import Awaitable, Mapping, Set
-from datetime import timedelta
+from collections.abc import Awaitable, Collection, Mapping, Set
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -23,8 +23,19 @@ from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
 from xds.protocol import Event
+from xds.rollout import Alone, FileStore, Outside, PipelineServices, Rollouts
 from xds.rules.instance import ServiceId
-from xds.server import Authorization, Grant, Peer, StreamInfo, TlsError, TlsFiles, XdsServer
+from xds.server import (
+    Authorization,
+    ClusterLoad,
+    Grant,
+    LoadReporting,
+    Peer,
+    StreamInfo,
+    TlsError,
+    TlsFiles,
+    XdsServer,
+)
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
 from xds.server.tls import http_context
@@ -62,7 +73,14 @@ class ControlPlane:
         limits = Limits(**settings.limits.model_dump())
         authorization = _authorization(settings)
         self._server = XdsServer(
-            self._view_of, self, drain=settings.drain.seconds, limits=limits, authorization=authorization
+            self._view_of,
+            self,
+            drain=settings.drain.seconds,
+            limits=limits,
+            authorization=authorization,
+            load_reporting=LoadReporting(
+                self._load_reported, settings.rollouts.report_interval, self._clusters_to_report
+            ),
         )
         discovery = discovery_app(
             self._view_of,
@@ -82,6 +100,7 @@ class ControlPlane:
             exact_only=settings.exact_only,
             lacks_certificate=self._lacks_certificate,
         )
+        self.rollouts = _rollouts(settings, self._pipeline, self.status)
 
     async def run(self, source: Awaitable[None]) -> None:
         """Listen and serve until something fails, the source too, or we are cancelled.
@@ -94,8 +113,10 @@ class ControlPlane:
         try:
             xds_port = await self._start_xds()
             _log.info("listening", xds=f"{at.xds.address}:{xds_port}", http=f"{at.http.address}:{http_port}")
+            await self.rollouts.restore()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._http.run())
+                tasks.create_task(self.rollouts.run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
                 tasks.create_task(self._certificates.follow(self._services.renew_listeners))
@@ -149,6 +170,15 @@ class ControlPlane:
         self.status.closed(stream)
         self._services.leave(node_group_of(stream.node))
 
+    def _load_reported(self, node: Node, loads: tuple[ClusterLoad, ...]) -> None:
+        group = node_group_of(node)
+        if not isinstance(group, UnknownNode):
+            self.rollouts.tally.reported(group.namespace, node.id, loads)
+
+    def _clusters_to_report(self, node: Node) -> Collection[str]:
+        group = node_group_of(node)
+        return () if isinstance(group, UnknownNode) else self.rollouts.tally.clusters(group.namespace)
+
     def _view_changed(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
     ) -> None:
@@ -197,6 +227,21 @@ def _http_context(settings: Settings) -> ssl.SSLContext | None:
         return http_context(files) if files else None
     except TlsError as error:
         raise BindError(f"http.tls: {error}") from error
+
+
+def _rollouts(settings: Settings, pipeline: Pipeline, status: Status) -> Rollouts:
+    at = settings.rollouts
+    secret = at.webhook_secret.get_secret_value() if at.webhook_secret else None
+    store = FileStore(settings.state_dir / "rollouts")
+    return Rollouts(
+        PipelineServices(pipeline, status),
+        store,
+        store,
+        Outside(at.prometheus, secret),
+        leadership=Alone(),
+        wall_clock=lambda: datetime.now(UTC),
+        tick=min(1.0, at.report_interval / 2),
+    )
 
 
 def _listener_settings(settings: Settings, certificates: CertificateFiles) -> ListenerSettings:

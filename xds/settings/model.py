@@ -294,6 +294,14 @@ def default_state_dir() -> Path:
     return Path(base) / "grayplane"
 
 
+class Rollouts(_Section):
+    """Rollouts. ``webhook_secret`` signs webhooks; ``prometheus`` is the URL that queries are sent to."""
+
+    report_interval: Annotated[float, Field(ge=0.1, le=300)] = 5.0
+    prometheus: str | None = None
+    webhook_secret: SecretStr | None = None
+
+
 class Settings(BaseSettings):
     """All settings of a server."""
 
@@ -312,6 +320,7 @@ class Settings(BaseSettings):
     groups: dict[str, Group] = {}
     certificates: tuple[Certificate, ...] = ()
     drain: Drain = Drain()
+    rollouts: Rollouts = Rollouts()
     log: Log = Log()
     state_dir: Path = Field(default_factory=default_state_dir)
 
