@@ -126,7 +126,7 @@ class Upstream:
         try:
             while (request := await _next_request(connection, reader)) is not None:
                 self.requests += 1
-                for event in self._answer(request):
+                for event in await self._answer(request):
                     writer.write(connection.send(event) or b"")
                 connection.start_next_cycle()
         except (ConnectionError, h11.ProtocolError):
@@ -135,15 +135,18 @@ class Upstream:
             self._connections.discard(writer)
             writer.close()
 
-    def _answer(self, request: h11.Request) -> tuple[h11.Event, ...]:
-        said = {
+    async def said(self, request: h11.Request) -> dict[str, Any]:
+        """Return what is answered to a request."""
+        return {
             "service": self.service,
             "version": self.version,
             "instance": f"127.0.0.1:{self.port}",
             "path": request.target.decode("latin-1"),
             "headers": {name.decode(): value.decode("latin-1") for name, value in request.headers},
         }
-        body = json.dumps(said).encode()
+
+    async def _answer(self, request: h11.Request) -> tuple[h11.Event, ...]:
+        body = json.dumps(await self.said(request)).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
         status = 500 if self.unwell and request.target == b"/health" else self.status
         return h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()

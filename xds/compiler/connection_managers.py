@@ -30,9 +30,11 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdConfig
 
 from xds.compiler.access_log import json_access_log
+from xds.compiler.lane_filters import lane_filters, mark_stripping
 from xds.compiler.names import INBOUND
 from xds.compiler.route_filters import route_filters
 from xds.compiler.route_sources import RouteSource
+from xds.routing.lanes import Entrances
 from xds.wire import any_of, build
 
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
@@ -76,18 +78,26 @@ class HttpSettings:
 
 
 def edge_manager(
-    settings: HttpSettings, trusted_hops: int, routes: RouteSource, hsts: timedelta | None = None
+    settings: HttpSettings,
+    trusted_hops: int,
+    routes: RouteSource,
+    entrances: Entrances,
+    hsts: timedelta | None = None,
 ) -> HttpConnectionManager:
     """Build the connection manager of an edge, as Envoy's "Configuring Envoy as an edge proxy" says.
 
     Two of its points are left out on purpose: ``request_timeout`` would cut off long uploads and client
     streams (headers and idle streams are timed all the same), and header names with underscores pass, since
     rules may match on them.
+
+    ``entrances`` say who is taken into which lane.
     """
+    filters = (*([_hsts(hsts)] if hsts else ()), *lane_filters(entrances), *routes.filters)
     return _manager(
         "edge",
         settings,
-        replace(routes, filters=(*([_hsts(hsts)] if hsts else ()), *routes.filters)),
+        replace(routes, filters=filters),
+        early_header_mutation_extensions=mark_stripping(entrances),
         use_remote_address=True,
         xff_num_trusted_hops=trusted_hops,
         common_http_protocol_options=build(HttpProtocolOptions, idle_timeout=timedelta(hours=1)),

@@ -36,9 +36,11 @@ from xds.compiler.connection_managers import (
 )
 from xds.compiler.names import INBOUND
 from xds.compiler.route_sources import RouteMode, RouteSource
+from xds.routing.lanes import Entrances
 from xds.wire import any_of, build, encode
 
 _BUFFER_LIMIT = 32 * 1024
+_NO_LANES = Entrances()
 
 
 # For a client to shake hands; one that never does holds a connection no longer.
@@ -85,22 +87,30 @@ class SidecarListeners:
     http: HttpSettings = field(default_factory=HttpSettings)
 
 
-def edge_listener(name: str, at: EdgeListener, routes: RouteSource) -> bytes:
-    """Encode the plain listener of an edge proxy, which strangers can reach."""
+def edge_listener(
+    name: str, at: EdgeListener, routes: RouteSource, entrances: Entrances = _NO_LANES
+) -> bytes:
+    """Encode the plain listener of an edge proxy, which strangers reach and where requests enter lanes."""
     if at.https and at.https.redirect:
         routes = RouteSource({"route_config": _redirection(at.https.redirect_port)})
-    manager = edge_manager(at.http, at.trusted_hops, routes)
+    manager = edge_manager(at.http, at.trusted_hops, routes, entrances)
     return _listener(name, _address(at.address, at.port), manager, TrafficDirection.INBOUND)
 
 
-def https_listener(name: str, at: EdgeListener, routes: RouteSource, certificates: Sequence[str]) -> bytes:
+def https_listener(
+    name: str,
+    at: EdgeListener,
+    routes: RouteSource,
+    certificates: Sequence[str],
+    entrances: Entrances = _NO_LANES,
+) -> bytes:
     """Encode the HTTPS listener of an edge proxy that has one (``at.https``).
 
     ``certificates`` are the names of secrets, at least one. Envoy chooses by the name that the client asks
     for, and takes the first if none is for that.
     """
     assert at.https is not None
-    manager = edge_manager(at.http, at.trusted_hops, routes, hsts=at.https.hsts)
+    manager = edge_manager(at.http, at.trusted_hops, routes, entrances, at.https.hsts)
     context = build(
         DownstreamTlsContext,
         common_tls_context=build(

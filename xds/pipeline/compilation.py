@@ -8,12 +8,13 @@ from xds.documents import DocumentId, Origin
 from xds.pipeline.inputs import inputs_digest
 from xds.pipeline.served_versions import Version
 from xds.routing import Overrides, Routing, Surroundings, routing_of
+from xds.routing.lanes import entrances_of, lists_named
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
 from xds.snapshot import SavedService
-from xds.views import CompiledService, Services
+from xds.views import CompiledService, Lanes, Services
 
 
 @dataclass(slots=True)
@@ -49,6 +50,15 @@ class Inputs:
     def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
         """Read the text of a document."""
         return parse(document.name, text, self.exact_only)
+
+
+def lanes_in(documents: DocumentStore, namespace: str, now: datetime) -> Lanes:
+    """Say who enters which lane of a namespace."""
+    lanes = documents.lanes(namespace).lanes
+    names = {name for lane in lanes for name in lists_named(lane)}
+    lists = {name: documents.list_values(namespace, name) for name in names}
+    entrances = entrances_of(Surroundings(lists=lists, lanes=lanes), now)
+    return Lanes(entrances, documents.lanes_origins(namespace))
 
 
 class Compilation:

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import msgspec
 
 from xds.cache import Ref
-from xds.documents import DocumentId, Origin, revision_of
+from xds.documents import DocumentId, Kind, Origin, kind_of, revision_of
 from xds.documents.problem import Problem
-from xds.pipeline.compilation import Compilation, Inputs
+from xds.pipeline.compilation import Compilation, Inputs, lanes_in
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import ServedVersions, Version
 from xds.pipeline.time_slice import TimeSlice
@@ -186,6 +187,28 @@ class Pipeline:
             {service: saved.service if saved else None for service, saved in self._saved.services.items()}
         )
 
+        self._restore_lanes()
+
+    def _restore_lanes(self) -> None:
+        """Have requests enter lanes as the run before had them."""
+        texts = {
+            document: text
+            for document, text in self._saved.documents.items()
+            if text is not None and kind_of(document.name) in {Kind.LANES, Kind.LIST}
+        }
+        documents = DocumentStore()
+        parsed = {document: self._inputs.parse(document, text) for document, text in texts.items()}
+        self._set_lanes(documents, documents.load(parsed).lanes)
+
+    def _set_lanes(self, documents: DocumentStore, namespaces: Set[str]) -> None:
+        for namespace in sorted(namespaces):
+            now = datetime.fromtimestamp(self._wall_clock(), UTC)
+            lanes = lanes_in(documents, namespace, now)
+            self._services.set_lanes(namespace, lanes)
+            changes_at = lanes.entrances.changes_at
+            # No service is called so: this is the time of the lanes of the namespace.
+            self._timers.put(ServiceId(namespace, ""), changes_at.timestamp() if changes_at else None)
+
     async def _serve(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
         for _ in self._services.apply(services):
             await asyncio.sleep(0)
@@ -243,7 +266,9 @@ class Pipeline:
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
         then = {document: text for document, text in self._saved.documents.items() if text is not None}
-        self._note(self.documents.load(await self._parse(then)))
+        loaded = self.documents.load(await self._parse(then))
+        self._note(loaded)
+        self._set_lanes(self.documents, loaded.lanes)
         gone = dict.fromkeys(then.keys() - changes.documents.keys())
         _, edits = await self._edit({**changes.documents, **gone})
         self._note_instances(changes)
@@ -259,6 +284,7 @@ class Pipeline:
             self._versions.applied(again)
         changed, edits = await self._edit(changes.documents)
         due = self._timers.take(self._wall_clock())
+        self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
         await self._compile(changed | due, self._note_instances(changes) - changed - due)
         self._status.in_force(edits)
 
@@ -289,6 +315,7 @@ class Pipeline:
                 edits[document] = tuple(sorted(change.services))
             self._keep_texts(change.documents)
             changed |= change.services
+            self._set_lanes(self.documents, change.lanes)
             if change.lanes:
                 changed |= {one for one in self.documents.services() if one.namespace in change.lanes}
             await turn.pause()

@@ -6,13 +6,11 @@ Whoever lands the compilation of a word takes it out of `NOT_YET`. When that is 
 from collections.abc import Iterator, Mapping
 
 from xds.documents.defect import Defect, Path
-from xds.rules.model import LanesDocument, Match, Model, RuleDocument
+from xds.rules.model import Model, RuleDocument
 from xds.rules.model.base import words_of
 
 NOT_YET: Mapping[type[Model], frozenset[str]] = {
     RuleDocument: frozenset({"aliases"}),
-    LanesDocument: frozenset({"lanes"}),
-    Match: frozenset({"lane"}),
 }
 """The fields, by Python's names."""
 

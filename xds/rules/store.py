@@ -142,6 +142,15 @@ class DocumentStore:
         content = version.content if version else None
         return content if isinstance(content, LanesDocument) else LanesDocument(lanes=())
 
+    def lanes_origins(self, namespace: str) -> tuple[Origin, ...]:
+        """Return the versions in force that the lanes of a namespace are made from, lists included."""
+        document = self._owners.get((namespace, Claim(LANES, "")))
+        version = None if document is None else self._entries[document].in_force
+        if document is None or version is None:
+            return ()
+        owners = (self._owners[namespace, claim] for claim in version.needs)
+        return tuple(self._origin(one) for one in dict.fromkeys((document, *owners)))
+
     def standing(self, document: DocumentId) -> Standing | None:
         """Say how a document stands; None if it is not there."""
         entry = self._entries.get(document)

@@ -27,11 +27,13 @@ from xds.views.node_group import (
 )
 from xds.views.route_mode_switches import RouteModeSwitches, ServedModes
 from xds.views.services import Services
+from xds.views.visibility import Lanes
 
 __all__ = [
     "CompiledService",
     "EdgeGroup",
     "GrpcClientGroup",
+    "Lanes",
     "ListenerSettings",
     "NodeGroup",
     "RouteModeSwitches",

@@ -12,13 +12,14 @@ from xds.views.mesh_names import MeshNames
 from xds.views.node_group import EdgeGroup, GrpcClientGroup, NodeGroup, SidecarGroup
 from xds.views.route_mode_switches import RouteModeSwitches, mode_key
 from xds.views.view_builder import Change, ViewBuilder
-from xds.views.visibility import visibility_of
+from xds.views.visibility import Lanes, visibility_of
 
 ViewChanged = Callable[[NodeGroup, int, Mapping[ServiceId, Set[Origin]]], None]
 """Told of a change of a view: its group, its generation after the change, and the services that changed in
 it, with the versions of documents that they were made from before and are made from now."""
 
 _Builder = ViewBuilder | GrpcClientViewBuilder
+_NO_LANES = Lanes()
 
 
 class Services:
@@ -43,6 +44,8 @@ class Services:
         self._builders: dict[NodeGroup, _Builder] = {}
         # How often services were changed. Written by ``apply``.
         self.changes = 0
+        # By namespace. Written by ``set_lanes``.
+        self._lanes: dict[str, Lanes] = {}
 
     def get(self, service: ServiceId) -> CompiledService | None:
         """Return a service as it is now."""
@@ -104,7 +107,7 @@ class Services:
             return view
         match group:
             case EdgeGroup() | SidecarGroup():
-                visibility = visibility_of(group, self._settings)
+                visibility = visibility_of(group, self._settings, lambda: self._lanes_of(group))
                 modes = self.switches.modes(mode_key(group), visibility.mode, now)
                 visible = self._namespace(group.namespace).visible
                 self._builders[group] = ViewBuilder(visibility, view, visible, modes)
@@ -115,14 +118,28 @@ class Services:
 
     def renew_listeners(self) -> None:
         """Bring the listeners and certificates of all views up to date with what the settings say now."""
-        for group, builder in self._builders.items():
-            if not isinstance(builder, ViewBuilder):
-                continue
+        for group in tuple(self._builders):
+            self._renew_listeners(group)
+
+    def set_lanes(self, namespace: str, lanes: Lanes) -> None:
+        """Have the edges of a namespace take requests into these lanes from now on."""
+        if self._lanes.get(namespace, _NO_LANES) != lanes:
+            self._lanes[namespace] = lanes
+            for group in tuple(self._builders):
+                if isinstance(group, EdgeGroup) and group.namespace == namespace:
+                    self._renew_listeners(group)
+
+    def _renew_listeners(self, group: NodeGroup) -> None:
+        builder = self._builders[group]
+        if isinstance(builder, ViewBuilder):
             view = self._cache.view(group)
             before = view.generation
             builder.renew_fixed()
             if view.generation > before:
                 self._changed(group, view.generation, {})
+
+    def _lanes_of(self, group: EdgeGroup | SidecarGroup) -> Lanes:
+        return self._lanes.get(group.namespace, _NO_LANES)
 
     def leave(self, group: NodeGroup) -> None:
         """Forget the view of a group unless a node still watches it."""

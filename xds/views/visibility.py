@@ -1,6 +1,7 @@
 """What the nodes of a group see: their listeners, and which services by which hosts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from xds.cache import Ref, Resource
@@ -9,6 +10,8 @@ from xds.compiler.clusters import inbound_cluster
 from xds.compiler.listeners import edge_listener, https_listener, inbound_listener, outbound_listener
 from xds.compiler.names import INBOUND
 from xds.compiler.route_sources import RouteMode, route_source
+from xds.documents import Origin
+from xds.routing.lanes import Entrances
 from xds.type_urls import CLUSTER, LISTENER, SECRET
 from xds.views.compiled_service import CompiledService
 from xds.views.listener_settings import ListenerSettings
@@ -34,11 +37,21 @@ class Visibility(Protocol):
         ...
 
 
-def visibility_of(group: EdgeGroup | SidecarGroup, settings: ListenerSettings) -> Visibility:
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Who enters which lane of a namespace, and the versions of the documents that say so."""
+
+    entrances: Entrances = field(default_factory=Entrances)
+    origins: tuple[Origin, ...] = ()
+
+
+def visibility_of(
+    group: EdgeGroup | SidecarGroup, settings: ListenerSettings, lanes: Callable[[], Lanes]
+) -> Visibility:
     """Return what a group of proxies sees."""
     match group:
         case EdgeGroup():
-            return EdgeVisibility(group, settings)
+            return EdgeVisibility(group, settings, lanes)
         case SidecarGroup():
             return SidecarVisibility(group, settings)
 
@@ -48,7 +61,8 @@ class EdgeVisibility:
 
     routes_name = "edge"
 
-    def __init__(self, group: EdgeGroup, settings: ListenerSettings) -> None:
+    def __init__(self, group: EdgeGroup, settings: ListenerSettings, lanes: Callable[[], Lanes]) -> None:
+        self._lanes = lanes
         self._group = group.name
         self._at = settings.edge(group.name)
         self._certificates = settings.certificates
@@ -57,15 +71,16 @@ class EdgeVisibility:
     def fixed(self) -> Iterable[Resource]:
         """Yield the listener and, with HTTPS and a certificate, the one for that with its secrets."""
         source = route_source(self.mode, self.routes_name)
-        body = edge_listener("edge", self._at, source)
-        yield Resource.of(LISTENER, "edge", body)
+        lanes = self._lanes()
+        body = edge_listener("edge", self._at, source, lanes.entrances)
+        yield Resource.of(LISTENER, "edge", body, origins=lanes.origins)
         certificates = self._certificates(self._group)
         if self._at.https and certificates:
             for certificate in certificates:
                 yield Resource.of(SECRET, certificate.name, secret(certificate))
             names = [certificate.name for certificate in certificates]
-            body = https_listener("edge-https", self._at, source, names)
-            yield Resource.of(LISTENER, "edge-https", body)
+            body = https_listener("edge-https", self._at, source, names, lanes.entrances)
+            yield Resource.of(LISTENER, "edge-https", body, origins=lanes.origins)
 
     def see(self, service: CompiledService) -> VisibleService | None:
         """Return the virtual host with the service's public hosts."""
