@@ -134,6 +134,23 @@ def test_diff_says_what_changes_for_whom(tmp_path: Path) -> None:
     assert "expected a list" in result.stderr
 
 
+def test_fmt_lays_documents_out_and_keeps_comments(tmp_path: Path) -> None:
+    messy = "service:   reviews # a comment\nhosts:   [a.example.com]\n"
+    neat = "service: reviews # a comment\nhosts: [a.example.com]\n"
+    file = rule_file(tmp_path, "reviews.yaml", messy)
+    result = grayplane("fmt", "--check", file)
+    assert (result.exit_code, result.stdout) == (1, f"{file}: would be laid out anew\n")
+    result = grayplane("fmt", "--diff", file)
+    assert (result.exit_code, file.read_text()) == (1, messy)
+    assert "+hosts: [a.example.com]" in result.stdout
+    result = grayplane("fmt", file)
+    assert (result.exit_code, file.read_text()) == (0, neat)
+    assert grayplane("fmt", "--check", tmp_path).exit_code == 0
+    result = CliRunner().invoke(app, ["fmt", "-"], input=messy)
+    assert (result.exit_code, result.stdout) == (0, neat)
+    assert grayplane("fmt", rule_file(tmp_path, "broken.yaml", "a: [")).exit_code == 1
+
+
 def test_lint_looks_at_the_instances_too(tmp_path: Path) -> None:
     file = rule_file(tmp_path, "reviews.yaml", GOOD)
     services = tmp_path / "services"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from xds.cli import bootstrap, demo, diff, rollout, serve, token, validate
+from xds.cli import bootstrap, demo, diff, fmt, rollout, serve, token, validate
 
 _HELP = "Grayplane: gray rules in, Envoy configuration out."
 
@@ -37,6 +37,7 @@ app.command("serve")(serve.serve)
 app.command("validate")(validate.validate)
 app.command("lint")(validate.lint)
 app.command("diff")(diff.diff)
+app.command("fmt")(fmt.fmt)
 app.command("bootstrap")(bootstrap.print_bootstrap)
 app.command("token")(token.token)
 app.command("demo")(demo.demo)

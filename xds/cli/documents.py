@@ -20,7 +20,8 @@ from xds.settings import Settings
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 _WIDEST_EXCERPT = 100
 
-_STDIN = Path("-")
+STDIN = Path("-")
+"""Standard input, where a file is named."""
 
 FilesArgument = Annotated[
     list[Path],
@@ -37,7 +38,7 @@ NameFlag = Annotated[str, typer.Option("--name", help="What the document on stan
 
 def contents_of(files: list[Path], name: str) -> dict[Path, bytes]:
     """Read files, those in directories, and standard input, which is called ``name``."""
-    if missing := [f"there is no file {file}" for file in files if file != _STDIN and not file.exists()]:
+    if missing := [f"there is no file {file}" for file in files if file != STDIN and not file.exists()]:
         fail(missing, MISUSED)
     return {file: content for one in files for file, content in _read(one, name)}
 
@@ -86,7 +87,7 @@ def tell(
 
 
 def _read(file: Path, name: str) -> Iterator[tuple[Path, bytes]]:
-    if file == _STDIN:
+    if file == STDIN:
         yield Path(name), sys.stdin.buffer.read()
     elif file.is_dir():
         for path in sorted(file.iterdir()):
