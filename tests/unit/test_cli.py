@@ -135,8 +135,8 @@ def test_diff_says_what_changes_for_whom(tmp_path: Path) -> None:
 
 
 def test_fmt_lays_documents_out_and_keeps_comments(tmp_path: Path) -> None:
-    messy = "service:   reviews # a comment\nhosts:   [a.example.com]\n"
-    neat = "service: reviews # a comment\nhosts: [a.example.com]\n"
+    messy = "# a comment\nservice:   reviews\nhosts:   [a.example.com]\n"
+    neat = "# a comment\nservice: reviews\nhosts: [a.example.com]\n"
     file = rule_file(tmp_path, "reviews.yaml", messy)
     result = grayplane("fmt", "--check", file)
     assert (result.exit_code, result.stdout) == (1, f"{file}: would be laid out anew\n")

@@ -33,7 +33,7 @@ def formatted(name: str, content: bytes) -> str:
         before = tree.compose(text)[0]
         if name.endswith(".json"):
             return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
-        laid_out = _laid_out(text)
+        laid_out = _laid_out(_tidy(text))
         for candidate in (_tidy(_comments_in_place(laid_out)), _tidy(laid_out)):
             if _same(tree.compose(candidate)[0], before):
                 return candidate
