@@ -23,6 +23,7 @@ NAMES = (
     "memory",
     "slow_reader",
     "storm",
+    "burst",
     "envoy_edit",
     "weight_changes",
     "cold_start",

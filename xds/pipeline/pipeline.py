@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Set
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 import msgspec
 
+from xds import gc_tuning
 from xds.cache import Ref
 from xds.documents import DocumentId, Kind, Origin, kind_of, revision_of
 from xds.documents.problem import Problem
 from xds.pipeline.compilation import Compilation, Inputs, lanes_in
+from xds.pipeline.inputs import code_digest
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import ServedVersions, Version
 from xds.pipeline.time_slice import TimeSlice
@@ -35,6 +37,9 @@ _LONGEST_REST = 0.1
 
 _LONGEST_WAIT = 30.0
 """Seconds that the pipeline waits at most for a time of the wall clock: that may be set forward or back."""
+
+_MANY = 200
+"""So many documents at once make so many objects that Python would look through all for reference cycles."""
 
 _PATIENCE = 0.5
 """Seconds from when the source was asked that it has to report everything, before the last known good is
@@ -164,20 +169,24 @@ class Pipeline:
     async def run(self) -> None:
         """Work until cancelled."""
         self._saved = await self._snapshot.load()
+        await asyncio.to_thread(code_digest)
         if modes := self._saved.state.get(_ROUTE_MODES):
             self._services.switches.restore(msgspec.json.decode(modes, type=dict[str, ServedModes]))
         self._saved_versions.load(self._saved.state)
         self._versions.restore(self._saved_versions.keys(), self._saved_versions.quarantines())
         await self._restore()
         self._compilation.begin(dict(self._saved.services))
-        await self._load(await self._first())
+        first = await self._first()
+        with gc_tuning.paused():
+            await self._load(first)
         self.in_step = True
         self._opened()
         clock = asyncio.get_running_loop().time
         while True:
             changes = await self._take()
             began = clock()
-            await self._apply(changes)
+            with gc_tuning.paused() if len(changes.documents) >= _MANY else nullcontext():
+                await self._apply(changes)
             # Half of the time is the streams', however fast edits come; what comes meanwhile is merged.
             await asyncio.sleep(min(clock() - began, _LONGEST_REST))
 
@@ -266,9 +275,13 @@ class Pipeline:
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
         then = {document: text for document, text in self._saved.documents.items() if text is not None}
-        loaded = self.documents.load(await self._parse(then))
-        self._note(loaded)
-        self._set_lanes(self.documents, loaded.lanes)
+        parsed = await self._parse(then)
+        turn = TimeSlice()
+        for document in sorted(parsed):
+            change = self.documents.apply(document, parsed[document])
+            self._note(change)
+            self._set_lanes(self.documents, change.lanes)
+            await turn.pause()
         gone = dict.fromkeys(then.keys() - changes.documents.keys())
         _, edits = await self._edit({**changes.documents, **gone})
         self._note_instances(changes)

@@ -22,6 +22,10 @@ _Builder = ViewBuilder | GrpcClientViewBuilder
 _NO_LANES = Lanes()
 
 
+_AT_ONCE = 256
+"""Services that are looked at before the caller may let others run: a millisecond."""
+
+
 class Services:
     """Keeps the views of the cache in step with the services.
 
@@ -66,7 +70,8 @@ class Services:
         for service, compiled in services.items():
             by_namespace.setdefault(service.namespace, {})[service.name] = compiled
         for name, named in by_namespace.items():
-            changes = self._namespace(name).apply(named)
+            changes: dict[str, Change] = {}
+            yield from self._namespace(name).apply(named, changes)
             for group, builder in tuple(self._builders.items()):
                 if changes and _namespace_of(group) == name:
                     yield from self._apply(group, builder, changes)
@@ -173,31 +178,35 @@ class _Namespace:
         # Those that nodes may see; the builders of views hold on to this dict.
         self.visible: dict[str, CompiledService] = {}
 
-    def apply(self, services: Mapping[str, CompiledService | None]) -> dict[str, Change]:
-        """Change services; return the changes of those that are, or were, visible."""
-        for name, after in services.items():
+    def apply(
+        self, services: Mapping[str, CompiledService | None], changes: dict[str, Change]
+    ) -> Iterator[None]:
+        """Change services, with pauses; add the changes of those that are, or were, visible."""
+        for count, (name, after) in enumerate(services.items(), 1):
             if after:
                 self.services[name] = after
                 self._names.set(name, has_rule=after.has_rule)
             else:
                 self.services.pop(name, None)
                 self._names.remove(name)
-        changes = dict(self._changes(services))
+            if count % _AT_ONCE == 0:
+                yield
+        for count, name in enumerate(sorted(self._alike(services)), 1):
+            before = self.visible.get(name)
+            after = self.services.get(name) if self._names.visible(name) == name else None
+            if before is not after:
+                changes[name] = (before, after)
+            if count % _AT_ONCE == 0:
+                yield
         for name, (_, now) in changes.items():
             if now:
                 self.visible[name] = now
             else:
                 del self.visible[name]
-        return changes
 
-    def _changes(self, names: Iterable[str]) -> Iterator[tuple[str, Change]]:
-        """Yield what changes of the services themselves, and of others called like them."""
-        affected = {alike for name in names for alike in (name, *self._names.alike(name))}
-        for name in sorted(affected):
-            before = self.visible.get(name)
-            after = self.services.get(name) if self._names.visible(name) == name else None
-            if before is not after:
-                yield name, (before, after)
+    def _alike(self, names: Iterable[str]) -> set[str]:
+        """Return services, and others called like them."""
+        return {alike for name in names for alike in (name, *self._names.alike(name))}
 
 
 def _origins(change: Change) -> frozenset[Origin]:

@@ -1,0 +1,206 @@
+"""Which version of each service is served, whatever clients reject."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xds.cache import Cache, Ref
+from xds.compiler.listeners import EdgeListener, SidecarListeners
+from xds.documents import DocumentId, Origin
+from xds.pipeline.served_versions import ServedVersions, Version
+from xds.protocol import Rejected
+from xds.protocol.events import Change
+from xds.routing import routing_of
+from xds.rules.instance import Instance, ServiceId
+from xds.rules.model import RuleDocument
+from xds.status import Quarantine
+from xds.type_urls import CLUSTER, ROUTE
+from xds.views import CompiledService, EdgeGroup, ListenerSettings, NodeGroup, Services
+from xds.wire import Status
+
+GROUP = EdgeGroup("edge")
+ANYWHERE = (Instance("127.0.0.1", 80),)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def version(name: str, revision: str, *, host: str = "") -> Version:
+    rule = RuleDocument(service=name, hosts=(host or f"{revision}.{name}.example.com",))
+    routing = routing_of(name, rule, NOW)
+    origins = (Origin(DocumentId("", f"{name}.yaml"), revision),)
+    return Version(CompiledService.of(ServiceId("", name), routing, origins, ANYWHERE), routing)
+
+
+class World:
+    """Services, one view of them, and a client that takes what is not bad."""
+
+    def __init__(self) -> None:
+        listeners = ListenerSettings(
+            lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)
+        )
+        self.services = Services(Cache(), listeners, changed=self._changed)
+        self.view = self.services.view_of(GROUP, now=0.0)
+        self.versions = ServedVersions(self.services)
+        self.bad: set[tuple[str, str]] = set()
+        self.held = self.view.get(Ref(ROUTE, "edge"))
+        self.rejections = 0
+        self.quarantined: list[Quarantine] = []
+
+    def _changed(self, group: NodeGroup, generation: int, services: object) -> None:
+        assert isinstance(services, dict)
+        self.versions.view_changed(group, generation, services)
+
+    def edit(self, **revisions: str) -> None:
+        for name, revision in revisions.items():
+            self.versions.offer(ServiceId("", name), version(name, revision), None)
+        self.serve({ServiceId("", name) for name in revisions})
+
+    def serve(self, services: set[ServiceId]) -> None:
+        for _ in self.services.apply({one: self.versions.served(one, ANYWHERE) for one in services}):
+            pass
+        self.versions.applied(services)
+
+    def answer(self) -> bool:
+        """Have the client answer what it is sent; return whether anything was served anew for it."""
+        sent = self.view.get(Ref(ROUTE, "edge"))
+        assert sent
+        made_from = {(origin.document.name, origin.revision) for origin in sent.origins}  # type: ignore[attr-defined]
+        if made_from.isdisjoint(self.bad):
+            self.held = sent
+            _, again = self.versions.acknowledge(GROUP, self.view.generation)
+        else:
+            self.rejections += 1
+            event = Rejected(ROUTE, {"edge": Change(self.held, sent)}, Status(3, "no"))
+            found, again = self.versions.reject(GROUP, event, "edge-1", 0.0)
+            self.quarantined += found
+        self.serve(again)
+        return bool(again)
+
+    def settle(self) -> None:
+        for _ in range(1000):
+            if not self.answer():
+                return
+        pytest.fail("it does not come to rest")
+
+    def served(self, name: str) -> str | None:
+        compiled = self.services.get(ServiceId("", name))
+        return compiled.origins[0].revision if compiled else None
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_single_suspect_is_quarantined_and_a_new_revision_lifts_it(world: World) -> None:
+    world.edit(a="r1", b="r1")
+    world.settle()
+    world.bad = {("a.yaml", "r2")}
+    world.edit(a="r2")
+    world.settle()
+    assert world.served("a") == "r1"
+    [quarantine] = world.quarantined
+    assert (quarantine.service.name, quarantine.served, quarantine.node) == ("a", "r1", "edge-1")
+    world.edit(b="r2")
+    world.settle()
+    assert (world.served("a"), world.served("b")) == ("r1", "r2")
+    assert world.versions.offer(ServiceId("", "a"), version("a", "r3"), None), "it is lifted"
+    world.serve({ServiceId("", "a")})
+    world.settle()
+    assert world.served("a") == "r3"
+    assert world.rejections == 1
+
+
+def test_merged_changes_do_not_hide_the_one_at_fault(world: World) -> None:
+    world.edit(a="r1", b="r1")
+    world.settle()
+    world.bad = {("a.yaml", "r2")}
+    world.edit(a="r2")
+    world.edit(b="r2")
+    world.settle()
+    assert [one.service.name for one in world.quarantined] == ["a"]
+    assert (world.served("a"), world.served("b")) == ("r1", "r2")
+
+
+def test_what_somebody_acknowledged_is_no_suspect(world: World) -> None:
+    world.edit(a="r1")
+    world.settle()
+    event = Rejected(ROUTE, {"edge": Change(None, world.view.get(Ref(ROUTE, "edge")))}, Status(3, "old"))
+    assert world.versions.reject(GROUP, event, "edge-2", 0.0) == ([], set())
+    assert world.served("a") == "r1"
+
+
+def test_of_what_is_not_served_any_more_nothing_follows(world: World) -> None:
+    world.edit(a="r1")
+    world.settle()
+    world.edit(a="r2")
+    late = Rejected(ROUTE, {"edge": Change(world.held, world.view.get(Ref(ROUTE, "edge")))}, Status(3, "no"))
+    world.edit(a="r3")
+    assert world.versions.reject(GROUP, late, "edge-1", 0.0) == ([], set())
+
+
+def test_instances_of_a_quarantined_service_go_on_changing(world: World) -> None:
+    world.edit(a="r1")
+    world.settle()
+    world.bad = {("a.yaml", "r2")}
+    world.edit(a="r2")
+    world.settle()
+    moved = world.versions.served(ServiceId("", "a"), (Instance("127.0.0.9", 80),))
+    assert moved
+    assert b"127.0.0.9" in moved.endpoints[0].body
+    assert moved.origins[0].revision == "r1"
+
+
+def test_of_clusters_the_ones_that_are_named_are_at_fault(world: World) -> None:
+    world.edit(a="r1", b="r1", c="r1")
+    world.settle()
+    world.edit(a="r2", b="r2", c="r2")
+    changes = {name: Change(None, world.view.get(Ref(CLUSTER, name))) for name in "abc"}
+    said = Status(3, "Error adding/updating cluster(s) b: no such policy")
+    # The clusters are the same in all revisions, so what the client holds must differ by their origins.
+    found, again = world.versions.reject(GROUP, Rejected(CLUSTER, changes, said), "edge-1", 0.0)
+    assert [one.service.name for one in found] == ["b"]
+    assert again == {ServiceId("", "b")}
+
+
+def test_suspects_are_served_again_if_nobody_is_left_to_tell(world: World) -> None:
+    world.edit(a="r1", b="r1", c="r1", d="r1")
+    world.bad = {("a.yaml", "r1")}
+    world.answer()
+    assert world.versions.trying
+    assert not world.versions.tried_too_long(10.0)
+    assert world.versions.tried_too_long(20.0)
+    world.serve(world.versions.give_up_trials())
+    assert {world.served(name) for name in "abcd"} == {"r1"}
+
+
+NAMES = [f"s{number}" for number in range(9)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.dictionaries(st.sampled_from(NAMES), st.integers(1, 4), min_size=1), st.booleans()),
+        max_size=6,
+    ),
+    st.sets(st.tuples(st.sampled_from(NAMES), st.integers(1, 4))),
+)
+def test_in_the_end_all_good_versions_are_served_and_no_bad_one(
+    edits: list[tuple[dict[str, int], bool]], bad: set[tuple[str, int]]
+) -> None:
+    world = World()
+    world.bad = {(f"{name}.yaml", f"r{revision}") for name, revision in bad}
+    latest: dict[str, int] = {}
+    for revisions, answered in edits:
+        world.edit(**{name: f"r{revision}" for name, revision in revisions.items()})
+        latest |= revisions
+        if answered:
+            world.answer()
+    world.settle()
+    for name, revision in latest.items():
+        if (name, revision) not in bad:
+            assert world.served(name) == f"r{revision}"
+        else:
+            assert world.served(name) != f"r{revision}"
+            assert world.versions.quarantined(ServiceId("", name))
+    assert not world.versions.trying
