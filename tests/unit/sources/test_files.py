@@ -247,6 +247,16 @@ async def test_instances_come_and_go(rules: Path, services: Path) -> None:
         await recorder.until(lambda r: "reviews" not in r.instances)
 
 
+async def test_lists_are_documents_and_no_instances(rules: Path, services: Path) -> None:
+    for directory in (rules, services):
+        (directory / "vip.list").write_bytes(b"user-1\n")
+    async with recording(FilesSource(rules, services)) as recorder:
+        await started(recorder)
+        assert recorder.documents["vip.list"] == b"user-1\n"
+        assert recorder.trouble is None
+        assert not recorder.instances
+
+
 async def test_a_broken_instance_file_keeps_the_last_good_one(rules: Path, services: Path) -> None:
     file = services / "reviews.yaml"
     file.write_text("- {address: 127.0.0.1, port: 9101}\n")

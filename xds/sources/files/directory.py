@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from xds.documents import kind_of
 from xds.sources.files.settling import Content, Unreadable
 
 if sys.platform == "linux":
     import fcntl
     import signal
-
-SUFFIXES = (".yaml", ".yml", ".json")
 
 READ_LIMIT = (10 << 20) + 1
 """Bytes read of one file: one more than any document may have, so that its parser can say so."""
@@ -43,7 +42,7 @@ class _Remembered:
 
 def is_document(name: str) -> bool:
     """Whether a file of this name is meant for us; editors' backup, lock and swap files are not."""
-    return name.endswith(SUFFIXES) and not name.startswith((".", "#", "~"))
+    return kind_of(name) is not None and not name.startswith((".", "#", "~"))
 
 
 class Directory:

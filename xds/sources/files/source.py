@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xds.documents import DocumentId
+from xds.documents.identity import EXTENSIONS
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, SourceStatus, Synced
 from xds.sources.files.instances import ParsedInstances, parse_instances
@@ -80,6 +81,7 @@ class _Services:
         self._told: dict[str, tuple[Instance, ...]] = {}
 
     async def deliver(self, news: Mapping[str, Seen]) -> None:
+        news = {name: seen for name, seen in news.items() if name.endswith(EXTENSIONS)}
         for name, seen in news.items():
             match seen:
                 case None:
