@@ -42,7 +42,7 @@ from xds.server.tls import http_context
 from xds.settings import Edge, MutualTls, Settings, Sidecar, Tls
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer
-from xds.status import LogSink, Status
+from xds.status import LogSink, Status, StatusFiles
 from xds.views import (
     CompiledService,
     ListenerSettings,
@@ -119,6 +119,8 @@ class ControlPlane:
                 tasks.create_task(self.rollouts.run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
+                if at.source == "files":
+                    tasks.create_task(StatusFiles(self.status, at.state_dir / "status").run())
                 tasks.create_task(self._certificates.follow(self._services.renew_listeners))
                 await source
         finally:

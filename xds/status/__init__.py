@@ -16,6 +16,7 @@ documents plus nodes, never with their product.
 
 from xds.status.blame import blamed, changed_origins
 from xds.status.events import Sink, StatusEvent
+from xds.status.files import StatusFiles
 from xds.status.log import LogSink
 from xds.status.model import (
     DocumentState,
@@ -39,6 +40,7 @@ __all__ = [
     "Sink",
     "Status",
     "StatusEvent",
+    "StatusFiles",
     "blamed",
     "changed_origins",
 ]
