@@ -1,7 +1,9 @@
 """The whole program: a source, and the control plane that brings proxies what it says."""
 
 import asyncio
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Coroutine, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, assert_never
 
 from xds import gc_tuning
 from xds.settings import Settings
@@ -24,7 +26,8 @@ async def serve(settings: Settings) -> None:
     asking = asyncio.create_task(source.run(buffer.put))
     try:
         control_plane = await asyncio.to_thread(_control_plane)
-        await control_plane(settings, buffer).run(asking)
+        plane = control_plane(settings, buffer, source.status)
+        await plane.run(asking, *_status_writers(settings, plane))
     finally:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
@@ -48,6 +51,25 @@ def _source(settings: Settings) -> Source:
         case "nacos":
             from xds.sources.nacos import NacosSource  # noqa: PLC0415
 
-            return NacosSource(settings.nacos.client_settings())
+            return NacosSource(*settings.nacos.client_settings())
         case other:
             assert_never(other)
+
+
+def _status_writers(settings: Settings, plane: "ControlPlane") -> Iterator[Coroutine[Any, Any, None]]:
+    """Write what became of documents to where they come from, for each namespace of Nacos."""
+    if settings.source != "nacos" or not settings.nacos.status_group:
+        return
+    from xds.sources.nacos import StatusDocuments  # noqa: PLC0415  # as above
+
+    namespaces = settings.nacos.client_settings()
+    for each in namespaces:
+        feed = plane.status.feed()
+        writer = StatusDocuments(
+            each,
+            settings.nacos.status_group,
+            partial(plane.status.changed_documents, feed),
+            plane.status_dict,
+            namespace=each.namespace if len(namespaces) > 1 else "",
+        )
+        yield plane.once_in_step(writer.run)

@@ -8,9 +8,10 @@ import asyncio
 import hashlib
 import ssl
 import time
-from collections.abc import Awaitable, Collection, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -18,7 +19,7 @@ from xds.cache import Cache, Ref, View
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
 from xds.compiler.listeners import EdgeListener, Https, SidecarListeners
 from xds.compiler.route_sources import RouteMode
-from xds.documents import Origin
+from xds.documents import DocumentId, Origin
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
@@ -41,6 +42,7 @@ from xds.server.rest import discovery_app
 from xds.server.tls import http_context
 from xds.settings import Edge, MutualTls, Settings, Sidecar, Tls
 from xds.snapshot import SnapshotStore, SnapshotWriter
+from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import LogSink, Status, StatusFiles
 from xds.views import (
@@ -56,12 +58,21 @@ from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
 
+_IN_STEP_POLL = 0.1
+"""Seconds between looks whether the pipeline is in step with the source."""
+
 
 class ControlPlane:
     """Takes what is put into the change buffer to proxies, over gRPC and HTTP."""
 
-    def __init__(self, settings: Settings, buffer: ChangeBuffer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        buffer: ChangeBuffer,
+        source_status: Callable[[], SourceStatus] = SourceStatus,
+    ) -> None:
         self._settings = settings
+        self._source_status = source_status
         self._snapshot = SnapshotWriter(SnapshotStore(snapshot_path(settings), CompiledService))
         switches = RouteModeSwitches(lambda served: keep_route_modes(self._snapshot, served))
         self._certificates = CertificateFiles(
@@ -102,8 +113,8 @@ class ControlPlane:
         )
         self.rollouts = _rollouts(settings, self._pipeline, self.status)
 
-    async def run(self, source: Awaitable[None]) -> None:
-        """Listen and serve until something fails, the source too, or we are cancelled.
+    async def run(self, source: Awaitable[None], *others: Coroutine[Any, Any, None]) -> None:
+        """Listen and serve until something fails, the source or others too, or we are cancelled.
 
         Raise ``BindError`` if an address is taken.
         """
@@ -121,6 +132,8 @@ class ControlPlane:
                 tasks.create_task(self._pipeline.run())
                 if at.source == "files":
                     tasks.create_task(StatusFiles(self.status, at.state_dir / "status").run())
+                for other in others:
+                    tasks.create_task(other)
                 tasks.create_task(self._certificates.follow(self._services.renew_listeners))
                 await source
         finally:
@@ -151,7 +164,18 @@ class ControlPlane:
         if self._server.serving:
             standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
         troubles = [trouble for trouble in (self._buffer.trouble, self._snapshot.trouble) if trouble]
-        return Readiness(standing, "; ".join(troubles) or None)
+        return Readiness(standing, "; ".join(troubles) or None, self._source_status())
+
+    async def once_in_step(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run something once what is served is what the source says."""
+        while not self._pipeline.in_step:  # noqa: ASYNC110  # no event, and waited for once
+            await asyncio.sleep(_IN_STEP_POLL)
+        await run()
+
+    def status_dict(self, document: DocumentId) -> Mapping[str, Any] | None:
+        """Return the status of a document as authors read it; None if there is no such document."""
+        status = self.status.document(document)
+        return None if status is None or status.revision is None else status.as_dict()
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""

@@ -48,6 +48,15 @@ class Console:
     async def delete(self, data_id: str, group: str = RULES_GROUP) -> None:
         await self._call("DELETE", self._configs, self._document(data_id, group))
 
+    async def read(self, data_id: str, group: str = RULES_GROUP) -> str | None:
+        """The text of a document, as the console shows it; None if there is none."""
+        response = await self._http.get(f"/nacos{self._configs}", params=self._document(data_id, group))
+        if response.status_code == 404:
+            return None
+        text = response.raise_for_status().text
+        found = (json.loads(text)["data"] or {"content": None})["content"] if self._v3 else text
+        return None if found is None else str(found)
+
     @property
     def _configs(self) -> str:
         return "/v3/admin/cs/config" if self._v3 else "/v1/cs/configs"

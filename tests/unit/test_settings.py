@@ -165,7 +165,7 @@ def test_a_wrong_flag_is_told_by_its_name() -> None:
 def test_the_nacos_client_gets_all_of_its_settings() -> None:
     credentials = {"username": "u", "password": "p", "access_key": "a", "secret_key": "s"}
     given = {"server": "a:1,b:2", "namespace": "test", "rules_group": "R", "naming_group": "N", **credentials}
-    client = Settings(source="nacos", nacos=Nacos.model_validate(given)).nacos.client_settings()
+    client = Settings(source="nacos", nacos=Nacos.model_validate(given)).nacos.client_settings()[0]
 
     assert {name: getattr(client, name) for name in given if name != "server"} == {
         name: value for name, value in given.items() if name != "server"

@@ -33,7 +33,7 @@ async def _publish(plan: Plan) -> str:
     nacos = plan.settings.nacos
     documents = {file.name: file.read_text(encoding="utf-8") for file in package_data(_RULES).glob("*.yaml")}
     try:
-        published = await publish_missing(nacos.client_settings(), documents)
+        published = await publish_missing(nacos.client_settings()[0], documents)
     except NacosError as error:
         raise DemoError(f"the example rules cannot be published: {error}") from None
     kept = sorted(documents.keys() - set(published))

@@ -114,7 +114,7 @@ def _registration(service: Service) -> AbstractAsyncContextManager[None]:
 
     port = service.registered_port or service.port
     instance = Instance(service.reached_at, port, metadata={"version": service.version})
-    return registered(load().nacos.client_settings(), service.name, instance, _report)
+    return registered(load().nacos.client_settings()[0], service.name, instance, _report)
 
 
 def _report(trouble: str | None) -> None:

@@ -1,11 +1,15 @@
 """Whether this server answers proxies, and from what."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+
+from xds.sources.base import SourceStatus
 
 
 class Standing(StrEnum):
@@ -18,10 +22,14 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """How this server stands now; ``trouble`` is why the source cannot be read, None if it can."""
+    """How this server stands now.
+
+    ``trouble`` is why the source cannot be read, None if it can. ``source`` is what it holds.
+    """
 
     standing: Standing
     trouble: str | None = None
+    source: SourceStatus = field(default_factory=SourceStatus)
 
     @property
     def ready(self) -> bool:
@@ -43,6 +51,24 @@ class ReadinessEndpoint:
         """Answer a request."""
         now = self._readiness()
         return JSONResponse(
-            {"ready": now.ready, "serving_from": now.standing, "trouble": now.trouble},
+            {
+                "ready": now.ready,
+                "serving_from": now.standing,
+                "trouble": now.trouble,
+                "source": _source(now.source),
+            },
             status_code=200 if now.ready else 503,
         )
+
+
+def _source(status: SourceStatus) -> dict[str, Any]:
+    at = status.last_reconcile
+    looked = None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return {
+        "servers": status.servers,
+        "documents": status.documents,
+        "services": status.services,
+        "last_reconcile": looked,
+        "oldest_unread_seconds": round(status.oldest_unread, 3),
+        "repaired": status.repaired,
+    }

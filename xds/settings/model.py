@@ -75,6 +75,21 @@ class Files(_Section):
     services: Path = Path("config/services")
 
 
+class NacosTls(_Section):
+    """TLS to Nacos, HTTP and gRPC. PEM files. Without ``ca``, the system's authorities are trusted."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: NonEmpty | None = None
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together: set both or neither")
+        return self
+
+
 class Nacos(_Section):
     """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys."""
 
@@ -86,6 +101,19 @@ class Nacos(_Section):
     password: SecretStr | None = None
     access_key: str | None = None
     secret_key: SecretStr | None = None
+    namespaces: tuple[NonEmpty, ...] = ()
+    status_group: str = "GRAY_STATUS"
+    mass_deletion: Literal["wait", "never", "at_once"] = "wait"
+    protect_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
+    tls: NacosTls | None = None
+
+    @model_validator(mode="after")
+    def _groups_differ(self) -> Self:
+        if self.status_group == self.rules_group:
+            raise ValueError(f"status_group and rules_group are both {self.rules_group}")
+        if self.namespace and self.namespaces:
+            raise ValueError("set namespace, or namespaces for several, not both")
+        return self
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:
@@ -94,14 +122,20 @@ class Nacos(_Section):
                 raise ValueError(f"{name} and {secret} go together: set both or neither")
         return self
 
-    def client_settings(self) -> "NacosSettings":
-        """Return the same for the source and for what else talks to Nacos; ``server`` must be set."""
-        from xds.sources.nacos.settings import NacosSettings  # noqa: PLC0415  # as above
+    def client_settings(self) -> tuple["NacosSettings", ...]:
+        """Return the same for what talks to Nacos, one for each namespace; ``server`` must be set."""
+        return tuple(self._client_settings(each) for each in self.namespaces or (self.namespace,))
+
+    def _client_settings(self, namespace: str) -> "NacosSettings":
+        from xds.sources.nacos.settings import NacosSettings, Tls  # noqa: PLC0415  # as above
 
         assert self.server is not None
         return NacosSettings(
             server_addresses=self.server,
-            namespace=self.namespace,
+            namespace=namespace,
+            mass_deletion=self.mass_deletion,
+            protect_threshold=self.protect_threshold,
+            tls=Tls(**self.tls.model_dump()) if self.tls else None,
             rules_group=self.rules_group,
             naming_group=self.naming_group,
             username=self.username,

@@ -14,6 +14,7 @@ from xds.sources.nacos.errors import NacosError
 from xds.sources.nacos.registration import registered
 from xds.sources.nacos.settings import NacosSettings, Tls
 from xds.sources.nacos.source import NacosSource
+from xds.sources.nacos.status_documents import StatusDocuments
 
 __all__ = [
     "ConfigClient",
@@ -23,6 +24,7 @@ __all__ = [
     "NacosError",
     "NacosSettings",
     "NacosSource",
+    "StatusDocuments",
     "Stored",
     "Tls",
     "connected",

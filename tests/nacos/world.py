@@ -1,0 +1,50 @@
+"""Rules and instances in a real Nacos, with requests through a real Envoy."""
+
+import yaml
+
+from tests.harness.grayplane import until
+from tests.harness.http import Client, Upstream
+from tests.harness.nacos_console import Console
+
+HOST = "reviews.example.com"
+
+
+def rule(gray: int, *, enabled: bool = True) -> str:
+    route = [{"subset": "stable", "weight": 100 - gray}, {"subset": "gray", "weight": gray}]
+    return yaml.safe_dump(
+        {
+            "enabled": enabled,
+            "hosts": [HOST],
+            "subsets": {"stable": {"labels": {"version": "v1"}}, "gray": {"labels": {"version": "v2"}}},
+            "baseline": "stable",
+            "http": [{"name": "ramp", "route": route}],
+        }
+    )
+
+
+class World:
+    """Rules and instances in a real Nacos, and an Envoy edge."""
+
+    def __init__(self, operator: Console, client: Client, v1: Upstream, v2: Upstream) -> None:
+        self.operator = operator
+        self.v1 = v1
+        self.v2 = v2
+        self._client = client
+
+    async def register(self, upstream: Upstream) -> None:
+        await self.operator.register(
+            upstream.service, "127.0.0.1", upstream.port, {"version": upstream.version}
+        )
+
+    async def deregister(self, upstream: Upstream) -> None:
+        await self.operator.deregister(upstream.service, "127.0.0.1", upstream.port)
+
+    async def until(self, answer: str | int, host: str = HOST) -> None:
+        """Wait until twenty requests in a row are answered like this."""
+
+        async def holds() -> bool:
+            responses = [await self._client.get(host) for _ in range(20)]
+            said = {each.json()["version"] if each.status == 200 else each.status for each in responses}
+            return said == {answer}
+
+        await until(holds)
