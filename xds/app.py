@@ -1,7 +1,7 @@
 """The whole program: a source, and the control plane that brings proxies what it says."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -56,7 +56,9 @@ def _source(settings: Settings) -> Source:
             assert_never(other)
 
 
-def _status_writers(settings: Settings, plane: "ControlPlane") -> Iterator[Coroutine[Any, Any, None]]:
+def _status_writers(
+    settings: Settings, plane: "ControlPlane"
+) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
     """Write what became of documents to where they come from, for each namespace of Nacos."""
     if settings.source != "nacos" or not settings.nacos.status_group:
         return
@@ -72,4 +74,4 @@ def _status_writers(settings: Settings, plane: "ControlPlane") -> Iterator[Corou
             plane.status_dict,
             namespace=each.namespace if len(namespaces) > 1 else "",
         )
-        yield plane.once_in_step(writer.run)
+        yield partial(plane.once_in_step, writer.run)

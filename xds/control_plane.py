@@ -113,7 +113,7 @@ class ControlPlane:
         )
         self.rollouts = _rollouts(settings, self._pipeline, self.status)
 
-    async def run(self, source: Awaitable[None], *others: Coroutine[Any, Any, None]) -> None:
+    async def run(self, source: Awaitable[None], *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Listen and serve until something fails, the source or others too, or we are cancelled.
 
         Raise ``BindError`` if an address is taken.
@@ -133,7 +133,7 @@ class ControlPlane:
                 if at.source == "files":
                     tasks.create_task(StatusFiles(self.status, at.state_dir / "status").run())
                 for other in others:
-                    tasks.create_task(other)
+                    tasks.create_task(other())
                 tasks.create_task(self._certificates.follow(self._services.renew_listeners))
                 await source
         finally:

@@ -16,7 +16,7 @@ from xds import app
 from xds.control_plane import ControlPlane
 from xds.server import BindError
 from xds.settings import Files, Http, Settings, Xds
-from xds.sources.base import Event
+from xds.sources.base import Event, SourceStatus
 
 
 def settings(home: Path) -> Settings:
@@ -114,6 +114,9 @@ class _Source:
         if self._failure:
             raise self._failure
         await asyncio.Event().wait()
+
+    def status(self) -> SourceStatus:
+        return SourceStatus()
 
 
 async def test_the_source_is_asked_while_the_rest_is_imported(
