@@ -139,7 +139,7 @@ def holds(predicate: Predicate, request: Request, chances: Mapping[str, int]) ->
         case Percentage():
             if predicate.identity is None:
                 return chances[predicate.salt] < predicate.share
-            identity = _hashed(predicate.identity, request)
+            identity = hashed_identity(predicate.identity, request)
             return identity is not None and bucket((identity,), predicate.salt) < predicate.share
 
 
@@ -179,10 +179,11 @@ def choose(split: Split, request: Request) -> Choice:
     raise ValueError("the shares of a split do not add up to the total")
 
 
-def _hashed(identity: Identity, request: Request) -> bytes | None:
-    """Return what a percentage hashes: of a query parameter, in contrast to splits, the decoded value.
+def hashed_identity(identity: Identity, request: Request) -> bytes | None:
+    """Return what a percentage hashes of a request; None if it is not there.
 
-    An empty cookie or parameter is nobody's.
+    Of a query parameter that is the decoded value, in contrast to splits. An empty cookie or parameter is
+    nobody's.
     """
     value = request.identity(identity)
     if value is None or isinstance(identity, Header):

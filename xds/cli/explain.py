@@ -1,0 +1,97 @@
+"""`grayplane explain`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from xds.cli.documents import contents_of, in_store, parse_beside
+from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
+from xds.cli.serve import ConfigFlag
+from xds.routing import Request, Routing, Surroundings, routing_of
+from xds.routing.explanation import Explanation, explain
+from xds.rules.instance import ServiceId
+from xds.settings import Settings, load
+
+_HeaderFlag = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header of the request; may be repeated."),
+]
+_CookieFlag = Annotated[
+    list[str] | None,
+    typer.Option("--cookie", metavar="NAME=VALUE", help="A cookie of the request; may be repeated."),
+]
+_FilesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE...]",
+        help="Documents, or directories of them. Default: the rules of the settings' file source.",
+        show_default=False,
+    ),
+]
+
+
+def explain_command(
+    service: Annotated[str, typer.Argument(help="The service that is asked.", show_default=False)],
+    files: _FilesArgument = None,
+    *,
+    uri: Annotated[str, typer.Option("--uri", help="Path and query.")] = "/",
+    method: Annotated[str, typer.Option("--method", "-X")] = "GET",
+    header: _HeaderFlag = None,
+    cookie: _CookieFlag = None,
+    source_ip: Annotated[str | None, typer.Option("--source-ip", help="The client's address.")] = None,
+    at: Annotated[
+        datetime | None, typer.Option("--at", help="The time, for schedules; without a zone, UTC.")
+    ] = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Say which rule decides for a request and why, and where the request goes.
+
+    It evaluates what documents mean, as they are in the files, and asks no proxy.
+    """
+    with settings_errors():
+        settings = load(config)
+    headers = [_pair(text, "--header") for text in header or ()]
+    if cookie:
+        headers.append(("cookie", "; ".join("=".join(_pair(text, "--cookie")) for text in cookie)))
+    request = Request(method, uri, tuple(headers), source_ip)
+    now = datetime.now(UTC) if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
+    _print(explain(_routing(service, files, settings, now), request))
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        fail([f"{flag} {text}: write NAME=VALUE"], MISUSED)
+    return name, value
+
+
+def _routing(service: str, files: list[Path] | None, settings: Settings, now: datetime) -> Routing:
+    if not files and settings.source != "files":
+        fail(["name the documents: the settings have no rules in files"], MISUSED)
+    parsed = parse_beside(contents_of(files or [settings.files.rules], "stdin.yaml"), settings)
+    store = in_store(parsed)
+    named = ServiceId("", service)
+    rule = store.rule(named)
+    if rule is None:
+        wrong = [str(problem) for problems in store.problems().values() for problem in problems]
+        fail([*wrong, f"there is no document for the service {service}"], FAILED)
+    surroundings = Surroundings(lists=store.lists_of(named), lanes=store.lanes("").lanes)
+    return routing_of(service, rule, now, surroundings)
+
+
+def _print(explanation: Explanation) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for considered in explanation.considered:
+        verdict = {0.0: "no", 1.0: "yes"}.get(
+            considered.probability, f"{round(considered.probability * 100, 4):g} %"
+        )
+        console.print(Text.assemble((f"{considered.rule}: ", "bold"), f"{verdict}; {considered.why}"))
+    console.print(Text.assemble(("\nit goes to", "bold")))
+    for name, probability in explanation.chances():
+        console.print(Text(f"  {name}  {round(probability * 100, 4):g} %"))
+    for note in explanation.notes:
+        console.print(Text(f"  {note}", "dim"))
