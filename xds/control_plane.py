@@ -21,7 +21,8 @@ from xds.compiler.listeners import EdgeListener, Https, SidecarListeners
 from xds.compiler.route_sources import RouteMode
 from xds.documents import DocumentId, Origin
 from xds.errors import BindError
-from xds.http import HttpServer, Readiness, Standing, http_app
+from xds.http import Readiness, Standing
+from xds.http_port import HttpPort
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
 from xds.protocol import Event
 from xds.rollout import Alone, FileStore, Outside, PipelineServices, Rollouts
@@ -80,7 +81,8 @@ class ControlPlane:
         )
         listeners = _listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
-        self.status = Status([LogSink()], self._services.groups_of)
+        self._http = HttpPort(settings)
+        self.status = Status([LogSink(), *self._http.sinks], self._services.groups_of)
         limits = Limits(**settings.limits.model_dump())
         authorization = _authorization(settings)
         self._server = XdsServer(
@@ -100,7 +102,6 @@ class ControlPlane:
             limits=limits,
             authorization=authorization,
         )
-        self._http = HttpServer(http_app(self._readiness, discovery), tls=_http_context(settings))
         self._buffer = buffer
         self._pipeline = Pipeline(
             self._buffer,
@@ -112,6 +113,15 @@ class ControlPlane:
             lacks_certificate=self._lacks_certificate,
         )
         self.rollouts = _rollouts(settings, self._pipeline, self.status)
+        self._http.connect(
+            self._pipeline,
+            self.status,
+            self.rollouts,
+            discovery,
+            changes=lambda: self._services.changes,
+            readiness=self._readiness,
+            tls=_http_context(settings),
+        )
 
     async def run(self, source: Awaitable[None], *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Listen and serve until something fails, the source or others too, or we are cancelled.
@@ -120,7 +130,7 @@ class ControlPlane:
         """
         at = self._settings
         self._certificates.read()
-        http_port = self._bind_http()
+        http_port = self._http.bind()
         try:
             xds_port = await self._start_xds()
             _log.info("listening", xds=f"{at.xds.address}:{xds_port}", http=f"{at.http.address}:{http_port}")
@@ -149,15 +159,6 @@ class ControlPlane:
             raise BindError(f"xds.port: {error}") from error
         except TlsError as error:
             raise BindError(f"xds.tls: {error}") from error
-
-    def _bind_http(self) -> int:
-        at = self._settings.http
-        try:
-            return self._http.bind(at.address, at.port)
-        except OSError as error:
-            raise BindError(
-                f"cannot listen on {at.address}:{at.port} (http.port): {error.strerror}"
-            ) from error
 
     def _readiness(self) -> Readiness:
         standing = Standing.NOTHING

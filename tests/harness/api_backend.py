@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from xds.documents import DocumentId, revision_of
+from xds.http.access import Caller
 from xds.http.api import models
 from xds.http.api.backend import Conflict
 from xds.rules.instance import ServiceId
@@ -174,6 +175,7 @@ class SampleBackend:
         return models.RolloutSummary(
             namespace="",
             service="reviews",
+            revision="version=v2",
             phase="Progressing",
             step=2,
             of=4,
@@ -203,11 +205,11 @@ class SampleBackend:
             history=[],
         )
 
-    async def act(self, service: ServiceId, action: str, who: str, reason: str) -> None:
+    async def act(self, service: ServiceId, action: str, caller: Caller, reason: str) -> None:
         self.rollout_summary(service)
         if self.refuses or action == "approve":
             raise Conflict(self.refuses or "step 2 waits for no approval")
-        self.acted.append((action, who, reason))
+        self.acted.append((action, caller.name, reason))
 
     def lint(self, document: DocumentId, text: str) -> models.LintResult:
         bad = "gry" in text

@@ -4,7 +4,7 @@ The one input of compiler, evaluator and exports. Pure: no I/O; the time is an a
 """
 
 from xds.routing.evaluator import Choice, Evaluation, Outcome, Step, evaluate
-from xds.routing.from_rules import routing_of
+from xds.routing.from_rules import routing_of, weights_in_force
 from xds.routing.model import (
     Abort,
     Action,
@@ -52,4 +52,5 @@ __all__ = [
     "Target",
     "evaluate",
     "routing_of",
+    "weights_in_force",
 ]

@@ -50,7 +50,7 @@ def routing_of(
 
 
 def _decisions(reading: Reading, document: RuleDocument, overrides: Overrides) -> Iterator[Decision]:
-    weights = _unstarted(document) | dict(overrides.weights)
+    weights = weights_in_force(document, overrides)
     parts = [(rule, _in_lanes(rule), _elsewhere(rule)) for rule in document.http]
     for rule, in_lanes, _ in parts:
         if in_lanes:
@@ -59,6 +59,13 @@ def _decisions(reading: Reading, document: RuleDocument, overrides: Overrides) -
     for rule, _, elsewhere in parts:
         if elsewhere or not rule.match:
             yield from _of_alternatives(reading, document, rule, weights, elsewhere)
+
+
+def weights_in_force(
+    document: RuleDocument, overrides: Overrides = _NO_OVERRIDES
+) -> dict[str, Mapping[str, int]]:
+    """Return the weights that are in force instead of those that rules say, by the name of the rule."""
+    return _unstarted(document) | dict(overrides.weights)
 
 
 def _unstarted(document: RuleDocument) -> dict[str, Mapping[str, int]]:

@@ -84,11 +84,10 @@ def acting(api: Api) -> APIRouter:
     ) -> None:
         """Do something to a rollout; for operators."""
         service = ServiceId(namespace, name)
-        who = request.state.caller.name
 
         async def do() -> None:
             try:
-                await backend.act(service, action, who, body.reason)
+                await backend.act(service, action, request.state.caller, body.reason)
             except KeyError:
                 raise ProblemError(404, f"there is no rollout of {service}") from None
 

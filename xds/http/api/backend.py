@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from xds.documents import DocumentId
+from xds.http.access import Caller
 from xds.http.api.models import (
     DiffResult,
     Document,
@@ -76,7 +77,7 @@ class Backend(Protocol):
     def rollout(self, service: ServiceId) -> Rollout:
         """One rollout."""
 
-    async def act(self, service: ServiceId, action: str, who: str, reason: str) -> None:
+    async def act(self, service: ServiceId, action: str, caller: Caller, reason: str) -> None:
         """Do something to a rollout. Raise ``Conflict`` if it cannot be done now, ``Unavailable`` ever."""
 
     def lint(self, document: DocumentId, text: str) -> LintResult:

@@ -212,10 +212,11 @@ class Overview(Model):
 
 
 class RolloutSummary(Model):
-    """A rollout; ``step`` counts from 1, 0 before the first."""
+    """A rollout of a ``revision``; ``step`` counts from 1, 0 for one that is over."""
 
     namespace: str
     service: str
+    revision: str
     phase: str
     step: int
     of: int

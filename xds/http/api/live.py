@@ -1,0 +1,341 @@
+"""The backend of a running control plane."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from xds.documents import DocumentId, kind_of, revision_of
+from xds.documents import problem as documents_problem
+from xds.documents.problem import Severity
+from xds.http.access import Caller
+from xds.http.api import explain as explanations
+from xds.http.api import models
+from xds.http.api import rollouts as rollout_views
+from xds.http.api.backend import Conflict, Unavailable
+from xds.http.api.nodes import Nodes, connections_of, moment, rejections_of, state_of, summary_of
+from xds.http.api.splits import SplitHistory, splits_in_force
+from xds.http.events import Events, Topic
+from xds.http.readiness import Readiness
+from xds.pipeline import Pipeline
+from xds.rollout import Command, Rollouts
+from xds.routing import Overrides
+from xds.rules.instance import ServiceId
+from xds.status import DocumentState, Status
+
+_PERIOD = 1.0  # seconds between two looks at what changed
+_MOST_LACKING = 50
+
+Publish = Callable[[DocumentId, str, str | None], Awaitable[str]]
+"""Publishes a text of a document that replaces a revision; returns the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What lists and counts need of a document."""
+
+    state: DocumentState
+    errors: int
+    warnings: int
+
+
+class LiveBackend:
+    """Answers from status and pipeline. ``publish`` is None where documents are not published from here."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        status: Status,
+        rollouts: Rollouts,
+        events: Events,
+        *,
+        readiness: Callable[[], Readiness],
+        source: str,
+        publish: Publish | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._status = status
+        self._rollouts = rollouts
+        self._readiness = readiness
+        self._source = source
+        self._events = events
+        self._publish = publish
+        self._feed = status.feed()
+        self._nodes = Nodes(status.nodes)
+        # By document, brought up to date by ``refresh``.
+        self._standings: dict[DocumentId, _Standing] = {}
+        self._history = SplitHistory()
+        # What was last told of each rollout. Written by ``_note_rollouts``.
+        self._rollouts_seen: dict[ServiceId, tuple[int, float, int]] = {}
+
+    async def run(self) -> None:
+        """Notice what changes, until cancelled."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(_PERIOD)
+
+    def refresh(self) -> None:
+        """Bring lists and counts up to date: this costs what changed since the last call."""
+        services: set[ServiceId] = set()
+        for document in self._status.changed_documents(self._feed):
+            status = self._status.document(document)
+            if status is None:
+                self._standings.pop(document, None)
+            else:
+                severities = Counter(problem.severity for problem in status.problems)
+                self._standings[document] = _Standing(
+                    status.state, severities[Severity.ERROR], severities[Severity.WARNING]
+                )
+                services.update(status.services)
+            self._events.tell(Topic.DOCUMENTS, str(document))
+        self._note_rollouts(services)
+        now = datetime.now(UTC)
+        for service in services:
+            self._history.record(service, self._splits(service), now)
+            self._events.tell(Topic.SERVICES, str(service))
+
+    def _note_rollouts(self, services: set[ServiceId]) -> None:
+        """Tell of rollouts that changed, and add their services."""
+        for service in self._rollouts.ids():
+            state = self._rollouts.state(service)
+            seen = (state.serial, state.weight, len(self._rollouts.samples(service)))
+            if self._rollouts_seen.get(service) != seen:
+                self._rollouts_seen[service] = seen
+                self._events.tell(Topic.ROLLOUTS, str(service))
+                services.add(service)
+
+    def documents_by_state(self) -> Mapping[str, int]:
+        """How many documents there are, by state."""
+        self.refresh()
+        return Counter(str(standing.state) for standing in self._standings.values())
+
+    def overview(self, caller: str, role: str) -> models.Overview:
+        """Everything at a glance."""
+        readiness = self._readiness()
+        states = self.documents_by_state()
+        nodes = Counter(state_of(streams) for streams in self._nodes.all().values())
+        return models.Overview(
+            version=version("grayplane"),
+            replica=socket.gethostname(),
+            ready=readiness.ready,
+            services=models.Counts(total=len(self.service_ids()), by_state={}),
+            documents=models.Counts(total=len(self._standings), by_state=states),
+            proxies=models.Counts(total=nodes.total(), by_state=nodes),
+            sources=[
+                models.Source(name=self._source, trouble=readiness.trouble, serving_from=readiness.standing)
+            ],
+            caller=caller,
+            role=role,
+            can_publish=self._publish is not None,
+            can_roll_out=True,
+        )
+
+    def service_ids(self) -> Sequence[ServiceId]:
+        """All services with rules or instances."""
+        return sorted(self._pipeline.documents.services() | self._pipeline.instances.keys())
+
+    def service_summary(self, service: ServiceId) -> models.ServiceSummary:
+        """One service for a list."""
+        rule = self._pipeline.documents.rule(service)
+        instances = self._pipeline.instances.get(service)
+        if rule is None and instances is None:
+            raise KeyError(service)
+        document = self._pipeline.documents.document_of(service) if rule else None
+        return models.ServiceSummary(
+            namespace=service.namespace,
+            name=service.name,
+            document=document.name if document else None,
+            state=self._state(document) if document else None,
+            splits=self._splits(service),
+            instances=sum(instance.serving for instance in instances or ()),
+            rollout=self._phase(service),
+        )
+
+    def service(self, service: ServiceId) -> models.Service:
+        """One service."""
+        summary = self.service_summary(service)
+        rule = self._pipeline.documents.rule(service)
+        serving = [each for each in self._pipeline.instances.get(service, ()) if each.serving]
+        subsets = [
+            models.Subset(
+                name=name,
+                labels=subset.labels,
+                instances=sum(subset.selects(instance.metadata) for instance in serving),
+                baseline=name == (rule.baseline if rule else None),
+            )
+            for name, subset in (rule.subsets.items() if rule else ())
+        ]
+        document = self._pipeline.documents.document_of(service) if rule else None
+        return models.Service(
+            **summary.model_dump(by_alias=False),
+            hosts=rule.hosts if rule else (),
+            subsets=subsets,
+            trend=self._history.of(service),
+            proxies=self.document(document).proxies if document else _NOBODY,
+        )
+
+    def document_ids(self, state: str | None) -> Sequence[DocumentId]:
+        """All documents, or those in a state."""
+        self.refresh()
+        standings = self._standings.items()
+        return sorted(document for document, standing in standings if state in {None, standing.state})
+
+    def document_summary(self, document: DocumentId) -> models.DocumentSummary:
+        """One document for a list."""
+        standing, status = self._standings[document], self._status.document(document)
+        return models.DocumentSummary(
+            namespace=document.namespace,
+            name=document.name,
+            kind=str(kind_of(document.name) or ""),
+            revision=(status.revision if status else None) or "",
+            state=standing.state.value,
+            errors=standing.errors,
+            warnings=standing.warnings,
+        )
+
+    def document(self, document: DocumentId) -> models.Document:
+        """One document."""
+        self.refresh()
+        status = self._status.document(document)
+        if status is None:
+            raise KeyError(document)
+        text = self._pipeline.texts.get(document)
+        return models.Document(
+            **self.document_summary(document).model_dump(by_alias=False),
+            problems=_problems(status.problems, text or b""),
+            in_force=status.quarantine.served if status.quarantine else status.in_force,
+            proxies=models.Convergence(
+                programmed=status.proxies.programmed,
+                of=status.proxies.of,
+                behind=[behind.node for behind in status.proxies.behind],
+            ),
+            rejections=[
+                models.Rejection(
+                    proxy=rejection.node, resources=[rejection.resource.name], reason=rejection.reason
+                )
+                for rejection in status.rejections
+            ],
+            text=None if text is None else text.decode(errors="replace"),
+            at=moment(status.at),
+        )
+
+    def proxy_ids(self, state: str | None) -> Sequence[str]:
+        """All connected nodes, or those in a state."""
+        nodes = self._nodes.all()
+        return [node for node, streams in nodes.items() if state in {None, state_of(streams)}]
+
+    def proxy_summary(self, proxy: str) -> models.ProxySummary:
+        """One node for a list."""
+        return summary_of(proxy, self._nodes.all()[proxy])
+
+    def proxy(self, proxy: str) -> models.Proxy:
+        """One node."""
+        streams = self._nodes.all()[proxy]
+        return models.Proxy(
+            **summary_of(proxy, streams).model_dump(by_alias=False),
+            connections=connections_of(streams),
+            lacks=self._lacks(proxy),
+            rejections=rejections_of(streams),
+        )
+
+    def rollout_ids(self) -> Sequence[ServiceId]:
+        """Services that have or had a rollout."""
+        return self._rollouts.ids()
+
+    def rollout_summary(self, service: ServiceId) -> models.RolloutSummary:
+        """One rollout for a list."""
+        return rollout_views.summary_of(service, self._rollouts.state(service))
+
+    def rollout(self, service: ServiceId) -> models.Rollout:
+        """One rollout."""
+        return rollout_views.rollout_of(self._rollouts, service)
+
+    async def act(self, service: ServiceId, action: str, caller: Caller, reason: str) -> None:
+        """Do something to a rollout."""
+        command = Command(action, caller.name, caller.address, reason)
+        await rollout_views.act(self._rollouts, service, command)
+        self._events.tell(Topic.ROLLOUTS, str(service))
+
+    def lint(self, document: DocumentId, text: str) -> models.LintResult:
+        """Check a text as a new version of a document, beside those in force."""
+        content = text.encode()
+        _, found = self._pipeline.check(document, content)
+        ok = not any(problem.severity is Severity.ERROR for problem in found)
+        return models.LintResult(ok=ok, revision=revision_of(content), problems=_problems(found, content))
+
+    def diff(self, document: DocumentId, text: str) -> models.DiffResult:
+        """Say what a text would change for whom."""
+        raise Unavailable("this server cannot compare documents yet; use `grayplane diff OLD NEW`")
+
+    def explain(self, request: models.ExplainRequest) -> models.ExplainResult:
+        """Say what happens to a request."""
+        service = ServiceId(request.namespace, request.service)
+        if request.text is None:
+            if service not in self._pipeline.instances and not self._pipeline.documents.rule(service):
+                raise KeyError(service)
+            return explanations.explained(self._pipeline.routing(service), request)
+        document = DocumentId(request.namespace, f"{request.service}.yaml")
+        parsed, found = self._pipeline.check(document, request.text.encode())
+        if parsed.rule is None:
+            raise Conflict("; ".join(map(str, found)))
+        return explanations.explained(self._pipeline.routing(service, parsed.rule), request)
+
+    async def publish(self, document: DocumentId, text: str, revision: str | None) -> str:
+        """Publish a text where documents come from; return its revision."""
+        if self._publish is None:
+            raise Unavailable(f"the source {self._source} is not published to from here: edit it there")
+        return await self._publish(document, text, revision)
+
+    def _splits(self, service: ServiceId) -> tuple[models.Split, ...]:
+        rule = self._pipeline.documents.rule(service)
+        overrides = (
+            rollout_views.overrides_of(self._rollouts, service) if rule and rule.rollout else Overrides()
+        )
+        return splits_in_force(rule, overrides, self._pipeline.instances.get(service, ()))
+
+    def _phase(self, service: ServiceId) -> str | None:
+        try:
+            return self._rollouts.state(service).phase.value
+        except KeyError:
+            return None
+
+    def _state(self, document: DocumentId) -> models.State | None:
+        status = self._status.document(document)
+        return status.state.value if status else None
+
+    def _lacks(self, proxy: str) -> list[models.Lacking]:
+        self.refresh()
+        found = []
+        for document, standing in sorted(self._standings.items()):
+            if standing.state not in {DocumentState.PROGRAMMING, DocumentState.QUARANTINED}:
+                continue
+            status = self._status.document(document)
+            if status and any(behind.node == proxy for behind in status.proxies.behind):
+                found.append(
+                    models.Lacking(
+                        document=document.name, namespace=document.namespace, state=standing.state.value
+                    )
+                )
+        return found[:_MOST_LACKING]
+
+
+_NOBODY = models.Convergence(programmed=0, of=0, behind=())
+
+
+def _problems(found: Iterable[documents_problem.Problem], content: bytes) -> list[models.Problem]:
+    lines: Mapping[int, str] = dict(enumerate(content.decode(errors="replace").splitlines(), 1))
+    return [
+        models.Problem(
+            severity=problem.severity.value,
+            line=problem.line,
+            column=problem.column,
+            field=problem.path,
+            problem=problem.message,
+            hint=problem.hint,
+            text=lines.get(problem.line, "")[:500],
+        )
+        for problem in found
+    ]

@@ -1,0 +1,91 @@
+"""Nodes as the API shows them: all streams of one node together."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from xds.http.api.models import ProxyState, ProxySummary, Rejection, Stream
+from xds.status import NodeStatus
+from xds.type_urls import short
+
+_FRESH = 1.0  # seconds that an answer is good for: a page asks for many nodes, and many pages may be open
+
+
+class Nodes:
+    """The connected nodes by id. With thousands of streams they are put together once a second at most."""
+
+    def __init__(
+        self, nodes: Callable[[], Iterable[NodeStatus]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._nodes = nodes
+        self._clock = clock
+        self._known: Mapping[str, Sequence[NodeStatus]] = {}
+        self._until = -1.0
+
+    def all(self) -> Mapping[str, Sequence[NodeStatus]]:
+        """Return the streams of every node, by its id in order."""
+        if self._clock() >= self._until:
+            known: dict[str, list[NodeStatus]] = {}
+            for status in self._nodes():
+                known.setdefault(status.node, []).append(status)
+            self._known = dict(sorted(known.items()))
+            self._until = self._clock() + _FRESH
+        return self._known
+
+
+def state_of(streams: Sequence[NodeStatus]) -> ProxyState:
+    """Say how a node stands: the worst of its streams."""
+    if any(stream.role == "unknown" for stream in streams):
+        return "unknown"
+    if any(stream.rejections for stream in streams):
+        return "rejected"
+    return "behind" if any(stream.behind_since is not None for stream in streams) else "in step"
+
+
+def summary_of(node: str, streams: Sequence[NodeStatus]) -> ProxySummary:
+    """Put the streams of a node together for a list."""
+    first = min(streams, key=lambda stream: stream.since)
+    behind = [stream.behind_since for stream in streams if stream.behind_since is not None]
+    return ProxySummary(
+        id=node,
+        group=first.cluster,
+        role=first.role,
+        namespace=first.namespace,
+        state=state_of(streams),
+        address=first.peer,
+        version=first.version,
+        streams=len(streams),
+        connected_at=moment(first.since),
+        behind_since=moment(min(behind)) if behind else None,
+    )
+
+
+def connections_of(streams: Iterable[NodeStatus]) -> list[Stream]:
+    """Return the streams of a node."""
+    return [
+        Stream(
+            method=stream.method.rpartition("/")[2],
+            opened_at=moment(stream.since),
+            in_step=stream.in_step,
+            behind_since=None if stream.behind_since is None else moment(stream.behind_since),
+        )
+        for stream in streams
+    ]
+
+
+def rejections_of(streams: Iterable[NodeStatus]) -> list[Rejection]:
+    """Return what a node rejected, by its words."""
+    by_reason: dict[str, list[str]] = {}
+    for stream in streams:
+        for rejection in stream.rejections:
+            name = f"{short(rejection.resource.type_url)} {rejection.resource.name}"
+            by_reason.setdefault(rejection.reason, []).append(name)
+    node = next((stream.node for stream in streams), "")
+    return [
+        Rejection(proxy=node, resources=names, reason=reason) for reason, names in sorted(by_reason.items())
+    ]
+
+
+def moment(seconds: float) -> datetime:
+    """A time in seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,243 @@
+"""Prometheus metrics. Their labels are states, roles and types: their number does not grow with the fleet."""
+
+import asyncio
+import time
+from collections import Counter as Count
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from xds.documents import DocumentId
+from xds.http.api.nodes import Nodes, state_of
+from xds.status import DocumentState, Status, StatusEvent, events
+from xds.type_urls import short
+
+_DELAYS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_LOOP_DELAYS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_LOOP_PERIOD = 0.1
+_QUICK, _SLOW = 0.025, 0.5  # seconds between two looks at pushes under way: while young, and later
+_YOUNG = 2.0
+_MOST_PUSHES = 100
+_KNOWN_TYPES = frozenset(
+    {
+        "Listener",
+        "RouteConfiguration",
+        "ScopedRouteConfiguration",
+        "VirtualHost",
+        "Cluster",
+        "ClusterLoadAssignment",
+        "Secret",
+    }
+)
+
+
+class Metrics:
+    """All metrics of this process. It is a sink of the status (``tell``), and reads it when it is scraped."""
+
+    def __init__(self, source: str) -> None:
+        self.registry = CollectorRegistry()
+        self._source = source
+        self._status: Status | None = None
+        # When each push that is under way began. Written by ``tell`` and ``_look``.
+        self._pushes: dict[DocumentId, float] = {}
+        # When the trouble with the source began; None while it is well. Written by ``tell``.
+        self._trouble_since: float | None = None
+        self._answers = Counter(
+            "grayplane_answers",
+            "What proxies answered to responses: ack or nack, by resource type.",
+            ["type", "answer"],
+            registry=self.registry,
+        )
+        self._streams_opened = Counter("grayplane_streams_opened", "Streams opened.", registry=self.registry)
+        self._applied = Counter(
+            "grayplane_documents_applied", "Document versions put in force.", registry=self.registry
+        )
+        self._refused = Counter(
+            "grayplane_documents_refused", "Edits that were not put in force.", registry=self.registry
+        )
+        self._push_delay = Histogram(
+            "grayplane_push_delay_seconds",
+            "From when an edit was put in force until every proxy that it concerns acknowledged it.",
+            buckets=_DELAYS,
+            registry=self.registry,
+        )
+        self._loop_delay = Histogram(
+            "grayplane_event_loop_delay_seconds",
+            "How late the event loop was, ten times a second.",
+            buckets=_LOOP_DELAYS,
+            registry=self.registry,
+        )
+        self._in_step = Gauge(
+            "grayplane_source_in_step",
+            "1 once what is served is what the source says.",
+            ["source"],
+            registry=self.registry,
+        )
+        self._in_step.labels(source).set(0)
+        info = Gauge(
+            "grayplane_build_info", "The version of this server.", ["version"], registry=self.registry
+        )
+        info.labels(version("grayplane")).set(1)
+        ProcessCollector(registry=self.registry)
+
+    def observe(
+        self,
+        status: Status,
+        documents: Callable[[], Mapping[str, int]],
+        exposure: Mapping[tuple[str, str], int],
+    ) -> None:
+        """Read nodes from this status when scraped, and how many documents there are by state.
+
+        ``exposure`` is how often a flag was answered with a variant.
+        """
+        self._status = status
+        self.registry.register(_StatusCollector(status, documents, self._source, self._trouble))
+        self.registry.register(_ExposureCollector(exposure))
+
+    def tell(self, event: StatusEvent) -> None:
+        """Count an event (``xds.status.Sink``)."""
+        match event:
+            case events.PushAcknowledged(_, type_url, _):
+                self._answers.labels(_type(type_url), "ack").inc()
+            case events.PushRejected(_, rejected, _):
+                self._answers.labels(_type(rejected.type_url), "nack").inc()
+            case events.StreamOpened():
+                self._streams_opened.inc()
+            case events.DocumentApplied(document):
+                self._applied.inc()
+                if len(self._pushes) < _MOST_PUSHES:
+                    self._pushes[document] = time.monotonic()
+            case events.DocumentRejected():
+                self._refused.inc()
+            case events.InStepWithSource():
+                self._in_step.labels(self._source).set(1)
+            case events.SourceTrouble(reason):
+                self._trouble_since = None if reason is None else time.monotonic()
+            case _:
+                pass
+
+    async def run(self) -> None:
+        """Measure, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._measure_loop())
+            tasks.create_task(self._follow_pushes())
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return the metrics as Prometheus reads them, and the content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _trouble(self) -> float:
+        return 0.0 if self._trouble_since is None else time.monotonic() - self._trouble_since
+
+    async def _measure_loop(self) -> None:
+        while True:
+            due = time.monotonic() + _LOOP_PERIOD
+            await asyncio.sleep(_LOOP_PERIOD)
+            self._loop_delay.observe(max(0.0, time.monotonic() - due))
+
+    async def _follow_pushes(self) -> None:
+        while True:
+            now = time.monotonic()
+            young = any(now - began < _YOUNG for began in self._pushes.values())
+            await asyncio.sleep(_QUICK if young else _SLOW)
+            self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        for document, began in tuple(self._pushes.items()):
+            status = self._status.document(document) if self._status else None
+            if status is None or status.state in {DocumentState.REJECTED, DocumentState.QUARANTINED}:
+                del self._pushes[document]
+            elif status.state is DocumentState.PROGRAMMED:
+                self._push_delay.observe(now - began)
+                del self._pushes[document]
+
+
+class _StatusCollector(Collector):
+    """What is read when it is scraped, instead of counted when it happens."""
+
+    def __init__(
+        self,
+        status: Status,
+        documents: Callable[[], Mapping[str, int]],
+        source: str,
+        trouble: Callable[[], float],
+    ) -> None:
+        self._status = status
+        self._documents = documents
+        self._source = source
+        self._trouble = trouble
+        self._nodes = Nodes(status.nodes)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not read the status."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
+        nodes = GaugeMetricFamily("grayplane_nodes", "Connected nodes.", labels=["role", "state"])
+        streams = Count[str]()
+        counted = Count[tuple[str, str]]()
+        for of_node in self._nodes.all().values():
+            counted[of_node[0].role, state_of(of_node)] += 1
+            streams[of_node[0].role] += len(of_node)
+        for (role, state), count in sorted(counted.items()):
+            nodes.add_metric([role, state], count)
+        yield nodes
+        yield _gauge("grayplane_streams", "Open streams.", "role", streams)
+        states = Count[str]({str(state): 0 for state in DocumentState})
+        states.update(self._documents())
+        yield _gauge("grayplane_documents", "Documents by what became of their latest text.", "state", states)
+        quarantined = len(self._status.quarantines())
+        yield GaugeMetricFamily(
+            "grayplane_quarantined_services", "Services of which a proxy rejected a version.", quarantined
+        )
+        trouble = self._trouble()
+        health = Count[str]({self._source: int(not trouble)})
+        yield _gauge("grayplane_source_healthy", "1 while the source can be read.", "source", health)
+        lag = GaugeMetricFamily(
+            "grayplane_source_trouble_seconds",
+            "For how long the source could not be read.",
+            labels=["source"],
+        )
+        lag.add_metric([self._source], trouble)
+        yield lag
+
+
+class _ExposureCollector(Collector):
+    """The answers to flags; there are as many as documents have rules and subsets."""
+
+    def __init__(self, exposure: Mapping[tuple[str, str], int]) -> None:
+        self._exposure = exposure
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counter."""
+        family = CounterMetricFamily(
+            "grayplane_flag_evaluations", "Flags answered, by variant.", labels=["flag", "variant"]
+        )
+        for (flag, variant), count in sorted(self._exposure.items()):
+            family.add_metric([flag, variant], count)
+        yield family
+
+
+def _gauge(name: str, text: str, label: str, counts: Count[str]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _type(type_url: str) -> str:
+    """The name of a resource type; clients may make up types, and these are counted together."""
+    name = short(type_url)
+    return name if name in _KNOWN_TYPES else "other"

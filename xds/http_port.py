@@ -1,0 +1,92 @@
+"""Composition of the HTTP port: API, dashboard, metrics, OFREP, health and REST-JSON discovery."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from starlette.applications import Starlette
+
+from xds.errors import BindError
+from xds.http import HttpServer, Readiness, http_app
+from xds.http.access import Access, Role, Token, is_loopback
+from xds.http.api import Api, api_app
+from xds.http.api.live import LiveBackend
+from xds.http.audit import Audit
+from xds.http.events import Events
+from xds.http.events_sink import EventsSink
+from xds.http.metrics import Metrics
+from xds.http.ofrep import Flags, flag_source, ofrep_routes
+from xds.pipeline import Pipeline
+from xds.rollout import Rollouts
+from xds.settings import Settings
+from xds.status import Sink, Status
+
+_REGION_HEADER = "x-region"
+
+
+class HttpPort:
+    """What answers on the HTTP port. ``sinks`` have to be told what the status tells."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._events = Events()
+        self._metrics = Metrics(settings.source)
+        self.sinks: tuple[Sink, ...] = (self._metrics.tell, EventsSink(self._events))
+
+    def connect(
+        self,
+        pipeline: Pipeline,
+        status: Status,
+        rollouts: Rollouts,
+        discovery: Starlette,
+        *,
+        changes: Callable[[], int],
+        readiness: Callable[[], Readiness],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """Answer from these parts of the program. ``changes`` counts how often services changed."""
+        at = self._settings.http
+        tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
+        access = Access(tokens, loopback=is_loopback(at.address))
+        self._backend = LiveBackend(
+            pipeline,
+            status,
+            rollouts,
+            self._events,
+            readiness=readiness,
+            source=self._settings.source,
+        )
+        flags = Flags(flag_source(pipeline, changes, _REGION_HEADER))
+        self._metrics.observe(status, self._backend.documents_by_state, flags.exposure)
+        audit = Audit(lambda: datetime.now(UTC))
+        app = http_app(
+            readiness,
+            discovery,
+            api=api_app(Api(self._backend, access, audit, self._events), version("grayplane")),
+            metrics=self._metrics.exposition,
+            ofrep=ofrep_routes(flags, _REGION_HEADER, access, self._events),
+        )
+        self._server = HttpServer(app, self._events.close, tls=tls)
+
+    def bind(self) -> int:
+        """Take the address; return the port. Raise ``BindError`` if it cannot be had."""
+        at = self._settings.http
+        try:
+            return self._server.bind(at.address, at.port)
+        except OSError as error:
+            raise BindError(
+                f"cannot listen on {at.address}:{at.port} (http.port): {error.strerror}"
+            ) from error
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._server.run())
+            tasks.create_task(self._backend.run())
+            tasks.create_task(self._metrics.run())
+
+    def close(self) -> None:
+        """Give the address back."""
+        self._server.close()
