@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-_SOURCES = Path(__file__).parent
+_DRIVERS = Path(__file__).parent
+_DOCUMENTED = Path(__file__).parents[2] / "docs" / "grpc"
 
 
 class Language(StrEnum):
@@ -40,13 +41,19 @@ def command(language: Language) -> Sequence[str]:
     """Return the command that runs a client, without its target; build the client first if need be."""
     if language is Language.PYTHON:
         return (sys.executable, "-m", "tests.clients.python_client")
-    return _COMMANDS[language](_built(language))
+    return _COMMANDS[language](_built(language, _DRIVERS / language))
+
+
+def documented(language: Language) -> Sequence[str]:
+    """Return the command that runs the program of the documentation, without its arguments."""
+    if language is Language.PYTHON:
+        return (sys.executable, str(_DOCUMENTED / "python" / "client.py"))
+    return _COMMANDS[language](_built(language, _DOCUMENTED / language))
 
 
 @functools.cache
-def _built(language: Language) -> Path:
-    """Return the folder that a client is built in: a copy of its sources, named after what is in them."""
-    source = _SOURCES / language
+def _built(language: Language, source: Path) -> Path:
+    """Return the folder that a client is built in: a copy of its ``source``, named after what is in it."""
     files = sorted(
         path
         for path in source.rglob("*")
