@@ -13,6 +13,7 @@ from pathlib import Path
 
 _DRIVERS = Path(__file__).parent
 _DOCUMENTED = Path(__file__).parents[2] / "docs" / "grpc"
+_OPEN_FEATURE = Path(__file__).parents[2] / "docs" / "openfeature"
 
 
 class Language(StrEnum):
@@ -49,6 +50,13 @@ def documented(language: Language) -> Sequence[str]:
     if language is Language.PYTHON:
         return (sys.executable, str(_DOCUMENTED / "python" / "client.py"))
     return _COMMANDS[language](_built(language, _DOCUMENTED / language))
+
+
+def open_feature(language: Language) -> Sequence[str]:
+    """Return the command that runs the program of docs/openfeature.md: Go's or Python's."""
+    if language is Language.PYTHON:
+        return (sys.executable, str(_OPEN_FEATURE / "python" / "decide.py"))
+    return _COMMANDS[language](_built(language, _OPEN_FEATURE / language))
 
 
 @functools.cache
