@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Set
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ class ControlPlane:
         listeners = _listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
         self._http = HttpPort(settings)
-        self.status = Status([LogSink(), *self._http.sinks], self._services.groups_of)
+        self._group_of = partial(node_group_of, namespace_of=settings.namespace_of)
+        sinks = [LogSink(), *self._http.sinks]
+        self.status = Status(sinks, self._services.groups_of, group_of=self._group_of)
         limits = Limits(**settings.limits.model_dump())
         authorization = _authorization(settings)
         self._server = XdsServer(
@@ -110,6 +113,7 @@ class ControlPlane:
             self.status,
             self._server.open,
             exact_only=settings.exact_only,
+            group_of=self._group_of,
             lacks_certificate=self._lacks_certificate,
         )
         self.rollouts = _rollouts(settings, self._pipeline, self.status)
@@ -195,15 +199,15 @@ class ControlPlane:
     def closed(self, stream: StreamInfo) -> None:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""
         self.status.closed(stream)
-        self._services.leave(node_group_of(stream.node))
+        self._services.leave(self._group_of(stream.node))
 
     def _load_reported(self, node: Node, loads: tuple[ClusterLoad, ...]) -> None:
-        group = node_group_of(node)
+        group = self._group_of(node)
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.reported(group.namespace, node.id, loads)
 
     def _clusters_to_report(self, node: Node) -> Collection[str]:
-        group = node_group_of(node)
+        group = self._group_of(node)
         return () if isinstance(group, UnknownNode) else self.rollouts.tally.clusters(group.namespace)
 
     def _view_changed(
@@ -217,7 +221,7 @@ class ControlPlane:
         return not any(certificate.covers(host) for certificate in self._certificates.of_group(gateway))
 
     def _view_of(self, node: Node, _: Peer) -> View:
-        group = node_group_of(node)
+        group = self._group_of(node)
         if isinstance(group, UnknownNode):
             _log.warning("a client says nothing that can be served", node=node.id, reason=group.reason)
         return self._services.view_of(group, time.time())

@@ -31,6 +31,7 @@ from xds.sources.change_buffer import ChangeBuffer, Changes
 from xds.status import Status
 from xds.type_urls import LISTENER
 from xds.views import CompiledService, NodeGroup, ServedModes, Services, node_group_of
+from xds.wire import Node
 
 _LONGEST_REST = 0.1
 """Seconds between two batches, at most."""
@@ -84,6 +85,7 @@ class Pipeline:
         exact_only: Callable[[str], bool] = lambda _: False,
         lacks_certificate: Callable[[str, str], bool] = lambda *_: False,
         wall_clock: Callable[[], float] = time.time,
+        group_of: Callable[[Node], NodeGroup] = node_group_of,
     ) -> None:
         self._changes = changes
         self._services = services
@@ -92,6 +94,7 @@ class Pipeline:
         self._opened = opened
         self._lacks_certificate = lacks_certificate
         self._wall_clock = wall_clock
+        self._group_of = group_of
         self._inputs = Inputs(wall_clock, exact_only)
         self._compilation = Compilation(self._inputs, services)
         self._versions = ServedVersions(services)
@@ -150,7 +153,7 @@ class Pipeline:
         """Note what a client answered: what it rejects may have to be quarantined."""
         if isinstance(event, Rejected):
             found, again = self._versions.reject(
-                node_group_of(stream.node), event, stream.node.id, self._wall_clock()
+                self._group_of(stream.node), event, stream.node.id, self._wall_clock()
             )
             for quarantine in found:
                 self._status.quarantined(quarantine)
@@ -161,7 +164,7 @@ class Pipeline:
         """Note that a client has all of its view, but for what it rejected."""
         if any(ref.type_url != LISTENER for ref in rejected):
             return
-        acknowledged, again = self._versions.acknowledge(node_group_of(stream.node), generation)
+        acknowledged, again = self._versions.acknowledge(self._group_of(stream.node), generation)
         for service in acknowledged:
             self._keep_acknowledged(service)
         self._serve_again(again)

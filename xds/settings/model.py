@@ -300,8 +300,12 @@ class Certificate(Tls):
 
 
 class Group(_Section):
-    """What one proxy group (Envoy's ``node.cluster``) has otherwise; what it leaves out is inherited."""
+    """What one proxy group (Envoy's ``node.cluster``) has otherwise; what it leaves out is inherited.
 
+    ``namespace`` is where its rules and services are, if its nodes do not say (``node.metadata.namespace``).
+    """
+
+    namespace: str = ""
     edge: Edge = Edge()
     sidecar: Sidecar = Sidecar()
 
@@ -403,6 +407,10 @@ class Settings(BaseSettings):
                 "xds.tls with a client_ca, or leave xds.address at 127.0.0.1"
             )
         return self
+
+    def namespace_of(self, group: str) -> str:
+        """The namespace of a proxy group whose nodes name none."""
+        return self.groups[group].namespace if group in self.groups else ""
 
     def edge_of(self, group: str) -> Edge:
         """The edge listener of a proxy group."""

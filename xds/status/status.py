@@ -16,6 +16,7 @@ from xds.status.blame import blamed, changed_origins
 from xds.status.model import DocumentState, DocumentStatus, NodeStatus, Quarantine, Rejection
 from xds.status.streams import Streams
 from xds.views import NodeGroup, node_group_of
+from xds.wire import Node
 
 _NOBODY = Standing(None, None, waits=False)
 
@@ -52,7 +53,8 @@ class DocumentFeed:
 class Status:
     """What became of every document, and how every node stands.
 
-    ``groups_of`` says which node groups see a service. It is an ``Observer`` of the server.
+    ``groups_of`` says which node groups see a service, ``group_of`` to which one a node belongs. It is an
+    ``Observer`` of the server.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class Status:
         sinks: Iterable[events.Sink],
         groups_of: Callable[[ServiceId], Iterable[NodeGroup]],
         wall_clock: Callable[[], float] = time.time,
+        group_of: Callable[[Node], NodeGroup] = node_group_of,
     ) -> None:
         self._sinks = tuple(sinks)
         self._groups_of = groups_of
         self._now = wall_clock
+        self._group_of = group_of
         self._documents: dict[DocumentId, _DocumentRecord] = {}
         # Documents whose latest text is not in force for its errors.
         self._rejected: set[DocumentId] = set()
@@ -236,7 +240,7 @@ class Status:
 
     def opened(self, stream: StreamInfo) -> None:
         """A stream was opened."""
-        self._streams.open(stream, node_group_of(stream.node), self._now())
+        self._streams.open(stream, self._group_of(stream.node), self._now())
         self._tell(events.StreamOpened(stream))
 
     def closed(self, stream: StreamInfo) -> None:

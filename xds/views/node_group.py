@@ -5,7 +5,7 @@ it says it is and from the peer that it was authenticated as. The names in ``nod
 bootstraps in ``envoy/``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -58,11 +58,16 @@ class UnknownNode:
 NodeGroup = EdgeGroup | SidecarGroup | GrpcClientGroup | UnknownNode
 
 
-def node_group_of(node: Node) -> NodeGroup:
-    """Return the group of a node, by ``node.cluster``, ``node.metadata`` and its user agent."""
+def node_group_of(node: Node, namespace_of: Callable[[str], str] = lambda _: "") -> NodeGroup:
+    """Return the group of a node, by ``node.cluster``, ``node.metadata`` and its user agent.
+
+    ``namespace_of`` says which namespace a proxy group has if its nodes do not say.
+    """
     is_grpc = node.user_agent_name.startswith(_GRPC_USER_AGENT)
     role = node.metadata.get("role", "grpc-client" if is_grpc else "edge")
-    namespace = node.metadata.get("namespace", "")
+    namespace = node.metadata.get("namespace")
+    if namespace is None:
+        namespace = namespace_of(node.cluster)
     if not isinstance(namespace, str):
         return UnknownNode(f"node.metadata.namespace is {namespace!r}; it is the name of a namespace")
     match role:

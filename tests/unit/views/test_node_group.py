@@ -51,6 +51,16 @@ def test_a_node_that_is_not_understood_is_told_which_field(metadata: dict[str, o
     assert f"node.metadata.{field} " in group.reason
 
 
+def test_a_group_may_have_a_namespace_that_its_nodes_need_not_name() -> None:
+    def namespace_of(cluster: str) -> str:
+        return {"g": "staging"}.get(cluster, "")
+
+    assert node_group_of(Node(id="n", cluster="g"), namespace_of) == EdgeGroup("g", "staging")
+    assert node_group_of(Node(id="n", cluster="h"), namespace_of) == EdgeGroup("h")
+    says = Node(id="n", cluster="g", metadata={"namespace": "prod"})
+    assert node_group_of(says, namespace_of) == EdgeGroup("g", "prod"), "what a node says counts"
+
+
 @pytest.mark.parametrize("user_agent", ["gRPC Go", "gRPC Java", "gRPC C-core 1.85.0"])
 def test_a_grpc_client_without_a_role_is_not_taken_for_an_edge(user_agent: str) -> None:
     assert node_group_of(Node(id="n", cluster="g", user_agent_name=user_agent)) == GrpcClientGroup("g")
