@@ -33,6 +33,7 @@ from xds.server import (
     ClusterLoad,
     Grant,
     LoadReporting,
+    LoggedRequest,
     Peer,
     StreamInfo,
     TlsError,
@@ -97,6 +98,7 @@ class ControlPlane:
             load_reporting=LoadReporting(
                 self._load_reported, settings.rollouts.report_interval, self._clusters_to_report
             ),
+            access_logs=self._requests_logged,
         )
         discovery = discovery_app(
             self._view_of,
@@ -206,6 +208,11 @@ class ControlPlane:
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.reported(group.namespace, node.id, loads)
 
+    def _requests_logged(self, node: Node, requests: tuple[LoggedRequest, ...]) -> None:
+        group = node_group_of(node)
+        if not isinstance(group, UnknownNode):
+            self.rollouts.tally.logged(group.namespace, node.id, requests)
+
     def _clusters_to_report(self, node: Node) -> Collection[str]:
         group = self._group_of(node)
         return () if isinstance(group, UnknownNode) else self.rollouts.tally.clusters(group.namespace)
@@ -284,7 +291,7 @@ def _listener_settings(settings: Settings, certificates: CertificateFiles) -> Li
             routes=RouteMode(at.routes),
             trusted_hops=at.trusted_hops,
             https=_https(at),
-            http=_http_settings(at),
+            http=_http_settings(at, settings.rollouts.latency_cluster),
         )
 
     def sidecar(group: str) -> SidecarListeners:
@@ -294,7 +301,7 @@ def _listener_settings(settings: Settings, certificates: CertificateFiles) -> Li
             outbound_port=at.outbound_port,
             inbound_port=at.inbound_port,
             routes=RouteMode(at.routes),
-            http=_http_settings(at),
+            http=_http_settings(at, settings.rollouts.latency_cluster),
         )
 
     return ListenerSettings(edge, sidecar, certificates.of_group)
@@ -307,13 +314,14 @@ def _https(at: Edge) -> Https | None:
     return Https(at.https_port, at.https_redirect, at.https_redirect_port, hsts)
 
 
-def _http_settings(at: Edge | Sidecar) -> HttpSettings:
+def _http_settings(at: Edge | Sidecar, latency_cluster: str | None) -> HttpSettings:
     return HttpSettings(
         access_log=at.access_log,
         escaped_slashes=EscapedSlashes(at.escaped_slashes),
         http10=at.http10,
         http10_host=at.http10_host,
         upgrades=at.upgrades,
+        latency_cluster=latency_cluster,
     )
 
 

@@ -121,6 +121,22 @@ async def test_a_release_that_begins_to_fail_later_is_taken_back(world: World) -
     await world.all_from("v1")
 
 
+async def test_a_release_that_is_slow_is_taken_back(world: World) -> None:
+    world.v2.delay = 0.2
+    analysis = {"interval": "1s", "minRequests": 20, "latency": {"p90": "100ms"}, "failureLimit": 2}
+    world.grayplane.rule("reviews.yaml", document(analysis=analysis))
+    failed = await world.said("fail")
+    assert failed["why"].startswith("latency.p90 failed 2 times in a row")
+    await world.all_from("v1")
+
+
+async def test_a_release_as_fast_as_the_baseline_goes_through(world: World) -> None:
+    latency = {"p90": "2s", "maxRatioToBaseline": 5.0}
+    analysis = {"interval": "1s", "minRequests": 20, "latency": latency}
+    world.grayplane.rule("reviews.yaml", document(analysis=analysis))
+    await world.said("finish")
+
+
 async def test_too_little_traffic_holds_the_step(world: World) -> None:
     world.pause = 0.5
     steps = [{"weight": 20, "for": "1s"}, {"weight": 100}]

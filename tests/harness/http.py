@@ -93,7 +93,8 @@ class Upstream:
 
     It answers what the demo's sample service answers: a JSON object with ``service``, ``version``,
     ``instance``, ``path`` (the request target) and ``headers``. ``requests`` counts what it was sent.
-    ``status`` is what it answers with; while ``unwell`` it answers ``/health`` with 500.
+    ``status`` is what it answers with, after ``delay`` seconds; while ``unwell`` it answers ``/health``
+    with 500.
     """
 
     def __init__(self, service: str, version: str, port: int = 0) -> None:
@@ -102,6 +103,7 @@ class Upstream:
         self.port = port
         self.status = 200
         self.unwell = False
+        self.delay = 0.0
         self.requests = 0
         self._connections: set[asyncio.StreamWriter] = set()
 
@@ -126,6 +128,7 @@ class Upstream:
         try:
             while (request := await _next_request(connection, reader)) is not None:
                 self.requests += 1
+                await asyncio.sleep(self.delay)
                 for event in await self._answer(request):
                     writer.write(connection.send(event) or b"")
                 connection.start_next_cycle()

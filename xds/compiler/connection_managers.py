@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation
 from envoy_data_plane.envoy.config.core.v3 import (
     HeaderValue,
@@ -29,7 +30,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdConfig
 
-from xds.compiler.access_log import json_access_log
+from xds.compiler.access_log import json_access_log, latency_log
 from xds.compiler.lane_filters import lane_filters, mark_stripping
 from xds.compiler.names import INBOUND
 from xds.compiler.route_filters import route_filters
@@ -67,7 +68,8 @@ class HttpSettings:
 
     ``access_log`` is a path on the proxy's machine. ``http10`` accepts HTTP/1.0; ``http10_host`` is the host
     of such requests that name none, which are answered 404 otherwise. ``upgrades`` are the protocols that a
-    request may upgrade to.
+    request may upgrade to. ``latency_cluster`` is what the proxies' bootstraps call Grayplane: how long
+    requests take is reported there, where a rollout wants to know; None: nowhere.
     """
 
     access_log: str | None = None
@@ -75,6 +77,7 @@ class HttpSettings:
     http10: bool = False
     http10_host: str | None = None
     upgrades: tuple[str, ...] = ("websocket",)
+    latency_cluster: str | None = None
 
 
 def edge_manager(
@@ -134,7 +137,7 @@ def _manager(
         HttpConnectionManager,
         stat_prefix=stat_prefix,
         http_filters=[_grpc_web(), *routes.filters, *route_filters(), _router()],
-        access_log=[json_access_log(settings.access_log)] if settings.access_log else [],
+        access_log=_access_logs(stat_prefix, settings),
         generate_request_id=True,
         # The id stands in for a cookie that a user does not have yet (`actions`): tracing must not
         # write its verdict into it halfway through the request.
@@ -153,6 +156,13 @@ def _manager(
         **routes.fields,
         **fields,
     )
+
+
+def _access_logs(stat_prefix: str, settings: HttpSettings) -> list[AccessLog]:
+    logs = [json_access_log(settings.access_log)] if settings.access_log else []
+    if settings.latency_cluster is not None and stat_prefix != INBOUND:
+        logs.append(latency_log(settings.latency_cluster))
+    return logs
 
 
 def _http1(settings: HttpSettings) -> Http1ProtocolOptions | None:

@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.config.route.v3 import FilterConfig, VirtualHost
 from envoy_data_plane.google.protobuf import Any
 
 from xds.compiler import plain_routes
+from xds.compiler.access_log import measured
 from xds.compiler.actions import safe_retries, variants
 from xds.compiler.connection_managers import GRPC_WEB_FILTER
 from xds.compiler.matcher import matcher
@@ -62,6 +63,7 @@ def _virtual_host(routing: Routing) -> bytes:
         name=routing.service,
         retry_policy=safe_retries(),
         typed_per_filter_config=filters,
+        metadata=measured() if routing.measured else None,
     )
     if all(plain_routes.expressible(variant.when) for variant in found):
         host.routes = [route for variant in found for route in plain_routes.routes(variant)]

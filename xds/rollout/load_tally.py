@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from xds.rollout.observation import Counts, Observation
+from xds.rollout.observation import Counts, Latencies, Observation
 from xds.rules.instance import ServiceId
-from xds.server import ClusterLoad
+from xds.server import ClusterLoad, LoggedRequest
 
 _OWN = 0
 """The priority of a cluster's own subset; higher ones are its fallback."""
@@ -67,6 +67,15 @@ class LoadTally:
             own = [one for one in load.localities if one.priority == _OWN]
             errors = sum(one.failed for one in own)
             self.add(service, proxy, Counts(errors + sum(one.succeeded for one in own), errors), is_baseline)
+
+    def logged(self, namespace: str, proxy: str, requests: Iterable[LoggedRequest]) -> None:
+        """Add the latencies that a proxy logged."""
+        found: dict[tuple[ServiceId, bool], list[float]] = {}
+        for request in requests:
+            if known := self._clusters.get((namespace, request.cluster)):
+                found.setdefault(known, []).append(request.milliseconds)
+        for (service, is_baseline), milliseconds in found.items():
+            self.add(service, proxy, Counts(latencies=Latencies.of(milliseconds)), is_baseline)
 
     def add(self, service: ServiceId, proxy: str, counts: Counts, is_baseline: bool) -> None:
         """Add what a proxy saw of a subset."""

@@ -359,13 +359,14 @@ class Rollouts:
         await self._local.write(_name(service), text, there.version if there else None)
 
     def _put_in_force(self, service: ServiceId, state: State) -> None:
-        plan = state.plan
-        watched = state.phase in UNDER_WAY
+        plan, watched = state.plan, state.phase in UNDER_WAY
         document = self._services.rule(service)
         if document is not None and document.rollout is None:
             self._services.override(service, None)
         else:
-            self._services.override(service, Overrides(weights={plan.rule: plan.split(state.weight)}))
+            weights = {plan.rule: plan.split(state.weight)}
+            measured = watched and plan.analysis.latency is not None
+            self._services.override(service, Overrides(weights, measured))
         self.tally.watch(
             service,
             self._services.clusters(service, plan.subset) if watched else (),

@@ -46,6 +46,7 @@ def routing_of(
         has_rule=True,
         gateways=frozenset(document.gateways) if document.hosts else frozenset(),
         changes_at=_next_change(document, now) if document.enabled else None,
+        measured=overrides.measured,
     )
 
 

@@ -168,7 +168,8 @@ class Routing:
     ``aliases``. ``subsets`` are its versions: the metadata that an instance must have, by name. ``policies``
     say how proxies talk to the instances of a subset, or, under None, of the service, where documents say
     something. ``has_rule``: somebody wrote a rule document for it. ``changes_at`` is when the
-    same document decides otherwise by itself (schedules), in UTC; None: never.
+    same document decides otherwise by itself (schedules), in UTC; None: never. ``measured``: proxies report
+    how long its requests take.
     """
 
     service: str
@@ -181,6 +182,7 @@ class Routing:
     aliases: tuple[str, ...] = ()
     has_rule: bool = False
     changes_at: datetime | None = None
+    measured: bool = False
 
     def targets(self) -> frozenset[Target]:
         """Return where requests may go, copies included."""

@@ -12,9 +12,11 @@ class Overrides:
     """What is in force instead of what a document says, such as the step of a rollout.
 
     ``weights``: the weights of a rule's subsets, by the name of the rule; they replace all of its weights.
+    ``measured``: proxies report how long the requests take.
     """
 
     weights: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

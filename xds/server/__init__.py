@@ -1,6 +1,7 @@
 """The gRPC face of the protocol: bytes in, protocol, bytes out."""
 
 from xds.errors import BindError
+from xds.server.access_logs import LoggedRequest
 from xds.server.authorization import Authorization, Grant
 from xds.server.limits import Limits
 from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
@@ -17,6 +18,7 @@ __all__ = [
     "LoadReporting",
     "LocalityLoad",
     "LogObserver",
+    "LoggedRequest",
     "Metric",
     "Observer",
     "Peer",

@@ -8,7 +8,9 @@ import grpc.aio
 
 from xds.cache import View
 from xds.errors import BindError
+from xds.server import access_logs as access_log_service
 from xds.server import client_status, health, load_reports
+from xds.server.access_logs import AccessLogObserver, AccessLogs
 from xds.server.authorization import Authorization
 from xds.server.client_status import ClientStatusDiscovery
 from xds.server.coalescer import ChangeCoalescers
@@ -33,8 +35,8 @@ class XdsServer:
     ``open`` is called: a client would take what is missing in a half filled view for removed.
     ``observer`` is told of streams and answers; without one, they are logged. ``drain`` is for how long a
     cluster stays after the last route that named it, in seconds. Load reports are accepted if
-    ``load_reporting`` says who wants them. ``authorization`` decides which node a client may be; without it,
-    any client may be any node.
+    ``load_reporting`` says who wants them, access logs if ``access_logs`` does. ``authorization`` decides
+    which node a client may be; without it, any client may be any node.
 
     Besides discovery it serves client status (CSDS), gRPC health and reflection.
     """
@@ -47,6 +49,7 @@ class XdsServer:
         drain: float = 5.0,
         limits: Limits = DEFAULTS,
         load_reporting: LoadReporting | None = None,
+        access_logs: AccessLogObserver | None = None,
         authorization: Authorization | None = None,
     ) -> None:
         self._open_streams = OpenStreams(limits.streams_per_node)
@@ -72,6 +75,10 @@ class XdsServer:
         if load_reporting:
             handlers.add_stream(
                 load_reports.METHOD, LoadReports(load_reporting, limits, authorization).stream
+            )
+        if access_logs:
+            handlers.add_stream(
+                access_log_service.METHOD, AccessLogs(access_logs, limits, authorization).stream
             )
         self._health = Health(self._server, handlers.services, self._opened)
         reflection = Reflection(handlers.methods, [health.FILE])

@@ -336,6 +336,7 @@ class Rollouts(_Section):
     """Rollouts. ``webhook_secret`` signs webhooks; ``prometheus`` is the URL that queries are sent to."""
 
     report_interval: Annotated[float, Field(ge=0.1, le=300)] = 5.0
+    latency_cluster: NonEmpty | None = "grayplane"
     prometheus: str | None = None
     webhook_secret: SecretStr | None = None
 
