@@ -47,7 +47,7 @@ from xds.settings import Edge, MutualTls, Settings, Sidecar, Tls
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
-from xds.status import LogSink, Status, StatusFiles
+from xds.status import LogSink, Sink, Status, StatusFiles
 from xds.views import (
     CompiledService,
     ListenerSettings,
@@ -85,7 +85,7 @@ class ControlPlane:
         self._services = Services(Cache(), listeners, switches, self._view_changed)
         self._http = HttpPort(settings)
         self._group_of = partial(node_group_of, namespace_of=settings.namespace_of)
-        sinks = [LogSink(), *self._http.sinks]
+        sinks: list[Sink] = [LogSink(), *self._http.sinks]
         self.status = Status(sinks, self._services.groups_of, group_of=self._group_of)
         limits = Limits(**settings.limits.model_dump())
         authorization = _authorization(settings)
