@@ -29,6 +29,7 @@ Json = dict[str, Any]
 GROUP = "GRAY_GROUP"
 FORBIDDEN = {"resultCode": 500, "errorCode": 403, "message": "user not found!"}
 NO_HANDLER = {"resultCode": 500, "errorCode": 302, "message": "RequestHandler Not Found"}
+CAS_FAILED = {"resultCode": 500, "errorCode": 101, "message": "Cas publish fail"}
 UNREGISTERED = {"resultCode": 500, "errorCode": 301, "message": "Connection is unregistered."}
 
 
@@ -62,6 +63,8 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         """The groups that a user may read; None: all. As in Nacos, a request without a group asks for all."""
         self.namespaces: dict[str, str] = {"": "public"}
         """The names of namespaces, by id."""
+        self.history: dict[str, list[str]] = {}
+        """The earlier texts of documents, the oldest first."""
         self.betas: dict[str, str] = {}
         """Documents for the address of the client."""
         self.silent = asyncio.Event()
@@ -206,6 +209,27 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         }
         return web.json_response({"code": 0, "message": "success", "data": page | {"pageItems": items}})
 
+    async def list_history(self, request: web.Request) -> web.Response:
+        entries = self.history.get(request.query["dataId"], [])
+        items = [
+            {"id": str(id_), "opType": "U         ", "srcUser": "ann", "modifyTime": 1764000000000}
+            for id_, _ in enumerate(entries, 1)
+        ]
+        return web.json_response({"code": 0, "data": {"totalCount": len(items), "pageItems": items}})
+
+    async def history_entry(self, request: web.Request) -> web.Response:
+        text = self.history[request.query["dataId"]][int(request.query["nid"]) - 1]
+        return web.json_response({"code": 0, "data": {"id": request.query["nid"], "content": text}})
+
+    def _ConfigPublishRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        data_id = body["dataId"]
+        if data_id in self.documents:
+            if body["casMd5"] and body["casMd5"] != md5(self.documents[data_id]):
+                return "ConfigPublishResponse", CAS_FAILED
+            self.history.setdefault(data_id, []).append(self.documents[data_id])
+        self.documents[data_id] = body["content"]
+        return "ConfigPublishResponse", {}
+
     async def list_namespaces(self, request: web.Request) -> web.Response:
         listed = [{"namespace": each, "namespaceShowName": name} for each, name in self.namespaces.items()]
         return web.json_response({"code": 0, "message": "success", "data": listed})
@@ -248,6 +272,8 @@ async def fake_nacos(kind: type[FakeT]) -> AsyncIterator[FakeT]:
     app.router.add_post("/nacos/v3/auth/user/login", fake.login)
     app.router.add_get("/nacos/v3/admin/cs/config/list", fake.list_documents)
     app.router.add_get("/nacos/v3/admin/core/namespace/list", fake.list_namespaces)
+    app.router.add_get("/nacos/v3/admin/cs/history/list", fake.list_history)
+    app.router.add_get("/nacos/v3/admin/cs/history", fake.history_entry)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from xds.cli import bootstrap, demo, diff, explain, fmt, rollout, serve, token, validate
+from xds.cli import bootstrap, demo, diff, explain, fmt, nacos, rollout, serve, token, validate
 
 _HELP = "Grayplane: gray rules in, Envoy configuration out."
 
@@ -39,6 +39,10 @@ app.command("lint")(validate.lint)
 app.command("diff")(diff.diff)
 app.command("fmt")(fmt.fmt)
 app.command("explain")(explain.explain_command)
+app.command("publish")(nacos.publish)
+app.command("pull")(nacos.pull)
+app.command("history")(nacos.history)
+app.command("rollback")(nacos.rollback)
 app.command("bootstrap")(bootstrap.print_bootstrap)
 app.command("token")(token.token)
 app.command("demo")(demo.demo)
