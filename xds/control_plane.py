@@ -117,6 +117,7 @@ class ControlPlane:
             exact_only=settings.exact_only,
             group_of=self._group_of,
             lacks_certificate=self._lacks_certificate,
+            aliases_of=settings.aliases_of,
         )
         self.rollouts = _rollouts(settings, self._pipeline, self.status)
         self._http.connect(

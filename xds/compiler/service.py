@@ -28,7 +28,7 @@ _DOMAINS = 2  # VirtualHost.domains
 class ServiceRoutes:
     """A service's share of the resources that come from its rules, encoded.
 
-    ``mesh`` is its VirtualHost under its own name, ``edge`` the one under its public hosts, for the proxy
+    ``mesh`` is its VirtualHost without domains, ``edge`` the one under its public hosts, for the proxy
     groups ``gateways``; None if it has no hosts. ``requires`` names the clusters that its routes send to.
     """
 
@@ -42,8 +42,8 @@ def compile_routes(routing: Routing) -> ServiceRoutes:
     """Compile what is decided for a service."""
     host = _virtual_host(routing)
     return ServiceRoutes(
-        mesh=_with_domains(host, [routing.service]),
-        edge=_with_domains(host, routing.hosts) if routing.hosts else None,
+        mesh=host,
+        edge=with_domains(host, routing.hosts) if routing.hosts else None,
         gateways=routing.gateways,
         requires=frozenset(target_cluster(target, routing.baseline) for target in routing.targets()),
     )
@@ -72,7 +72,8 @@ def _virtual_host(routing: Routing) -> bytes:
     return encode(host)
 
 
-def _with_domains(host: bytes, domains: Iterable[str]) -> bytes:
+def with_domains(host: bytes, domains: Iterable[str]) -> bytes:
+    """Add domains to an encoded virtual host."""
     return host + b"".join(delimited(_DOMAINS, domain.encode()) for domain in domains)
 
 

@@ -1,7 +1,7 @@
 """Compiles services from all that they depend on: documents, instances, overrides and the time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from xds.documents import DocumentId, Origin
@@ -22,11 +22,13 @@ class Inputs:
     """What services are compiled from; written by the pipeline.
 
     ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
-    hosts. ``overrides`` is what is in force instead of what documents say.
+    hosts, ``aliases_of`` what an operator calls a service in the mesh besides. ``overrides`` is what is in
+    force instead of what documents say.
     """
 
     wall_clock: Callable[[], float]
     exact_only: Callable[[str], bool]
+    aliases_of: Callable[[str], tuple[str, ...]]
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
@@ -45,7 +47,9 @@ class Inputs:
         surroundings = Surroundings(lists=self.documents.lists_of(service), lanes=lanes)
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         overrides = self.overrides.get(service, Overrides())
-        return routing_of(service.name, rule, now, surroundings, overrides)
+        routing = routing_of(service.name, rule, now, surroundings, overrides)
+        more = self.aliases_of(service.name)
+        return replace(routing, aliases=routing.aliases + more) if more else routing
 
     def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
         """Read the text of a document."""

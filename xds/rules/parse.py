@@ -20,7 +20,6 @@ from xds.rules.lint import lint
 from xds.rules.lists import MAX_BYTES as MAX_LIST_BYTES
 from xds.rules.lists import read_list
 from xds.rules.model import HttpRule, LanesDocument, Match, RuleDocument, StringMatcher, Subset, UriMatcher
-from xds.rules.not_yet import not_yet
 
 MAX_PROBLEMS = 50
 """Problems told of one document; one more says how many are left."""
@@ -121,8 +120,6 @@ def _rules(root: tree.Node, stem: str, exact_only: ExactOnly) -> tuple[RuleDocum
     defects += cross_checks.check(values)
     if rule:
         defects += cross_checks.check_gateways(rule, exact_only)
-    if rule and not defects:
-        defects += not_yet(rule)
     if rule and not defects and "grpc" in rule.clients:
         defects += grpc_limits(rule)
     if rule and not defects:
@@ -136,8 +133,6 @@ def _lanes(root: tree.Node, document: str) -> tuple[LanesDocument | None, list[D
     values = _mapping(root, "lanes are a mapping", "begin with `lanes:`")
     lanes, defects = _LANES.read(root, values)
     defects += cross_checks.check_lanes(values)
-    if lanes and not defects:
-        defects += not_yet(lanes)
     return lanes, defects
 
 

@@ -299,6 +299,33 @@ class Certificate(Tls):
     gateways: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
 
 
+class MeshName(_Section):
+    """A further name in the mesh for services whose whole name matches ``pattern``.
+
+    ``\\1`` in ``name`` stands for the first group of the pattern.
+    """
+
+    pattern: NonEmpty
+    name: NonEmpty
+
+    @model_validator(mode="after")
+    def _is_an_expression(self) -> Self:
+        try:
+            found = re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
+        try:
+            re.compile(f"(?:{self.pattern})|").sub(self.name, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(f"name {self.name!r} does not fit {found.pattern!r}: {error}") from None
+        return self
+
+    def of(self, service: str) -> str | None:
+        """Return the name that it gives a service, None if it gives none."""
+        found = re.fullmatch(self.pattern, service)
+        return found.expand(self.name) if found else None
+
+
 class Group(_Section):
     """What one proxy group (Envoy's ``node.cluster``) has otherwise; what it leaves out is inherited.
 
@@ -358,6 +385,7 @@ class Settings(BaseSettings):
     sidecar: Sidecar = Sidecar()
     groups: dict[str, Group] = {}
     certificates: tuple[Certificate, ...] = ()
+    mesh_names: tuple[MeshName, ...] = ()
     drain: Drain = Drain()
     rollouts: Rollouts = Rollouts()
     log: Log = Log()
@@ -412,6 +440,10 @@ class Settings(BaseSettings):
     def namespace_of(self, group: str) -> str:
         """The namespace of a proxy group whose nodes name none."""
         return self.groups[group].namespace if group in self.groups else ""
+
+    def aliases_of(self, service: str) -> tuple[str, ...]:
+        """The names in the mesh that the operator's patterns give a service."""
+        return tuple(name for pattern in self.mesh_names if (name := pattern.of(service)))
 
     def edge_of(self, group: str) -> Edge:
         """The edge listener of a proxy group."""

@@ -18,7 +18,7 @@ from xds.rules.instance import ServiceId
 _log = structlog.get_logger(__name__)
 
 # Changes whenever a row would be read otherwise than it was written: a file of another format is not read.
-_FORMAT = "grayplane snapshot 2"
+_FORMAT = "grayplane snapshot 3"
 
 _COLUMNS = "(name TEXT PRIMARY KEY, digest BLOB NOT NULL, content BLOB NOT NULL)"
 _SCHEMA = (

@@ -66,8 +66,9 @@ def _document(event: events.StatusEvent) -> None:
             _log.info("rule document deleted", document=str(document), services=services_said)
         case events.ServiceHidden(service):
             _log.warning(
-                "service left out: its name is no domain, or differs from another one's in case only",
+                "service left out: its name is no domain, or another service has it",
                 service=str(service),
+                hint="call it otherwise: `aliases` in its rule document, or the setting mesh_names",
             )
 
 

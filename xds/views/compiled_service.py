@@ -20,7 +20,8 @@ from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 class CompiledService:
     """A service's clusters, their endpoints, and its virtual hosts, encoded.
 
-    ``mesh`` is its virtual host on sidecars, ``edge`` the one with its ``hosts`` on its ``gateways`` (None:
+    ``mesh`` is its virtual host on sidecars without domains, ``mesh_names`` what these are unless another
+    service has the name (``mesh_names``); ``edge`` the one with its ``hosts`` on its ``gateways`` (None:
     it has no hosts). ``requires`` are the clusters that either names, ``required_services`` the other
     services that these belong to. ``origins`` are the versions of the documents
     that it was compiled from; none if it has no rule document. ``grpc_clients`` is all that gRPC clients are
@@ -31,6 +32,7 @@ class CompiledService:
     origins: tuple[Origin, ...]
     has_rule: bool
     mesh: bytes
+    mesh_names: tuple[str, ...]
     edge: bytes | None
     hosts: tuple[str, ...]
     gateways: frozenset[str]
@@ -56,6 +58,7 @@ class CompiledService:
             origins=origins,
             has_rule=routing.has_rule,
             mesh=routes.mesh,
+            mesh_names=(service.name, *routing.aliases),
             edge=routes.edge,
             hosts=routing.hosts,
             gateways=routes.gateways,

@@ -172,16 +172,16 @@ class LazyRoutes:
         yield Resource.of(VIRTUAL_HOST, name, nobody(name))
 
     def of_service(self, name: str, service: VisibleService) -> Iterable[Resource]:
-        """Yield the virtual host, on demand."""
-        [domain] = service.domains
-        on_demand = on_demand_name(self._name, domain)
+        """Yield the virtual host, on demand; Envoy asks for a host in lower case, however it was sent."""
+        names = tuple(on_demand_name(self._name, domain.lower()) for domain in service.domains)
+        on_demand = names[0]
         yield Resource.of(
             VIRTUAL_HOST,
             on_demand,
             renamed(service.body, on_demand),
             requires=service.requires,
             origins=service.origins,
-            aliases=(on_demand,),
+            aliases=names,
             on_demand=True,
         )
 

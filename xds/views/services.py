@@ -1,6 +1,7 @@
 """All services, compiled, and the views that node groups have of them. No I/O, no clock."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 
 from xds.cache import Cache, Ref, Resource, View
 from xds.documents import Origin
@@ -182,19 +183,21 @@ class _Namespace:
         self, services: Mapping[str, CompiledService | None], changes: dict[str, Change]
     ) -> Iterator[None]:
         """Change services, with pauses; add the changes of those that are, or were, visible."""
+        affected: set[str] = set(services)
         for count, (name, after) in enumerate(services.items(), 1):
+            affected |= self._names.rivals(name)
             if after:
                 self.services[name] = after
-                self._names.set(name, has_rule=after.has_rule)
+                self._names.set(name, after.mesh_names, has_rule=after.has_rule)
             else:
                 self.services.pop(name, None)
                 self._names.remove(name)
+            affected |= self._names.rivals(name)
             if count % _AT_ONCE == 0:
                 yield
-        for count, name in enumerate(sorted(self._alike(services)), 1):
-            before = self.visible.get(name)
-            after = self.services.get(name) if self._names.visible(name) == name else None
-            if before is not after:
+        for count, name in enumerate(sorted(affected), 1):
+            before, after = self.visible.get(name), self._seen(name)
+            if before is not after and (after is self.services.get(name) or before != after):
                 changes[name] = (before, after)
             if count % _AT_ONCE == 0:
                 yield
@@ -204,9 +207,12 @@ class _Namespace:
             else:
                 del self.visible[name]
 
-    def _alike(self, names: Iterable[str]) -> set[str]:
-        """Return services, and others called like them."""
-        return {alike for name in names for alike in (name, *self._names.alike(name))}
+    def _seen(self, name: str) -> CompiledService | None:
+        """Return a service with those of its names that it has, None if it has none."""
+        service, names = self.services.get(name), self._names.of(name)
+        if service is None or not names:
+            return None
+        return service if service.mesh_names == names else replace(service, mesh_names=names)
 
 
 def _origins(change: Change) -> frozenset[Origin]:

@@ -10,6 +10,7 @@ from xds.compiler.clusters import inbound_cluster
 from xds.compiler.listeners import edge_listener, https_listener, inbound_listener, outbound_listener
 from xds.compiler.names import INBOUND
 from xds.compiler.route_sources import RouteMode, route_source
+from xds.compiler.service import with_domains
 from xds.documents import Origin
 from xds.routing.lanes import Entrances
 from xds.type_urls import CLUSTER, LISTENER, SECRET
@@ -111,10 +112,11 @@ class SidecarVisibility:
             yield Resource.of(LISTENER, "inbound", body, requires=frozenset({Ref(CLUSTER, INBOUND)}))
 
     def see(self, service: CompiledService) -> VisibleService | None:
-        """Return the virtual host with the service's name, by which it is called in the mesh."""
+        """Return the virtual host with the names by which the service is called in the mesh."""
         if self._upstreams is not None and service.id.name not in self._upstreams:
             return None
-        return _visible(service, service.mesh, (service.id.name,))
+        body = with_domains(service.mesh, service.mesh_names)
+        return _visible(service, body, service.mesh_names)
 
 
 def _visible(service: CompiledService, body: bytes, domains: tuple[str, ...]) -> VisibleService:

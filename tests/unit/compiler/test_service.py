@@ -27,7 +27,7 @@ def mesh(*rules: object, **fields: Any) -> VirtualHost:
 def test_a_service_without_a_document_has_one_cluster_and_its_own_name() -> None:
     routes = compile_routes(routing("reviews", None))
     host = VirtualHost.parse(routes.mesh)
-    assert (host.name, host.domains) == ("reviews", ["reviews"])
+    assert (host.name, host.domains) == ("reviews", [])
     assert [(route.name, route.route and route.route.cluster) for route in host.routes] == [
         ("reviews", "reviews")
     ]

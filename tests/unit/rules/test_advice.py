@@ -8,7 +8,6 @@ import pytest
 
 from tests.unit.rules.marked import DOCUMENT, told, unmark
 from xds.documents.problem import Severity
-from xds.rules import not_yet
 from xds.rules.coverage import covers
 from xds.rules.instance import Instance
 from xds.rules.lint import lint_instances
@@ -19,11 +18,6 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SUBSETS = (
     "subsets: {stable: {labels: {version: v1}}, gray: {labels: {version: v2}}}\nbaseline: stable\nhttp:\n"
 )
-
-
-@pytest.fixture(autouse=True)
-def whole_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(not_yet, "NOT_YET", {})
 
 
 def rule(name: str, match: str = "", rest: str = "route: [{subset: gray}]") -> str:

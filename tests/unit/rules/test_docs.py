@@ -12,7 +12,7 @@ import pytest
 from tests.unit.rules.marked import DOCUMENT, told
 from xds.documents import DocumentId
 from xds.routing import DirectResponse, Forward, Request, Surroundings, evaluate, routing_of
-from xds.rules import ServiceId, not_yet
+from xds.rules import ServiceId
 from xds.rules.parse import parse
 from xds.rules.store import DocumentStore
 
@@ -21,11 +21,6 @@ REFERENCES = ("rules.md", "rules.zh-CN.md")
 COOKBOOKS = ("cookbook.md", "cookbook.zh-CN.md")
 SUBSETS = "subsets: {stable: {labels: {v: a}}, gray: {labels: {v: b}}}\nbaseline: stable\n"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def whole_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(not_yet, "NOT_YET", {})
 
 
 def page(name: str) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from xds.documents.problem import Severity
-from xds.rules import not_yet
 from xds.rules.parse import MAX_PROBLEMS, parse
 from xds.sources.files.instances import parse_instances
 
@@ -68,11 +67,6 @@ _TOKENS = (
         b"none",
     ),
 )
-
-
-@pytest.fixture(autouse=True)
-def whole_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(not_yet, "NOT_YET", {})
 
 
 def mutants(count: int) -> Iterator[tuple[str, bytes]]:

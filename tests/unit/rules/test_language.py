@@ -7,7 +7,6 @@ from datetime import datetime
 import pytest
 
 from tests.unit.rules.marked import DOCUMENT, Expected, assert_problems, told
-from xds.rules import not_yet
 from xds.rules.lists import ListDocument
 from xds.rules.model import LanesDocument, RuleDocument, Schedule
 from xds.rules.parse import parse
@@ -21,11 +20,6 @@ ROLLOUT = SPLIT + "rollout: "
 
 
 LANES = "lanes:\n- {name: gray, baggage: gray-lane, subset: gray, enter: [{percentage: {value: 1, header: x-user-id}}]}\n"
-
-
-@pytest.fixture(autouse=True)
-def whole_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(not_yet, "NOT_YET", {})
 
 
 def document(text: str) -> RuleDocument:

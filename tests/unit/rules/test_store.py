@@ -11,18 +11,11 @@ from hypothesis import strategies as st
 
 from xds.documents import DocumentId, Origin, revision_of
 from xds.documents.problem import Problem, Severity
-from xds.rules import ServiceId, not_yet
+from xds.rules import ServiceId
 from xds.rules.claims import claims_of
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore, Standing, StoreChange
-
-
-@pytest.fixture(autouse=True, scope="module")
-def whole_language() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(not_yet, "NOT_YET", {})
-        yield
 
 
 BROKEN = b"hosts: ["
