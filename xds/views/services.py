@@ -1,6 +1,6 @@
 """All services, compiled, and the views that node groups have of them. No I/O, no clock."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 
 from xds.cache import Cache, Ref, Resource, View

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,6 @@ from xds.rules.claims import claims_of
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore, Standing, StoreChange
-
 
 BROKEN = b"hosts: ["
 _parsed = functools.cache(parse)
