@@ -67,7 +67,8 @@ class Mesh:
         self.grayplane.rule(f"{SERVICE}.yaml", json.dumps(document))
 
     async def connect(self) -> None:
-        """Start the client, and wait until its calls are answered."""
+        """Start the client when the rules are in force, and wait until its calls are answered."""
+        await self.grayplane.until_logged(lambda entry: entry["event"] == "rule document applied")
         text = bootstrap(
             Kind.GRPC_CLIENT, Values(id=f"{self._language}-1", xds=("127.0.0.1", self.grayplane.xds_port))
         )
@@ -80,6 +81,14 @@ class Mesh:
         answer = await self.client.call({name.replace("_", "-"): value for name, value in headers.items()})
         assert answer.ok, answer
         return answer.version
+
+    async def until_answered_by(self, version: str, headers: dict[str, str]) -> None:
+        """Call until a version answers."""
+
+        async def called() -> bool:
+            return (await self.client.call(headers)).version == version
+
+        await until(called)
 
     async def until(self, holds: Callable[[str], bool], **headers: str) -> None:
         """Call until the version that answers is right."""

@@ -1,6 +1,7 @@
 """What gRPC clients without a proxy make of rules: each row is run by a real client of each language."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -211,3 +212,34 @@ async def test_a_restart_under_load_loses_no_call(mesh: Mesh) -> None:
     mesh.rule()
     await mesh.grayplane.start()
     await mesh.until(lambda version: version == "v1")
+
+
+@pytest.mark.parametrize(
+    "mark", [{"header": "x-gray-lane"}, {"baggage": "gray-lane"}], ids=["header", "baggage"]
+)
+async def test_a_lane_is_followed_by_its_mark(mesh: Mesh, mark: dict[str, str]) -> None:
+    await mesh.serve(v1=1, v2=1)
+    mesh.grayplane.rule("lanes.yaml", json.dumps({"lanes": [{"name": "gray", "subset": "gray", **mark}]}))
+    mesh.rule()
+    await mesh.connect()
+    inside = {"x-gray-lane": "gray"} if "header" in mark else {"baggage": "a=b, gray-lane=gray;p=1,c=d"}
+    await mesh.until_answered_by("v2", inside)
+    outside = [
+        {"x-gray-lane": "blue"},
+        {"baggage": "gray-lane=gray2"},
+        {"baggage": "other-gray-lane=gray"},
+        {},
+    ]
+    for headers in outside:
+        assert (await mesh.client.call(headers)).version == "v1", headers
+
+
+async def test_a_list_is_one_rule_for_all_its_values(mesh: Mesh) -> None:
+    await mesh.serve(v1=1, v2=1)
+    mesh.grayplane.rule("vip.list", "".join(f"user-{number}\n" for number in range(5_000)))
+    vips = [{"headers": {"x-user-id": {"in": {"list": "vip"}}}}]
+    mesh.rule({"name": "vips", "match": vips, "route": _GRAY})
+    await mesh.connect()
+    await mesh.until_answered_by("v2", {"x-user-id": "user-4999"})
+    for user, version in {"user-0": "v2", "user-2500": "v2", "user-5000": "v1", "user-49990": "v1"}.items():
+        assert await mesh.version(x_user_id=user) == version

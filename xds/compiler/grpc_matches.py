@@ -17,8 +17,10 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 
 from xds.compiler.regex import alternations, integer_range
+from xds.compiler.regex import literal as literal_text
 from xds.routing.predicates import (
     And,
+    Baggage,
     Constant,
     Contains,
     Exact,
@@ -67,21 +69,21 @@ def route_matches(predicate: Predicate) -> Iterator[RouteMatch]:
     Raise ``UnsupportedError`` for what gRPC clients cannot test.
     """
     for literals in _alternatives(_for_post(simplified(predicate))):
-        headers = [
-            _header_matchers(literal.test.source.name, literal.test.operator, negated=literal.negated)
-            for literal in literals
-            if isinstance(literal.test, Test) and isinstance(literal.test.source, Header)
-        ]
-        others = [
-            literal
-            for literal in literals
-            if not (isinstance(literal.test, Test) and isinstance(literal.test.source, Header))
-        ]
+        headers: list[list[list[HeaderMatcher]]] = []
+        others: list[_Literal] = []
+        for literal in literals:
+            match literal.test:
+                case Test(Header(name), operator):
+                    headers.append(_header_matchers(name, _string_matches(operator), literal))
+                case Test(Baggage(key), Exact(text, False)):
+                    headers.append(_header_matchers("baggage", [_regex(_member(key, text))], literal))
+                case _:
+                    others.append(literal)
         for chosen in product(*headers):
-            match = build(RouteMatch, prefix="", headers=[each for some in chosen for each in some])
+            route_match = build(RouteMatch, prefix="", headers=[each for some in chosen for each in some])
             for literal in others:
-                _restrict(match, literal)
-            yield match
+                _restrict(route_match, literal)
+            yield route_match
 
 
 def millionths(share: int) -> FractionalPercent:
@@ -169,16 +171,28 @@ def _set_path(match: RouteMatch, operator: Operator) -> None:
             raise UnsupportedError(f"a gRPC client cannot test a path for {operator}")
 
 
-def _header_matchers(name: str, operator: Operator, *, negated: bool) -> list[list[HeaderMatcher]]:
-    """Return the ways for a test of a header to hold, each as matchers that hold together."""
+def _header_matchers(
+    name: str, string_matches: Sequence[StringMatcher], literal: _Literal
+) -> list[list[HeaderMatcher]]:
+    """Return the ways for a test of a header to hold, each as matchers that hold together.
+
+    ``string_matches`` are what its value may match for the operator to hold, one of them.
+    """
     absent = build(HeaderMatcher, name=name, present_match=True, invert_match=True)
-    if isinstance(operator, Present) and negated:
+    if literal.negated and isinstance(literal.test, Test) and isinstance(literal.test.operator, Present):
         return [[absent]]
     matchers = [
-        build(HeaderMatcher, name=name, string_match=string_match, invert_match=negated)
-        for string_match in _string_matches(operator)
+        build(HeaderMatcher, name=name, string_match=string_match, invert_match=literal.negated)
+        for string_match in string_matches
     ]
-    return [matchers, [absent]] if negated else [[matcher] for matcher in matchers]
+    return [matchers, [absent]] if literal.negated else [[matcher] for matcher in matchers]
+
+
+def _member(key: str, value: str) -> str:
+    """Match a header ``baggage`` (W3C Baggage) that has a member of this key and value."""
+    space = "[ \\t]*"
+    member = f"{space}{literal_text(key)}{space}={space}{literal_text(value)}{space}"
+    return f"(?s)(?:.*,)?{member}(?:[;,].*)?"
 
 
 def _string_matches(operator: Operator) -> Sequence[StringMatcher]:
