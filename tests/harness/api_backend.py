@@ -217,7 +217,7 @@ class SampleBackend:
             ok=not bad, revision=revision_of(text.encode()), problems=[BROKEN] if bad else []
         )
 
-    def diff(self, document: DocumentId, text: str) -> models.DiffResult:
+    async def diff(self, document: DocumentId, text: str) -> models.DiffResult:
         return models.DiffResult(changes=["ramp: 20 % of the users move from stable to gray"])
 
     def explain(self, request: models.ExplainRequest) -> models.ExplainResult:

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.web.conftest import Site
+from tests.harness.api_site import Site
 from xds.http.access import Role, Token, new_token
 from xds.http.events import Topic
 

@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from xds.cli import bootstrap, demo, diff, explain, fmt, nacos, rollout, serve, token, validate
+from xds.cli import (
+    bootstrap,
+    demo,
+    diff,
+    explain,
+    fmt,
+    nacos,
+    rollout,
+    serve,
+    status,
+    token,
+    validate,
+)
 
 _HELP = "Grayplane: gray rules in, Envoy configuration out."
 
@@ -43,6 +55,9 @@ app.command("publish")(nacos.publish)
 app.command("pull")(nacos.pull)
 app.command("history")(nacos.history)
 app.command("rollback")(nacos.rollback)
+app.command("status")(status.status)
+app.command("proxies")(status.proxies)
+app.command("top")(status.top)
 app.command("bootstrap")(bootstrap.print_bootstrap)
 app.command("token")(token.token)
 app.command("demo")(demo.demo)

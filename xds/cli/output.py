@@ -1,13 +1,15 @@
 """How commands show what they found: for people, or as JSON for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+Cell = str | Text
 
 _STYLES = {
     "Programmed": "green",
@@ -51,7 +53,7 @@ def state(value: str | None) -> Text:
     return Text(value or "", style=_STYLES.get(value or "", ""))
 
 
-def plain_table(titles: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+def plain_table(titles: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Table:
     """Lay out rows without lines around them, as kubectl does."""
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="")
     for title in titles:

@@ -22,9 +22,18 @@ from xds.settings.model import (
     Xds,
     default_state_dir,
 )
-from xds.settings.sources import Given, InvalidSettingsError, flag, load
+from xds.settings.sources import (
+    API_TOKEN_VARIABLE,
+    API_URL_VARIABLE,
+    Given,
+    InvalidSettingsError,
+    flag,
+    load,
+)
 
 __all__ = [
+    "API_TOKEN_VARIABLE",
+    "API_URL_VARIABLE",
     "Drain",
     "Edge",
     "Files",

@@ -21,6 +21,9 @@ from xds.documents.text import EmptyDocumentError, Mark, UnreadableError, decode
 from xds.documents.words import did_you_mean
 from xds.settings.model import Group, Settings
 
+API_URL_VARIABLE, API_TOKEN_VARIABLE = "GRAYPLANE_API_URL", "GRAYPLANE_API_TOKEN"
+"""Where commands find a running server, and their token; nothing of a server's own settings."""
+
 FILE_VARIABLE = "GRAYPLANE_CONFIG"
 """Names the settings file where no flag does."""
 
@@ -133,7 +136,7 @@ def _from_environment() -> list[Given]:
         for name, value in sorted(os.environ.items())
         if name.startswith(_PREFIX)
         and not name.startswith(_RESERVED_PREFIX)
-        and name not in (*_VARIABLES, FILE_VARIABLE)
+        and name not in (*_VARIABLES, FILE_VARIABLE, API_URL_VARIABLE, API_TOKEN_VARIABLE)
         and not _is_of_kubernetes(name, value)
     ]
     if unknown:

@@ -46,7 +46,7 @@ def asking(api: Api) -> APIRouter:
     @router.post("/diff")
     async def diff(body: DiffRequest) -> DiffResult:
         """Say what a document would change, beside the one in force"""
-        return backend.diff(DocumentId(body.namespace, body.name), body.text)
+        return await backend.diff(DocumentId(body.namespace, body.name), body.text)
 
     @router.post("/explain")
     async def explain(body: ExplainRequest) -> ExplainResult:

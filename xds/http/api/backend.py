@@ -83,8 +83,8 @@ class Backend(Protocol):
     def lint(self, document: DocumentId, text: str) -> LintResult:
         """Check a text as a new version of a document, beside those in force."""
 
-    def diff(self, document: DocumentId, text: str) -> DiffResult:
-        """Say what a text would change for whom."""
+    async def diff(self, document: DocumentId, text: str) -> DiffResult:
+        """Say what a text would change for whom. Raise ``Conflict`` if it has no valid rules."""
 
     def explain(self, request: ExplainRequest) -> ExplainResult:
         """Say what happens to a request."""

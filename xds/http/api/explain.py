@@ -1,64 +1,52 @@
-"""What happens to a request, from the evaluator's answer to the API's."""
+"""Explanations and comparisons, from the words of routing to those of the API."""
+
+from collections.abc import Iterator
 
 from xds.http.api.models import Chance, Considered, ExplainRequest, ExplainResult
-from xds.routing import (
-    DirectResponse,
-    Evaluation,
-    Forward,
-    Redirect,
-    Request,
-    Routing,
-    Target,
-    evaluate,
-)
+from xds.routing import Request, Routing
+from xds.routing.comparison import Difference, Move, compare
+from xds.routing.explanation import explain
 
 
 def explained(routing: Routing, request: ExplainRequest) -> ExplainResult:
     """Explain a request to a service."""
     headers = tuple(request.headers.items())
-    evaluation = evaluate(routing, Request(request.method, request.uri, headers, request.source_ip))
-    most = max(evaluation.outcomes, key=lambda outcome: outcome.probability)
+    found = explain(routing, Request(request.method, request.uri, headers, request.source_ip))
     return ExplainResult(
-        rule=most.decision.name,
+        rule=found.rule,
         considered=[
-            Considered(rule=step.decision.name, matched=step.held > 0, why=_why(step.held))
-            for step in evaluation.steps
+            Considered(rule=each.rule, matched=each.probability > 0, why=each.why)
+            for each in found.considered
         ],
-        chances=[
-            Chance(to=_name(target), percent=round(100 * probability, 4))
-            for target, probability in evaluation.targets().items()
-        ],
-        action=_action(most.decision.action),
-        notes=_notes(evaluation),
+        chances=[Chance(to=name, percent=_percent(probability)) for name, probability in found.chances()],
+        action=found.action,
+        notes=found.notes,
     )
 
 
-def _why(held: float) -> str:
-    if held in {0.0, 1.0}:
-        return "its conditions hold" if held else "its conditions do not hold"
-    return f"chance decides: it holds for {100 * held:g} % of such requests"
+def compared(old: Routing, new: Routing) -> list[str]:
+    """Say what changes between two versions of a service, a line for each kind of requests."""
+    return [
+        _line(difference) for difference in compare(old, new) if difference.changes or not difference.tried
+    ]
 
 
-def _name(target: Target) -> str:
-    return target.service if target.subset is None else f"{target.service}|{target.subset}"
+def _line(difference: Difference) -> str:
+    if not difference.tried:
+        return f"{difference.who}: cannot be tried; compare what the document says of them"
+    return f"{difference.who}: {'; '.join(_moves(difference))}"
 
 
-def _action(action: Forward | Redirect | DirectResponse) -> str:
-    match action:
-        case Forward():
-            return "forward"
-        case Redirect(status=status):
-            return f"redirect {status}"
-        case DirectResponse(status=status):
-            return f"respond {status}"
+def _moves(difference: Difference) -> Iterator[str]:
+    whom = "users" if difference.users else "requests"
+    for move in difference.moves:
+        share = "all" if move.share > 1 - 1e-9 else f"{move.share * 100:.3g} % of the {whom}"
+        yield f"{share} {_way(move)}"
 
 
-def _notes(evaluation: Evaluation) -> list[str]:
-    notes = []
-    for outcome in evaluation.outcomes:
-        choice = outcome.choice
-        if choice and choice.bucket is not None:
-            notes.append(f"{outcome.decision.name}: its user is at place {choice.bucket} of 1000000")
-        elif choice and len(choice.targets) > 1:
-            notes.append(f"{outcome.decision.name}: chance decides, request by request")
-    return notes
+def _way(move: Move) -> str:
+    return f"stay at {move.new}" if move.old == move.new else f"go from {move.old} to {move.new}"
+
+
+def _percent(probability: float) -> float:
+    return round(100 * probability, 4)

@@ -266,9 +266,15 @@ class LiveBackend:
         ok = not any(problem.severity is Severity.ERROR for problem in found)
         return models.LintResult(ok=ok, revision=revision_of(content), problems=_problems(found, content))
 
-    def diff(self, document: DocumentId, text: str) -> models.DiffResult:
+    async def diff(self, document: DocumentId, text: str) -> models.DiffResult:
         """Say what a text would change for whom."""
-        raise Unavailable("this server cannot compare documents yet; use `grayplane diff OLD NEW`")
+        parsed, found = self._pipeline.check(document, text.encode())
+        if parsed.rule is None:
+            raise Conflict("; ".join(map(str, found)) or f"{document} has no rules to compare")
+        service = ServiceId(document.namespace, parsed.rule.service)
+        before, after = self._pipeline.routing(service), self._pipeline.routing(service, parsed.rule)
+        # In a thread: it asks for thousands of requests.
+        return models.DiffResult(changes=await asyncio.to_thread(explanations.compared, before, after))
 
     def explain(self, request: models.ExplainRequest) -> models.ExplainResult:
         """Say what happens to a request."""

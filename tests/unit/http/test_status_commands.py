@@ -1,0 +1,94 @@
+"""`grayplane status`, `proxies` and `top` against a real HTTP server."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.harness.api_backend import SampleBackend
+from tests.harness.api_site import Site
+from tests.harness.ports import free_port
+from xds.cli.commands import app
+from xds.http.access import Role, Token, new_token
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site(SampleBackend(services=5, proxies=5)).running() as running:
+        yield running
+
+
+def grayplane(*arguments: str, site: Site | None = None, **environment: str) -> Result:
+    server = ["--server", site.url] if site else []
+    return CliRunner().invoke(app, [*arguments, *server], env=environment)
+
+
+def test_status_shows_every_service_and_what_is_wrong(site: Site) -> None:
+    result = grayplane("status", site=site)
+    assert result.exit_code == 1, "documents are rejected"
+    assert "reviews" in result.stdout
+    assert "ramp: gray 5 %, stable 95 %" in result.stdout
+    assert "2 Programmed, 1 Programming, 1 Quarantined, 1 Rejected" in result.stdout
+    assert "service-4.yaml" in result.stdout
+
+
+def test_status_of_one_service(site: Site) -> None:
+    good = grayplane("status", "reviews", site=site)
+    assert good.exit_code == 0
+    assert "subset gray (version=v2): 1 instances" in good.stdout
+    bad = grayplane("status", "service-4", site=site)
+    assert bad.exit_code == 1
+    assert 'service-4.yaml:10:17: error: http[0].route[1].subset: there is no subset "gry"' in bad.stdout
+
+
+def test_proxies_and_one_proxy(site: Site) -> None:
+    listed = grayplane("proxies", site=site).stdout
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == [f"edge-{n}" for n in range(5)]
+    behind = grayplane("proxies", "--state", "behind", site=site).stdout
+    assert [line.split()[0] for line in behind.splitlines()[1:]] == ["edge-1"]
+    assert "does not run yet: reviews.yaml" in grayplane("proxies", "edge-1", site=site).stdout
+
+
+@pytest.mark.parametrize("command", [("status",), ("status", "reviews"), ("proxies",), ("proxies", "edge-1")])
+def test_everything_is_there_as_json(site: Site, command: tuple[str, ...]) -> None:
+    assert json.loads(grayplane(*command, "--output", "json", site=site).stdout)
+
+
+def test_pages_are_put_together() -> None:
+    with Site(SampleBackend(services=1203, proxies=1)).running() as site:
+        found = json.loads(grayplane("status", "--output", "json", site=site).stdout)
+    assert len(found["services"]) == 1203
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("status", "none"), "there is no service none"),
+        (("proxies", "none"), "there is no proxy none"),
+        (("proxies", "--state", "asleep", "--output", "xml"), "neither text nor json"),
+    ],
+)
+def test_what_is_not_there_is_one_line(site: Site, arguments: tuple[str, ...], says: str) -> None:
+    result = grayplane(*arguments, site=site)
+    assert result.exit_code in {1, 2}
+    assert says in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    result = grayplane("status", GRAYPLANE_API_URL=f"http://127.0.0.1:{free_port()}")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert "does not answer" in line
+    assert "--server or GRAYPLANE_API_URL" in line
+
+
+def test_a_token_is_asked_for_and_taken_from_the_environment() -> None:
+    text, hashed = new_token()
+    with Site(SampleBackend(), (Token("watcher", Role.VIEWER, hashed),)).running() as site:
+        refused = grayplane("proxies", site=site)
+        taken = grayplane("proxies", site=site, GRAYPLANE_API_TOKEN=text)
+    assert refused.exit_code == 1
+    assert "--token or GRAYPLANE_API_TOKEN" in refused.stderr
+    assert "edge-0" in taken.stdout
