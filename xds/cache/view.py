@@ -1,7 +1,7 @@
 """What a set of nodes sees alike: the current version of each resource, by type and name."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -38,6 +38,8 @@ class View:
         self._requirers: dict[Ref, int] = {}
         # By type URL and name of the warmed resource: the resource that warms it.
         self._warmed_by: dict[str, dict[str, Resource]] = {}
+        # What readers made of the current content, by keys of theirs; emptied when anything is replaced.
+        self.derived: dict[Hashable, object] = {}
         # Who is told of changes; a dict for its order. Written by ``watch`` and ``unwatch``.
         self._watchers: dict[Watcher, None] = {}
         # Counts the changes that watchers were told of. Written by ``apply``.
@@ -140,9 +142,11 @@ class View:
         before = of_type.get(name)
         if _same(before, now):
             if now and now is not before:
+                self.derived.clear()
                 of_type[name] = now  # a document may be renamed: the same version has other origins then
                 self._index(before, now)
             return
+        self.derived.clear()
         total = self._version_sums.get(type_url, 0)
         if before:
             total -= _fingerprint(before)

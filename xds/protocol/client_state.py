@@ -10,6 +10,8 @@ from xds.protocol.names import SubscribedNames
 from xds.type_urls import CLUSTER, ENDPOINT
 from xds.wire import Status
 
+_NO_NAMES: frozenset[str] = frozenset()
+
 
 class InitialVersion(Resource):
     """A version from an earlier stream (``initial_resource_versions``): only name and version are known."""
@@ -229,6 +231,13 @@ class ClientState:
         for name in sent:
             self.rejected.pop(name, None)
 
+    def record_sent_behind(self, nonce: str, sent: Mapping[str, Resource]) -> None:
+        """A response with ``sent`` was made: with all that was behind, and nothing else."""
+        self._sent_count += 1
+        changes = {name: Change(held, sent[name]) for name, held in self.behind.items()}
+        self.unanswered[nonce] = SentResponse(self._sent_count, changes, _NO_NAMES, _NO_NAMES)
+        self.behind = {}
+
     def clear_behind(self, names: Iterable[str]) -> None:
         """What was due for these names is sent."""
         for name in names:
@@ -248,6 +257,8 @@ class ClientState:
         if nonce not in self.unanswered:
             return None
         self.confirmed = True
+        if len(self.unanswered) == 1 and not (self.uncertain or self.never_acked):
+            return self.unanswered.pop(nonce).changes  # as nearly always
         acked: dict[str, Change] = {}
         while nonce in self.unanswered:
             response = self.unanswered.pop(next(iter(self.unanswered)))

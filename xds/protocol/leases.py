@@ -22,6 +22,9 @@ class Leases:
         # A heap of times, with old entries of what was renewed since.
         self._queue: list[tuple[float, Ref]] = []
 
+    def __bool__(self) -> bool:
+        return bool(self._queue or self._overdue)
+
     def renew(self, ref: Ref, ttl: float, now: float) -> None:
         """From ``now``, the client keeps a resource for ``ttl`` seconds."""
         due = now + ttl * _RENEWED_AFTER

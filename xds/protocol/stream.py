@@ -1,7 +1,8 @@
 """One xDS stream of one client: requests in, responses out, in make-before-break order."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
+from typing import NamedTuple
 
 from xds.cache import Changes, Ref, Resource, View
 from xds.protocol.client_state import InitialVersion
@@ -19,6 +20,9 @@ _PART_BYTES = 256 << 10
 _PART_RESOURCES = 500
 """A response that need not list everything ends at either limit. That is a few milliseconds of work, so one
 client does not hold up the others, and far below the 4 MiB that gRPC clients accept."""
+
+_MAX_SHARED_NAMES = 64
+"""Names in a response that is kept for other streams."""
 
 _MAX_UNANSWERED = 32
 """Responses of one type that may await an answer. Further changes are merged until the client answers."""
@@ -142,9 +146,15 @@ class Stream:
         ``now`` is the driver's monotonic clock, in seconds.
         """
         sendable = [each for each in self._subscriptions.values() if each.has_due and _in_window(each)]
+        if not (sendable or self._draining or self._leases):
+            self._deadline = None
+            return None
         for subscription in sendable:
+            if data := self._send_shared(subscription):
+                return data
             due = self._additions(subscription)
             if response := self._variant.write(due, subscription, self._view, self._features):
+                self._share(response, due, subscription)
                 return self._send(response, subscription, now)
         clusters = self._subscriptions.get(CLUSTER)
         if not clusters or not clusters.has_due:
@@ -275,11 +285,56 @@ class Stream:
                 self._send_once_subscribed.get(held.warms.type_url, set()).discard(held.warms.name)
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
+        nonce = self._next_nonce(subscription)
+        subscription.record_sent(nonce, response.changes, response.repeated)
+        return response.body + delimited(self._variant.nonce_field, nonce.encode())
+
+    def _next_nonce(self, subscription: Subscription) -> str:
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         self._last_nonce[subscription.type_url] = nonce
-        subscription.record_sent(nonce, response.changes, response.repeated)
-        return response.body + delimited(self._variant.nonce_field, nonce.encode())
+        return nonce
+
+    # Streams in step are due the same after a change: the first one's response serves the others.
+
+    def _send_shared(self, subscription: Subscription) -> bytes | None:
+        """Return the response that another stream was sent in the same state, None if there is none."""
+        key = self._sharing_key(subscription)
+        shared = self._view.derived.get(key) if key else None
+        if not isinstance(shared, _SharedResponse):
+            return None
+        target = subscription.subscribed.target
+        if any(target(name) is not resource for name, resource in shared.sent.items()):
+            return None  # it subscribes to less
+        nonce = self._next_nonce(subscription)
+        subscription.client.record_sent_behind(nonce, shared.sent)
+        return shared.body + delimited(self._variant.nonce_field, nonce.encode())
+
+    def _share(self, response: Response, due: Due, subscription: Subscription) -> None:
+        """Keep a response for other streams if it says all that is due, and that without side effects."""
+        put = due.put
+        if (
+            not put
+            or due.missing
+            or due.empty_response_due
+            or put.keys() != subscription.client.behind.keys()
+        ):
+            return
+        if any(each.warms or each.ttl for each in put.values()):
+            return
+        if key := self._sharing_key(subscription):
+            self._view.derived[key] = _SharedResponse(response.body, put)
+
+    def _sharing_key(self, subscription: Subscription) -> Hashable | None:
+        """Return what a response to this stream depends on beside the view; None if on more than that."""
+        behind = subscription.client.behind
+        if subscription.to_answer or self._send_once_subscribed or len(behind) > _MAX_SHARED_NAMES:
+            return None
+        if not self._variant.shareable(subscription.type_url):
+            return None
+        if any(each.client.never_acked for each in self._subscriptions.values()):
+            return None
+        return (subscription.type_url, self._variant, self._features, *behind)
 
     def _resend_warmed(self, ref: Ref, *, known: bool) -> None:
         """Send a resource again after the one that it warms.
@@ -291,6 +346,13 @@ class Stream:
             subscription.answer(ref.name)
         elif known:
             self._send_once_subscribed.setdefault(ref.type_url, set()).add(ref.name)
+
+
+class _SharedResponse(NamedTuple):
+    """A response without its nonce, and what it sends by name."""
+
+    body: bytes
+    sent: Mapping[str, Resource]
 
 
 def _in_window(subscription: Subscription) -> bool:

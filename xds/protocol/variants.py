@@ -52,6 +52,10 @@ class Variant(Protocol):
         """Whether what is due of a type may be split into several responses."""
         ...
 
+    def shareable(self, type_url: str) -> bool:
+        """Whether a response with nothing but changed resources depends on these alone, not on the client."""
+        ...
+
     def decode(self, data: bytes) -> Request:
         """Decode a request; raise ``WireError`` for malformed bytes."""
         ...
@@ -84,6 +88,9 @@ class _Delta:
     wrapped = True
 
     def in_parts(self, type_url: str) -> bool:
+        return True
+
+    def shareable(self, type_url: str) -> bool:
         return True
 
     def decode(self, data: bytes) -> DeltaRequest:
@@ -149,6 +156,9 @@ class _StateOfTheWorld:
     wrapped = False
 
     def in_parts(self, type_url: str) -> bool:
+        return not absence_removes(type_url)
+
+    def shareable(self, type_url: str) -> bool:
         return not absence_removes(type_url)
 
     def decode(self, data: bytes) -> SotwRequest:

@@ -125,7 +125,17 @@ class CoalescedStream:
     ``wake`` is called when the stream may have something to send.
     """
 
-    __slots__ = ("_coalescer", "_coalescers", "_reading", "_view", "_waited", "_wake", "generation", "stream")
+    __slots__ = (
+        "_coalescer",
+        "_coalescers",
+        "_mere_ack",
+        "_reading",
+        "_view",
+        "_waited",
+        "_wake",
+        "generation",
+        "stream",
+    )
 
     def __init__(
         self, stream: Stream, view: View, coalescers: ChangeCoalescers, wake: Callable[[], None]
@@ -136,6 +146,8 @@ class CoalescedStream:
         self._wake = wake
         # Whether a request is being read, with pauses. Written by ``read``.
         self._reading = False
+        # Whether the request being handled is a mere ACK. Written by ``handle_ack``.
+        self._mere_ack = False
         # Whether the last ``ready`` was False because of changes to be told. Written by ``ready``.
         self._waited = False
         self._coalescer = coalescers.join(view, self)
@@ -154,17 +166,19 @@ class CoalescedStream:
 
     def handle_ack(self, request: Request) -> Event | None:
         """Handle the part of a request that answers a response."""
-        if not self._only_acknowledges(request):
+        self._mere_ack = self.only_acknowledges(request)
+        if not self._mere_ack:
             self._coalescer.flush()
         return self.stream.handle_ack(request)
 
     def read(self, request: Request) -> Iterator[None]:
         """Handle the rest of it, with pauses in which others have their turn."""
-        self._reading = True
-        for pause in self.stream.read(request):
-            yield pause
-            self._coalescer.flush()
-        self._reading = False
+        if not self._mere_ack:
+            self._reading = True
+            for pause in self.stream.read(request):
+                yield pause
+                self._coalescer.flush()
+            self._reading = False
         if self.stream.has_due:
             self._wake()
 
@@ -178,7 +192,7 @@ class CoalescedStream:
         self._waited = not self._coalescer.settled
         return not (self._waited or self._reading)
 
-    def _only_acknowledges(self, request: Request) -> bool:
+    def only_acknowledges(self, request: Request) -> bool:
         """Whether a request is a mere ACK, as nearly all are.
 
         It may be handled before the stream is told about changes: the outcome is the same.

@@ -38,11 +38,17 @@ class RequestDecoder:
 
     async def decode(self, data: bytes) -> Request:
         """Decode a request. Raise ``StreamError`` if it is malformed, of the wrong type or too large."""
+        request = self.decode_small(data)
+        if request is None:
+            loop = asyncio.get_running_loop()
+            request = await loop.run_in_executor(self._executor, self._decode_large, data)
+        return request
+
+    def decode_small(self, data: bytes) -> Request | None:
+        """Decode a request at once; return None if it is too large for that. Raise ``StreamError``."""
         if len(data) <= _TINY:
             return self._decode_tiny(data)
-        if len(data) <= min(_SMALL, self._limits.metadata_bytes):
-            return self._decode(data)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._decode_large, data)
+        return self._decode(data) if len(data) <= min(_SMALL, self._limits.metadata_bytes) else None
 
     def _decode_large(self, data: bytes) -> Request:
         most = 2 * self._limits.names + _NODE_FIELDS

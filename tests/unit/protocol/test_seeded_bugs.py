@@ -1,6 +1,6 @@
 """Bugs put in on purpose, each of which the state machine finds: it can fail."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,11 +11,11 @@ from tests.unit.protocol.machine import Machine
 from xds.cache import Changes, Resource, View
 from xds.protocol import stream, types, variants
 from xds.protocol.client_state import ClientState, SentResponse
-from xds.protocol.events import Change
+from xds.protocol.events import Change, Event
 from xds.protocol.names import WILDCARD, SubscribedNames
 from xds.protocol.stream import Stream
 from xds.protocol.subscription import Subscription
-from xds.protocol.variants import Due
+from xds.protocol.variants import Due, Request
 from xds.server import coalescer
 from xds.server.coalescer import CoalescedStream
 from xds.wire import Status
@@ -195,8 +195,20 @@ def virtual_hosts_go_first(patch: pytest.MonkeyPatch) -> None:
 
 
 @seed
+def a_response_is_shared_with_a_stream_in_another_state(patch: pytest.MonkeyPatch) -> None:
+    def bug(self: Stream, subscription: Subscription) -> Hashable:
+        return (subscription.type_url, self._variant, *subscription.client.behind)
+
+    patch.setattr(Stream, "_sharing_key", bug)
+
+
+@seed
 def names_are_read_before_the_stream_is_told_of_changes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(CoalescedStream, "_only_acknowledges", lambda self, request: True)
+    def bug(self: CoalescedStream, request: Request) -> Event | None:
+        self._mere_ack = self.only_acknowledges(request)
+        return self.stream.handle_ack(request)
+
+    patch.setattr(CoalescedStream, "handle_ack", bug)
 
 
 @seed
