@@ -86,9 +86,9 @@ def _test(test: Test) -> EnvoyPredicate:
             return _cookie(name, test.operator)
         case Query(name):
             # Envoy's own input for a parameter would decode it.
-            return _any_pattern(_header(":path"), header_parts.query(name).patterns(test.operator))
+            return _any_pattern(header_input(":path"), header_parts.query(name).patterns(test.operator))
         case Baggage(name):
-            return _any_pattern(_header("baggage"), header_parts.baggage(name).patterns(test.operator))
+            return _any_pattern(header_input("baggage"), header_parts.baggage(name).patterns(test.operator))
 
 
 def _from_network(networks: tuple[str, ...]) -> EnvoyPredicate:
@@ -108,7 +108,7 @@ def _percentage(leaf: Percentage) -> EnvoyPredicate:
     number would not do, since all routes of a request and its split use the same number.
     """
     identity = Header(_REQUEST_ID) if leaf.identity is None else leaf.identity
-    source = _header(identity.name) if isinstance(identity, Header) else _state(identity)
+    source = header_input(identity.name) if isinstance(identity, Header) else _state(identity)
     there = _single(source, _regex(ANYTHING))
     if leaf.share >= TOTAL:
         return there
@@ -119,7 +119,7 @@ def _percentage(leaf: Percentage) -> EnvoyPredicate:
 
 def _path(operator: Operator) -> EnvoyPredicate:
     """Test the path by the header that has it, where a query may follow."""
-    path = _header(":path")
+    path = header_input(":path")
     match operator:
         case Regex():
             rest = r"(?:\?\C*)?"
@@ -136,7 +136,7 @@ def _path(operator: Operator) -> EnvoyPredicate:
 
 
 def _value(name: str, operator: Operator) -> EnvoyPredicate:
-    source = _header(name)
+    source = header_input(name)
     return _any([_single(source, matcher) for matcher in _strings(operator)])
 
 
@@ -165,7 +165,7 @@ def _strings(operator: Operator) -> list[XdsStringMatcher]:
 
 def _cookie(name: str, operator: Operator) -> EnvoyPredicate:
     """Test a cookie; quotes around its value are no part of it, as in plain routes."""
-    header = _header("cookie")
+    header = header_input("cookie")
     bare, quoted = header_parts.cookie(name), header_parts.quoted_cookie(name)
     holds = _any_pattern(header, bare.patterns(operator))
     if isinstance(operator, Present):
@@ -174,7 +174,8 @@ def _cookie(name: str, operator: Operator) -> EnvoyPredicate:
     return _any([_all([holds, without_quotes]), _any_pattern(header, quoted.patterns(operator))])
 
 
-def _header(name: str) -> TypedExtensionConfig:
+def header_input(name: str) -> TypedExtensionConfig:
+    """Build the input of a matcher that is the value of a header."""
     return TypedExtensionConfig(name=name, typed_config=any_of(HttpRequestHeaderMatchInput(header_name=name)))
 
 

@@ -22,6 +22,7 @@ from xds.routing import Routing
 from xds.wire import any_of, build, delimited, encode
 
 _DOMAINS = 2  # VirtualHost.domains
+_MATCHER = 21  # VirtualHost.matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,8 @@ def _virtual_host(routing: Routing) -> bytes:
     )
     if all(plain_routes.expressible(variant.when) for variant in found):
         host.routes = [route for variant in found for route in plain_routes.routes(variant)]
-    else:
-        host.matcher = matcher(found)
-    return encode(host)
+        return encode(host)
+    return encode(host) + delimited(_MATCHER, matcher(found))
 
 
 def with_domains(host: bytes, domains: Iterable[str]) -> bytes:
