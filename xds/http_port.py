@@ -19,6 +19,7 @@ from xds.http.events_sink import EventsSink
 from xds.http.metrics import Metrics
 from xds.http.ofrep import Flags, flag_source, ofrep_routes
 from xds.pipeline import Pipeline
+from xds.publishing import Publisher
 from xds.rollout import Rollouts
 from xds.settings import Settings
 from xds.status import Sink, Status
@@ -57,6 +58,7 @@ class HttpPort:
             self._events,
             readiness=readiness,
             source=self._settings.source,
+            publish=Publisher(self._settings).publish,
         )
         flags = Flags(flag_source(pipeline, changes, _REGION_HEADER))
         self._metrics.observe(status, self._backend.documents_by_state, flags.exposure)

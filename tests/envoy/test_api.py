@@ -140,10 +140,19 @@ async def test_a_text_is_checked_beside_the_other_documents(world: World) -> Non
     assert any("reviews.example.com" in problem["problem"] for problem in checked["problems"])
 
 
-async def test_files_are_not_published_to(world: World) -> None:
-    refused = await world.api.put("/documents/other.yaml", json={"text": "service: other\n"})
-    assert (refused.status_code, refused.headers["content-type"]) == (501, "application/problem+json")
-    assert any(entry.get("action") == "publish" for entry in world.grayplane.log()), "it is audited"
+async def test_a_document_is_published_and_audited(world: World) -> None:
+    known = await world.get(DOCUMENT)
+    body = {"text": known["text"].replace("weight: 5", "weight: 95"), "revision": known["revision"]}
+    published = (await world.api.put(DOCUMENT, json=body | {"reason": "ticket 42"})).json()
+    assert published["revision"] != known["revision"]
+    await world.until_says(DOCUMENT, lambda said: said["inForce"] == published["revision"])
+    again = await world.api.put(DOCUMENT, json=body)
+    assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
+    refused = await world.api.put("/documents/README.md", json={"text": "service: reviews\n"})
+    assert refused.status_code in {409, 422}
+    audited = [entry for entry in world.grayplane.log() if entry.get("action") == "publish"]
+    assert len(audited) == 3
+    assert (audited[0]["who"], audited[0]["reason"], audited[0]["outcome"]) == ("local", "ticket 42", "done")
 
 
 async def test_changes_are_told_as_they_happen(world: World) -> None:
