@@ -99,9 +99,23 @@ async def test_a_rule_answers_by_itself() -> None:
     assert (response.status, response.body) == (503, b"back at 6 (100%)")
 
 
+async def test_an_answer_has_the_headers_of_its_rule() -> None:
+    headers = {"response": {"set": {"content-type": "text/html", "retry-after": "3600"}}}
+    rule = {"name": "r", "directResponse": {"status": 503, "body": "<b>6</b>"}, "headers": headers}
+    (response,) = await answers(rule, ("/", ()))
+    assert (response.headers["content-type"], response.headers["retry-after"]) == ("text/html", "3600")
+
+
 async def test_requests_fail_on_purpose() -> None:
     fault = {"abort": {"httpStatus": 418}, "delay": {"fixedDelay": "1ms"}}
     (response,) = await answers({"name": "r", "route": ONE, "fault": fault}, ("/", ()))
+    assert response.status == 418
+
+
+async def test_requests_fail_on_purpose_where_a_hash_chose_the_route() -> None:
+    match = [{"percentage": {"value": 100, "cookie": "uid"}}]
+    rule = {"name": "r", "match": match, "route": ONE, "fault": {"abort": {"httpStatus": 418}}}
+    (response,) = await answers(rule, ("/", [("cookie", "uid=1")]))
     assert response.status == 418
 
 

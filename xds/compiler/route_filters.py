@@ -1,7 +1,7 @@
 """HTTP filters that virtual hosts and routes configure: faults, and what a matcher cannot read by itself.
 
-All are off in the connection manager; a configuration at a virtual host or route turns its filter on. A
-virtual host's matcher reads headers and filter state, nothing else. So cookies and query parameters whose
+They do nothing by themselves; what a virtual host or a route configures makes them work. A virtual host's
+matcher reads headers and filter state, nothing else. So cookies and query parameters whose
 hash decides, and the client's address, are put into filter state, and the route is then looked up again.
 """
 
@@ -40,12 +40,16 @@ _NAMESPACE = "grayplane"
 
 
 def route_filters() -> list[HttpFilter]:
-    """Build the filters, for the place before the router."""
+    """Build the filters, for the place before the router.
+
+    Which filters are off is decided by the first route that is found, so that for faults must not be: the
+    route may be another one after it was looked up again.
+    """
     state = build(SetFilterState, clear_route_cache=True)
     return [
         build(HttpFilter, name=_METADATA_FILTER, typed_config=any_of(HeaderToMetadata()), disabled=True),
         build(HttpFilter, name=_STATE_FILTER, typed_config=any_of(state), disabled=True),
-        build(HttpFilter, name=FAULT_FILTER, typed_config=any_of(build(HttpFault)), disabled=True),
+        build(HttpFilter, name=FAULT_FILTER, typed_config=any_of(build(HttpFault))),
     ]
 
 
