@@ -90,7 +90,7 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
             await opened.wait()
             await snapshot.flush()  # an edit is measured, not the writing of all that came before it
             view = served.view_of(delivery.group, now=0.0)
-            client = InProcessClient(view, _wishes(delivery, view))
+            client = InProcessClient(view, _requests(delivery, view))
             for edition in range(1, scale.warm_up + scale.runs + 1):
                 start = perf_counter()
                 edit_document(buffer, edition)
@@ -99,12 +99,12 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
     return seconds[scale.warm_up :]
 
 
-def _wishes(delivery: Delivery, view: View) -> list[DeltaRequest]:
+def _requests(delivery: Delivery, view: View) -> list[DeltaRequest]:
     """Return what a proxy asks for: all there is or, if it loads lazily, the service that it has called."""
     if delivery.routes is not RouteMode.LAZY:
         named = (ENDPOINT, ROUTE)
-        wishes = [DeltaRequest(type_url=type_url) for type_url in (CLUSTER, LISTENER, SCOPED_ROUTE)]
-        return wishes + [DeltaRequest(type_url=type_url, subscribe=("*",)) for type_url in named]
+        requests = [DeltaRequest(type_url=type_url) for type_url in (CLUSTER, LISTENER, SCOPED_ROUTE)]
+        return requests + [DeltaRequest(type_url=type_url, subscribe=("*",)) for type_url in named]
     host = f"/{delivery.host(workload.EDITED)}"
     hosts = tuple(name for name in view.resources(VIRTUAL_HOST) if name.endswith(host))
     clusters = tuple(resource.name for resource in compiled(workload.EDITED).clusters)

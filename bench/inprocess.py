@@ -16,11 +16,11 @@ _RESPONSE: Any = message_class("envoy.service.discovery.v3.DeltaDiscoveryRespons
 class InProcessClient:
     """Asks for everything of some types and takes and acknowledges whatever comes (``Watcher``)."""
 
-    def __init__(self, view: View, wishes: Iterable[DeltaRequest]) -> None:
+    def __init__(self, view: View, requests: Iterable[DeltaRequest]) -> None:
         self.news = asyncio.Event()
         self._stream = Stream(DELTA, view)
-        for wish in wishes:
-            self._stream.receive(wish)
+        for request in requests:
+            self._stream.receive(request)
         view.watch(self)
         self.take()
 

@@ -135,7 +135,7 @@ class Load:
 
     def connect(self, resources: Corpus, streams: int, *, everything: bool, parallel: int = 16) -> None:
         """Open delta streams, each on a connection of its own and for one route or for all there are."""
-        self.ask("connect", **wish(resources, streams, everything=everything, parallel=parallel))
+        self.ask("connect", **subscription(resources, streams, everything=everything, parallel=parallel))
 
     def ask(self, do: str, **what: Any) -> Answer:
         """Have it do something (``peer/load.go``); raise ``BenchError`` if it fails."""
@@ -151,7 +151,7 @@ class Load:
         return answer
 
 
-def wish(resources: Corpus, streams: int, *, everything: bool, parallel: int = 16) -> dict[str, Any]:
+def subscription(resources: Corpus, streams: int, *, everything: bool, parallel: int = 16) -> dict[str, Any]:
     """Say what ``Load.connect`` asks for."""
     return {
         "delta": True,

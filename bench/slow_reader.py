@@ -2,7 +2,7 @@
 
 from bench import golang
 from bench.corpus import corpus
-from bench.processes import GRAYPLANE, LINEAR, SNAPSHOT, Contender, load_of, running, wish
+from bench.processes import GRAYPLANE, LINEAR, SNAPSHOT, Contender, load_of, running, subscription
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
 
@@ -37,7 +37,7 @@ def _p99(scale: Scale, contender: Contender, services: int, streams: int, *, dea
     with running(contender.command(resources)) as server, load_of(server) as load:
         load.connect(resources, streams, everything=False)
         if deaf:
-            load.ask("deafen", **wish(resources, deaf, everything=True))
+            load.ask("deafen", **subscription(resources, deaf, everything=True))
         load.ask("edits", count=scale.warm_up)
         rounds = load.ask("edits", count=scale.runs).rounds
     return [each.delays[int(len(each.delays) * _PERCENTILE)] for each in rounds]

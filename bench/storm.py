@@ -2,7 +2,7 @@
 
 from bench import golang, workload
 from bench.corpus import Corpus, corpus
-from bench.processes import GRAYPLANE, LINEAR, Contender, load_of, running, whole, wish
+from bench.processes import GRAYPLANE, LINEAR, Contender, load_of, running, subscription, whole
 from bench.scale import Scale
 from bench.table import Spread, Table, number, size, time
 from xds.compiler.route_sources import RouteMode, routes_name
@@ -46,7 +46,7 @@ def _reconnects(scale: Scale) -> Table:
 
 def _reconnect(contender: Contender, services: int, streams: int, *, everything: bool) -> list[str]:
     resources = corpus(services)
-    again = wish(resources, streams, everything=everything, parallel=streams) | {"resources": 1}
+    again = subscription(resources, streams, everything=everything, parallel=streams) | {"resources": 1}
     with running(contender.command(resources)) as server, load_of(server) as load:
         load.connect(resources, streams, everything=everything)
         before = server.memory

@@ -10,8 +10,8 @@ from tests.unit.protocol.model import (
     TYPES,
     Request,
     Response,
+    Subscribed,
     Thing,
-    Wish,
 )
 from xds.type_urls import CLUSTER, ENDPOINT
 
@@ -23,8 +23,8 @@ class Sent:
     """A response that was not answered yet: what it makes of each name, and what it may be rejected for."""
 
     nonce: str
-    moves: dict[str, Thing | None]
-    company: Mapping[str, Thing]
+    changes: dict[str, Thing | None]
+    together: Mapping[str, Thing]
     again: frozenset[str]
     """What it brings again that was removed without a word."""
     outdated: bool = False
@@ -35,24 +35,24 @@ class Sent:
 class TypeLedger:
     """One type of one stream."""
 
-    wish: Wish = field(default_factory=Wish)
+    subscribed: Subscribed = field(default_factory=Subscribed)
     explicit: bool = False
     settled: dict[str, Thing] = field(default_factory=dict)
     """What the client certainly holds."""
-    doubted: dict[str, Thing] = field(default_factory=dict)
+    uncertain: dict[str, Thing] = field(default_factory=dict)
     """What it may hold instead, from a response that it rejected."""
     rejected: dict[str, tuple[Thing, frozenset[str]]] = field(default_factory=dict)
     """What it rejected, and with what else, since when nothing of that changed."""
-    disliked: set[Thing] = field(default_factory=set)
+    rejected_before: set[Thing] = field(default_factory=set)
     """All that was in responses that it ever rejected: whether that comes again is up to the server."""
     sent: list[Sent] = field(default_factory=list)
-    owed: set[str] = field(default_factory=set)
+    to_answer: set[str] = field(default_factory=set)
     """Names that may be sent although nothing changed."""
     unsure: set[str] = field(default_factory=set)
     """Names that it brought along, rejected or dropped: it may always be told that they are gone."""
     omitted: set[str] = field(default_factory=set)
     """Names that stale requests left out."""
-    unsaid: set[str] = field(default_factory=set)
+    silently_removed: set[str] = field(default_factory=set)
     """Names of what was removed without a word for it, and may have been created again since."""
     sure: bool = False
     """Whether the client took anything on this stream, so that it has nothing else."""
@@ -62,7 +62,7 @@ class TypeLedger:
         """What the client holds once it has taken all that was sent."""
         held = dict(self.settled)
         for sent in self.sent:
-            for name, thing in sent.moves.items():
+            for name, thing in sent.changes.items():
                 if thing:
                     held[name] = thing
                 else:
@@ -71,16 +71,16 @@ class TypeLedger:
 
     def may_hold(self) -> Iterable[Thing]:
         """All that the client may hold now or while it takes what was sent."""
-        things = [*self.settled.values(), *self.doubted.values()]
+        things = [*self.settled.values(), *self.uncertain.values()]
         for sent in self.sent:
-            things += [thing for thing in sent.moves.values() if thing]
-        return [thing for thing in things if thing.name not in self.unsaid]
+            things += [thing for thing in sent.changes.values() if thing]
+        return [thing for thing in things if thing.name not in self.silently_removed]
 
-    def take(self, moves: Mapping[str, Thing | None]) -> None:
-        """Take note that the client took a response."""
+    def take(self, changes: Mapping[str, Thing | None]) -> None:
+        """The client took a response."""
         self.sure = True
-        for name, thing in moves.items():
-            self.doubted.pop(name, None)
+        for name, thing in changes.items():
+            self.uncertain.pop(name, None)
             self.rejected.pop(name, None)
             if thing:
                 self.settled[name] = thing
@@ -90,15 +90,15 @@ class TypeLedger:
     def forget(self, names: Iterable[str]) -> None:
         """What was sent before says nothing any more of what the client holds of these."""
         for name in names:
-            for kept in (self.settled, self.doubted, self.rejected):
+            for kept in (self.settled, self.uncertain, self.rejected):
                 kept.pop(name, None)
             for sent in self.sent:
-                sent.moves.pop(name, None)
+                sent.changes.pop(name, None)
 
     def ask(self, names: Iterable[str], things: Mapping[str, Thing]) -> None:
         for name in names:
-            self.owed.add(name)
-            self.owed |= {thing.name for thing in things.values() if name in thing.names}
+            self.to_answer.add(name)
+            self.to_answer |= {thing.name for thing in things.values() if name in thing.names}
 
 
 class Ledger:
@@ -108,7 +108,7 @@ class Ledger:
         self._delta = delta
         self._drain = drain
         self._types: dict[str, TypeLedger] = {}
-        self._revived: set[str] = set()
+        self._warmed: set[str] = set()
 
     # What the server is told
 
@@ -119,37 +119,37 @@ class Ledger:
         things = truth[type_url]
         self._settle(kept, request)
         if self._delta:
-            self._wishes_changed(kept, request, first, things)
+            self._names_changed(kept, request, first, things)
         elif first or request.nonce in {"", kept.last_nonce}:
-            self._wishes_stated(kept, request, first, things)
+            self._names_stated(kept, request, first, things)
         else:
             kept.explicit = kept.explicit or bool(request.names)
-            kept.omitted |= (kept.wish.names | {STAR}) - {*request.names}
+            kept.omitted |= (kept.subscribed.names | {STAR}) - {*request.names}
         if first and type_url == ENDPOINT:
-            kept.owed |= self._revived
+            kept.to_answer |= self._warmed
             settled = {name for name, thing in request.clusters.items() if truth[CLUSTER].get(name) == thing}
-            kept.owed |= request.have.keys() - settled
+            kept.to_answer |= request.have.keys() - settled
 
     def changed(self, type_url: str, names: Iterable[str]) -> None:
-        """Take note that the truth changed."""
+        """The truth changed."""
         if kept := self._types.get(type_url):
             names = set(names)
             for sent in kept.sent:
-                sent.outdated = sent.outdated or not names.isdisjoint(sent.company)
+                sent.outdated = sent.outdated or not names.isdisjoint(sent.together)
             kept.rejected = {
-                name: (thing, company)
-                for name, (thing, company) in kept.rejected.items()
-                if company.isdisjoint(names)
+                name: (thing, together)
+                for name, (thing, together) in kept.rejected.items()
+                if together.isdisjoint(names)
             }
 
     def polled(self, truth: Truth) -> None:
-        """Take note that the server was asked for a response."""
+        """The server was asked for a response."""
         if self._delta:
             return
         for type_url, kept in self._types.items():
             # There is no word for these removals: the client drops them with what refers to them.
             if type_url not in COMPLETE:
-                kept.unsaid |= (kept.held().keys() | kept.doubted.keys()) - truth[type_url].keys()
+                kept.silently_removed |= (kept.held().keys() | kept.uncertain.keys()) - truth[type_url].keys()
 
     def _settle(self, kept: TypeLedger, request: Request) -> None:
         if all(sent.nonce != request.nonce for sent in kept.sent):
@@ -158,81 +158,81 @@ class Ledger:
             sent = kept.sent.pop(0)
             answered = sent.nonce == request.nonce
             if answered and request.error:
-                things = {name: thing for name, thing in sent.moves.items() if thing}
+                things = {name: thing for name, thing in sent.changes.items() if thing}
                 if not sent.outdated:
-                    company = frozenset(sent.company)
-                    kept.rejected |= {name: (thing, company) for name, thing in things.items()}
-                kept.unsure |= sent.company.keys()
-                kept.disliked |= {*sent.company.values()}
-                if len(sent.company) > 1:
-                    kept.doubted |= things
+                    together = frozenset(sent.together)
+                    kept.rejected |= {name: (thing, together) for name, thing in things.items()}
+                kept.unsure |= sent.together.keys()
+                kept.rejected_before |= {*sent.together.values()}
+                if len(sent.together) > 1:
+                    kept.uncertain |= things
             else:
-                kept.take(sent.moves)
-                kept.unsaid -= sent.again
+                kept.take(sent.changes)
+                kept.silently_removed -= sent.again
             if answered:
                 return
 
-    def _wishes_changed(
+    def _names_changed(
         self, kept: TypeLedger, request: Request, first: bool, things: Mapping[str, Thing]
     ) -> None:
-        wish = kept.wish
-        before = wish.wanted(things.values())
+        subscribed = kept.subscribed
+        before = subscribed.wanted(things.values())
         if (first and not request.subscribe and request.type_url in COLLECTIONS) or STAR in request.subscribe:
-            kept.owed |= {STAR, *(before if wish.everything else ())}
-            wish.everything = True
-        wish.names |= {*request.subscribe} - {STAR}
+            kept.to_answer |= {STAR, *(before if subscribed.everything else ())}
+            subscribed.everything = True
+        subscribed.names |= {*request.subscribe} - {STAR}
         kept.ask({*request.subscribe} - {STAR}, things)
-        dropped = wish.names & {*request.unsubscribe}
-        wish.names -= dropped
+        dropped = subscribed.names & {*request.unsubscribe}
+        subscribed.names -= dropped
         if STAR in request.unsubscribe:
-            wish.everything = False
-        if wish.everything:
+            subscribed.everything = False
+        if subscribed.everything:
             kept.ask(dropped, things)
         self._begin(kept, before, things)
         if first:
             kept.settled = dict(request.have)
             kept.unsure = set(request.have)
             if request.have:
-                kept.owed.discard(STAR)
+                kept.to_answer.discard(STAR)
             for name, thing in request.have.items():
-                kept.owed -= thing.names if things.get(name) == thing else set()
+                kept.to_answer -= thing.names if things.get(name) == thing else set()
 
-    def _wishes_stated(
+    def _names_stated(
         self, kept: TypeLedger, request: Request, first: bool, things: Mapping[str, Thing]
     ) -> None:
-        wish = kept.wish
+        subscribed = kept.subscribed
         kept.explicit = kept.explicit or bool(request.names)
-        before = wish.wanted(things.values())
+        before = subscribed.wanted(things.values())
         everything = STAR in request.names or (not kept.explicit and request.type_url in COLLECTIONS)
-        if everything and not wish.everything:
-            kept.owed.add(STAR)
+        if everything and not subscribed.everything:
+            kept.to_answer.add(STAR)
         names = {*request.names} - {STAR}
-        kept.ask(names - wish.names | names & kept.omitted, things)
+        kept.ask(names - subscribed.names | names & kept.omitted, things)
         if STAR in kept.omitted and everything:
-            kept.owed |= {STAR, *things}
+            kept.to_answer |= {STAR, *things}
         kept.omitted.clear()
         if not everything:
-            kept.owed |= wish.names - names if wish.everything else set()
-        elif wish.names - names:
-            kept.ask(wish.names - names, things)
-        wish.everything, wish.names = everything, names
+            kept.to_answer |= subscribed.names - names if subscribed.everything else set()
+        elif subscribed.names - names:
+            kept.ask(subscribed.names - names, things)
+        subscribed.everything, subscribed.names = everything, names
         self._begin(kept, before, things)
-        all_of_it = request.whole and request.have == wish.wanted(things.values())
+        all_of_it = request.whole and request.have == subscribed.wanted(things.values())
         if first and everything and not names and request.version and all_of_it:
             # Its version may say so; then nothing need be sent.
             kept.settled = dict(request.have)
 
     def _begin(self, kept: TypeLedger, before: Mapping[str, Thing], things: Mapping[str, Thing]) -> None:
         """Forget what is not wanted any more, and what was not wanted until now."""
-        dropped = [thing.name for thing in kept.may_hold() if not kept.wish.wants(thing)]
+        dropped = [thing.name for thing in kept.may_hold() if not kept.subscribed.wants(thing)]
         kept.unsure.update(dropped)
         kept.forget(dropped)
-        kept.forget(kept.wish.wanted(things.values()).keys() - before.keys())
+        kept.forget(kept.subscribed.wanted(things.values()).keys() - before.keys())
 
     # What the server says
 
     def emitted(self, response: Response, truth: Truth, gone_since: Mapping[str, int], now: int) -> None:
-        """Take note of a response, having judged it; ``gone_since`` is when clusters left the truth."""
+        """Note a response, having judged it; ``gone_since`` is when clusters left the truth."""
         type_url = response.type_url
         kept = self._types[type_url]
         held = kept.held()
@@ -243,15 +243,15 @@ class Ledger:
         for name in leaving & gone_since.keys():
             assert now - gone_since[name] >= self._drain, "a cluster left before it was drained"
         self._judge(response, changed, omitted, truth)
-        moves: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
+        changes: dict[str, Thing | None] = dict.fromkeys((*response.gone, *omitted))
         said = {*response.things}
         if complete:
             # It says everything. What was not answered yet it may be rejected for again.
-            again = {name for sent in kept.sent for name in sent.moves}
-            said = changed | kept.owed | kept.doubted.keys() | again
-            moves |= {name: response.things.get(name) for name in again}
-        moves |= {name: thing for name, thing in response.things.items() if name in said}
-        self._note(response, moves, truth)
+            again = {name for sent in kept.sent for name in sent.changes}
+            said = changed | kept.to_answer | kept.uncertain.keys() | again
+            changes |= {name: response.things.get(name) for name in again}
+        changes |= {name: thing for name, thing in response.things.items() if name in said}
+        self._note(response, changes, truth)
 
     def _judge(self, response: Response, changed: set[str], omitted: set[str], truth: Truth) -> None:
         type_url = response.type_url
@@ -268,41 +268,43 @@ class Ledger:
         for name in (*response.gone, *omitted):
             self._judge_removal(type_url, name, truth)
         if complete and not kept.sure:
-            there = kept.wish.wanted(truth[type_url].values())
-            missing = {each for each in there.keys() - response.things.keys() if there[each] in kept.disliked}
+            there = kept.subscribed.wanted(truth[type_url].values())
+            missing = {
+                each for each in there.keys() - response.things.keys() if there[each] in kept.rejected_before
+            }
             assert not missing, f"{missing} are not listed, of which the client may hold an earlier version"
         news = changed | omitted if complete else {*response.things, *response.gone, *response.absent}
-        awaited = kept.owed or kept.doubted or not kept.sure
+        awaited = kept.to_answer or kept.uncertain or not kept.sure
         assert news or awaited, "a response that says nothing, to a client that awaits nothing"
 
-    def _note(self, response: Response, moves: dict[str, Thing | None], truth: Truth) -> None:
+    def _note(self, response: Response, changes: dict[str, Thing | None], truth: Truth) -> None:
         type_url = response.type_url
         kept = self._types[type_url]
-        company = {name: thing for name, thing in moves.items() if thing}
-        outdated = any(truth[type_url].get(name) != thing for name, thing in company.items())
-        unsaid = frozenset(kept.unsaid & response.things.keys())
-        kept.sent.append(Sent(response.nonce, moves, company, unsaid, outdated))
+        together = {name: thing for name, thing in changes.items() if thing}
+        outdated = any(truth[type_url].get(name) != thing for name, thing in together.items())
+        silently_removed = frozenset(kept.silently_removed & response.things.keys())
+        kept.sent.append(Sent(response.nonce, changes, together, silently_removed, outdated))
         kept.last_nonce = response.nonce
         if type_url == CLUSTER:
-            revived = moves.keys() | (kept.doubted.keys() & response.things)
-            self._revived |= revived
+            warmed = changes.keys() | (kept.uncertain.keys() & response.things)
+            self._warmed |= warmed
             if endpoints := self._types.get(ENDPOINT):
-                endpoints.owed |= revived
-        kept.owed -= {STAR, *response.gone, *response.absent}
+                endpoints.to_answer |= warmed
+        kept.to_answer -= {STAR, *response.gone, *response.absent}
         for name, thing in response.things.items():
             if truth[type_url].get(name) == thing:
-                kept.owed -= thing.names
+                kept.to_answer -= thing.names
 
     def _judge_thing(
         self, kept: TypeLedger, thing: Thing, held: Mapping[str, Thing], truth: Truth, *, complete: bool
     ) -> None:
         name = thing.name
-        assert kept.wish.wants(thing), f"{name} is not wanted"
+        assert kept.subscribed.wants(thing), f"{name} is not wanted"
         if complete and held.get(name) == thing:
             return
         assert truth[thing.type_url].get(name) == thing, f"{name} is not what there is"
-        asked = not kept.owed.isdisjoint(thing.names)
-        unsure = name in kept.doubted or name in kept.unsaid
+        asked = not kept.to_answer.isdisjoint(thing.names)
+        unsure = name in kept.uncertain or name in kept.silently_removed
         assert asked or unsure or held.get(name) != thing, f"{name} is sent again"
         rejected, _ = kept.rejected.get(name, (None, None))
         needed = complete and not kept.sure
@@ -316,21 +318,21 @@ class Ledger:
         clusters = self._types.get(CLUSTER)
         if clusters is None:
             return set()
-        wanted = thing.requires & clusters.wish.wanted(truth[CLUSTER].values()).keys()
-        leaving = {name for sent in clusters.sent for name, move in sent.moves.items() if move is None}
+        wanted = thing.requires & clusters.subscribed.wanted(truth[CLUSTER].values()).keys()
+        leaving = {name for sent in clusters.sent for name, move in sent.changes.items() if move is None}
         return {name for name in wanted if name not in clusters.settled or name in leaving}
 
     def _judge_removal(self, type_url: str, name: str, truth: Truth) -> None:
         kept = self._types[type_url]
         there = truth[type_url].get(name)
-        wanted = there is not None and kept.wish.wants(there)
-        assert not wanted or name in kept.doubted, f"{name} is there and is removed"
+        wanted = there is not None and kept.subscribed.wants(there)
+        assert not wanted or name in kept.uncertain, f"{name} is there and is removed"
         if name not in kept.held():
-            known = name in kept.owed or name in kept.doubted or name in kept.unsure
+            known = name in kept.to_answer or name in kept.uncertain or name in kept.unsure
             assert known, f"{name} is removed, which the client neither has nor asked for"
             return
         pending = self._pending(truth)
-        assert not pending or name in kept.doubted, f"{name} is removed before {pending} are sent"
+        assert not pending or name in kept.uncertain, f"{name} is removed before {pending} are sent"
         if type_url == CLUSTER:
             users = {
                 thing.name for things in truth.values() for thing in things.values() if name in thing.requires
@@ -352,9 +354,9 @@ class Ledger:
             thing.name
             for type_url, kept in self._types.items()
             if type_url in types
-            for thing in kept.wish.wanted(truth[type_url].values()).values()
+            for thing in kept.subscribed.wanted(truth[type_url].values()).values()
             if kept.held().get(thing.name) != thing
-            and thing.name not in kept.unsaid
-            and thing not in kept.disliked
+            and thing.name not in kept.silently_removed
+            and thing not in kept.rejected_before
             and not self._unacknowledged(thing, truth)
         }

@@ -177,9 +177,9 @@ class Machine(RuleBasedStateMachine):
             client = connection.client
             choices = [
                 (type_url, name)
-                for type_url, wish in client.wishes.items()
+                for type_url, subscribed in client.subscribed.items()
                 if type_url != ENDPOINT
-                for name in (*sorted(wish.names), *([STAR] if wish.everything else []))
+                for name in (*sorted(subscribed.names), *([STAR] if subscribed.everything else []))
                 # The state of the world has no word for taking a wildcard back that was never put into words.
                 if name != STAR or client.delta or type_url in client.explicit
             ]

@@ -64,7 +64,7 @@ class Thing:
 
 
 @dataclass
-class Wish:
+class Subscribed:
     """What is wanted of one type."""
 
     everything: bool = False
@@ -130,7 +130,7 @@ class Client:
         self.version: dict[str, str] = {}
         self.whole: dict[str, bool] = {}
         self.nonce: dict[str, str] = {}
-        self.wishes: dict[str, Wish] = {}
+        self.subscribed: dict[str, Subscribed] = {}
         self.explicit: set[str] = set()
         """Types of which it named anything on this stream."""
         self.begun: set[str] = set()
@@ -139,31 +139,31 @@ class Client:
         """Names that it awaits an answer to."""
         self.warming: set[str] = set()
         """Clusters that wait for endpoints."""
-        self.upset: set[str] = set()
+        self.in_rejected: set[str] = set()
         """Clusters that came with a response that it rejected."""
         self.sending: deque[Request] = deque()
 
     # SubscribedNames
 
     def want(self, type_url: str, names: Iterable[str]) -> None:
-        wish = self.wishes.setdefault(type_url, Wish())
+        subscribed = self.subscribed.setdefault(type_url, Subscribed())
         new = tuple(sorted(set(names)))
         if STAR in new:
-            wish.everything = True
-        wish.names |= {*new} - {STAR}
+            subscribed.everything = True
+        subscribed.names |= {*new} - {STAR}
         self.awaited[type_url] |= {*new}
         self._ask(type_url, subscribe=new)
 
     def unwant(self, type_url: str, names: Iterable[str]) -> None:
-        wish = self.wishes[type_url]
-        old = tuple(sorted({*names} & {*wish.names, STAR}))
-        wish.names -= {*old}
+        subscribed = self.subscribed[type_url]
+        old = tuple(sorted({*names} & {*subscribed.names, STAR}))
+        subscribed.names -= {*old}
         if STAR in old:
-            wish.everything = False
+            subscribed.everything = False
         self.awaited[type_url] -= {*old}
         # Under the wildcard a delta client does not know whether it is to keep what it named.
-        if not (self.delta and wish.everything):
-            dropped = [name for name, each in self.held[type_url].items() if not wish.wants(each)]
+        if not (self.delta and subscribed.everything):
+            dropped = [name for name, each in self.held[type_url].items() if not subscribed.wants(each)]
             self._drop(type_url, dropped)
             if dropped:
                 self.version[type_url] = ""
@@ -181,36 +181,38 @@ class Client:
 
     def _begin(self, type_url: str, *, anew: bool) -> None:
         """Send the first request of a type on this stream."""
-        wish = self.wishes[type_url]
-        names = tuple(sorted(wish.names))
-        legacy = wish.everything and not names and not anew
+        subscribed = self.subscribed[type_url]
+        names = tuple(sorted(subscribed.names))
+        legacy = subscribed.everything and not names and not anew
         self.begun.add(type_url)
-        self.awaited[type_url] = {*names} | ({STAR} if wish.everything else set())
+        self.awaited[type_url] = {*names} | ({STAR} if subscribed.everything else set())
         if not self.delta:
             if not legacy:
                 self.explicit.add(type_url)
             self.sending.append(replace(self._state(type_url), have=dict(self.held[type_url])))
             return
-        stars = (STAR,) if wish.everything and not legacy else ()
+        stars = (STAR,) if subscribed.everything and not legacy else ()
         have = dict(self.held[type_url])
         self.awaited[type_url] -= set().union(*(each.names for each in have.values()))
         if have:
             self.awaited[type_url].discard(STAR)
         versions = dict(self.versions[type_url])
         clusters = {
-            name: each for name, each in self.held[CLUSTER].items() if name not in self.warming | self.upset
+            name: each
+            for name, each in self.held[CLUSTER].items()
+            if name not in self.warming | self.in_rejected
         }
         request = Request(type_url, (*stars, *names), have=have, versions=versions, clusters=clusters)
         self.sending.append(request)
 
     def _state(self, type_url: str, *, error: bool = False) -> Request:
-        wish = self.wishes[type_url]
-        if wish.names:
+        subscribed = self.subscribed[type_url]
+        if subscribed.names:
             self.explicit.add(type_url)
-        stars = (STAR,) if wish.everything and type_url in self.explicit else ()
+        stars = (STAR,) if subscribed.everything and type_url in self.explicit else ()
         return Request(
             type_url,
-            names=(*stars, *sorted(wish.names)),
+            names=(*stars, *sorted(subscribed.names)),
             version=self.version.get(type_url, ""),
             whole=self.whole.get(type_url, False),
             nonce=self.nonce.get(type_url, ""),
@@ -231,7 +233,9 @@ class Client:
             self.version.clear()
             self.warming.clear()
         for type_url in TYPES:
-            if type_url in self.wishes and (self.wishes[type_url].everything or self.wishes[type_url].names):
+            if type_url in self.subscribed and (
+                self.subscribed[type_url].everything or self.subscribed[type_url].names
+            ):
                 self._begin(type_url, anew=self.delta)
 
     # Responses
@@ -243,7 +247,7 @@ class Client:
         if not bad or not self.picky:
             self._take(response)
         if bad and type_url == CLUSTER:
-            self.upset |= response.things.keys()
+            self.in_rejected |= response.things.keys()
         self._heard(response)
         self.nonce[type_url] = response.nonce
         if self.delta:
@@ -265,11 +269,11 @@ class Client:
 
     def _take(self, response: Response) -> None:
         type_url = response.type_url
-        wish = self.wishes[type_url]
+        subscribed = self.subscribed[type_url]
         for name, thing in response.things.items():
             if self._rejects(thing):
                 continue
-            if not wish.wants(thing):
+            if not subscribed.wants(thing):
                 self._drop(type_url, [name])
                 continue
             if type_url == CLUSTER and self.held[CLUSTER].get(name) != thing:
@@ -298,9 +302,9 @@ class Client:
                 self.warming.discard(name)
 
     def _follow_clusters(self) -> None:
-        wish = self.wishes.setdefault(ENDPOINT, Wish())
+        subscribed = self.subscribed.setdefault(ENDPOINT, Subscribed())
         held = self.held[CLUSTER].keys()
-        if new := held - wish.names:
+        if new := held - subscribed.names:
             self.want(ENDPOINT, new)
-        if old := wish.names - held:
+        if old := subscribed.names - held:
             self.unwant(ENDPOINT, old)

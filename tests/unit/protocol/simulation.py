@@ -198,16 +198,16 @@ class Simulation:
         required = {
             name for things in self.truth.values() for each in things.values() for name in each.requires
         }
-        for type_url, wish in client.wishes.items():
-            expected = wish.wanted(self.truth[type_url].values())
+        for type_url, subscribed in client.subscribed.items():
+            expected = subscribed.wanted(self.truth[type_url].values())
             held = dict(client.held[type_url])
             for name in held.keys() - expected.keys():
                 dangling = type_url == CLUSTER and name in required
                 dangling |= (
                     type_url == ENDPOINT and name in client.held[CLUSTER] and name not in self.truth[CLUSTER]
                 )
-                unsaid = not client.delta and type_url not in COMPLETE
-                assert dangling or unsaid, f"the client keeps {name}"
+                silently_removed = not client.delta and type_url not in COMPLETE
+                assert dangling or silently_removed, f"the client keeps {name}"
                 del held[name]
             assert held == expected, f"the client has not what there is of {type_url}"
             if client.delta:
