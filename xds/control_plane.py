@@ -118,6 +118,7 @@ class ControlPlane:
             group_of=self._group_of,
             lacks_certificate=self._lacks_certificate,
             aliases_of=settings.aliases_of,
+            region_header=settings.region_header,
         )
         self.rollouts = _rollouts(settings, self._pipeline, self.status)
         self._http.connect(

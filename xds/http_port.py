@@ -24,8 +24,6 @@ from xds.rollout import Rollouts
 from xds.settings import Settings
 from xds.status import Sink, Status
 
-_REGION_HEADER = "x-region"
-
 
 class HttpPort:
     """What answers on the HTTP port. ``sinks`` have to be told what the status tells."""
@@ -60,7 +58,8 @@ class HttpPort:
             source=self._settings.source,
             publish=Publisher(self._settings).publish,
         )
-        flags = Flags(flag_source(pipeline, changes, _REGION_HEADER))
+        region_header = self._settings.region_header
+        flags = Flags(flag_source(pipeline, changes, region_header))
         self._metrics.observe(status, self._backend.documents_by_state, flags.exposure)
         audit = Audit(lambda: datetime.now(UTC))
         app = http_app(
@@ -68,7 +67,7 @@ class HttpPort:
             discovery,
             api=api_app(Api(self._backend, access, audit, self._events), version("grayplane")),
             metrics=self._metrics.exposition,
-            ofrep=ofrep_routes(flags, _REGION_HEADER, access, self._events),
+            ofrep=ofrep_routes(flags, region_header, access, self._events),
         )
         self._server = HttpServer(app, self._events.close, tls=tls)
 

@@ -22,13 +22,14 @@ class Inputs:
     """What services are compiled from; written by the pipeline.
 
     ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
-    hosts, ``aliases_of`` what an operator calls a service in the mesh besides. ``overrides`` is what is in
-    force instead of what documents say.
+    hosts, ``aliases_of`` what an operator calls a service in the mesh besides, ``region_header`` is the
+    header with the region of a request. ``overrides`` is what is in force instead of what documents say.
     """
 
     wall_clock: Callable[[], float]
     exact_only: Callable[[str], bool]
     aliases_of: Callable[[str], tuple[str, ...]]
+    region_header: str
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class Inputs:
     def routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
         """Say what is decided for a service now."""
         lanes = self.documents.lanes(service.namespace).lanes
-        surroundings = Surroundings(lists=self.documents.lists_of(service), lanes=lanes)
+        surroundings = Surroundings(self.documents.lists_of(service), lanes, self.region_header)
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         overrides = self.overrides.get(service, Overrides())
         routing = routing_of(service.name, rule, now, surroundings, overrides)
@@ -56,12 +57,12 @@ class Inputs:
         return parse(document.name, text, self.exact_only)
 
 
-def lanes_in(documents: DocumentStore, namespace: str, now: datetime) -> Lanes:
+def lanes_in(documents: DocumentStore, namespace: str, now: datetime, region_header: str) -> Lanes:
     """Say who enters which lane of a namespace."""
     lanes = documents.lanes(namespace).lanes
     names = {name for lane in lanes for name in lists_named(lane)}
     lists = {name: documents.list_values(namespace, name) for name in names}
-    entrances = entrances_of(Surroundings(lists=lists, lanes=lanes), now)
+    entrances = entrances_of(Surroundings(lists, lanes, region_header), now)
     return Lanes(entrances, documents.lanes_origins(namespace))
 
 

@@ -71,8 +71,8 @@ class Pipeline:
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
     source says, or, if that takes long, the snapshot. ``exact_only`` says whether a gateway can serve no
     wildcard hosts, ``lacks_certificate`` whether a gateway serves a host by HTTPS and has no certificate for
-    it, ``aliases_of`` what an operator calls a service in the mesh besides. ``wall_clock`` gives the seconds
-    since the epoch.
+    it, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the header
+    with the region of a request. ``wall_clock`` gives the seconds since the epoch.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Pipeline:
         exact_only: Callable[[str], bool] = lambda _: False,
         lacks_certificate: Callable[[str, str], bool] = lambda *_: False,
         aliases_of: Callable[[str], tuple[str, ...]] = lambda _: (),
+        region_header: str = "x-region",
         wall_clock: Callable[[], float] = time.time,
         group_of: Callable[[Node], NodeGroup] = node_group_of,
     ) -> None:
@@ -97,7 +98,7 @@ class Pipeline:
         self._lacks_certificate = lacks_certificate
         self._wall_clock = wall_clock
         self._group_of = group_of
-        self._inputs = Inputs(wall_clock, exact_only, aliases_of)
+        self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header)
         self._compilation = Compilation(self._inputs, services)
         self._versions = ServedVersions(services)
         # Services of which another version is to be served. Written by ``answered`` and ``caught_up``.
@@ -217,7 +218,7 @@ class Pipeline:
     def _set_lanes(self, documents: DocumentStore, namespaces: Set[str]) -> None:
         for namespace in sorted(namespaces):
             now = datetime.fromtimestamp(self._wall_clock(), UTC)
-            lanes = lanes_in(documents, namespace, now)
+            lanes = lanes_in(documents, namespace, now, self._inputs.region_header)
             self._services.set_lanes(namespace, lanes)
             changes_at = lanes.entrances.changes_at
             # No service is called so: this is the time of the lanes of the namespace.

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from xds.rules.scalars import HeaderName
+
 if TYPE_CHECKING:
     from xds.sources.nacos.settings import NacosSettings
 
@@ -386,6 +388,7 @@ class Settings(BaseSettings):
     groups: dict[str, Group] = {}
     certificates: tuple[Certificate, ...] = ()
     mesh_names: tuple[MeshName, ...] = ()
+    region_header: HeaderName = "x-region"
     drain: Drain = Drain()
     rollouts: Rollouts = Rollouts()
     log: Log = Log()
