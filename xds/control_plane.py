@@ -20,6 +20,7 @@ from xds.cache import Cache, Ref, View
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
 from xds.compiler.listeners import EdgeListener, Https, SidecarListeners
 from xds.compiler.route_sources import RouteMode
+from xds.compiler.tracing import Tracing
 from xds.documents import DocumentId, Origin
 from xds.errors import BindError
 from xds.http import Readiness, Standing
@@ -293,7 +294,7 @@ def _listener_settings(settings: Settings, certificates: CertificateFiles) -> Li
             routes=RouteMode(at.routes),
             trusted_hops=at.trusted_hops,
             https=_https(at),
-            http=_http_settings(at, settings.rollouts.latency_cluster),
+            http=_http_settings(at, group, settings.rollouts.latency_cluster),
         )
 
     def sidecar(group: str) -> SidecarListeners:
@@ -303,7 +304,7 @@ def _listener_settings(settings: Settings, certificates: CertificateFiles) -> Li
             outbound_port=at.outbound_port,
             inbound_port=at.inbound_port,
             routes=RouteMode(at.routes),
-            http=_http_settings(at, settings.rollouts.latency_cluster),
+            http=_http_settings(at, group, settings.rollouts.latency_cluster),
         )
 
     return ListenerSettings(edge, sidecar, certificates.of_group)
@@ -316,7 +317,11 @@ def _https(at: Edge) -> Https | None:
     return Https(at.https_port, at.https_redirect, at.https_redirect_port, hsts)
 
 
-def _http_settings(at: Edge | Sidecar, latency_cluster: str | None) -> HttpSettings:
+def _http_settings(at: Edge | Sidecar, group: str, latency_cluster: str | None) -> HttpSettings:
+    tracing = None
+    if at.tracing:
+        host, _, port = at.tracing.rpartition(":")
+        tracing = Tracing(host.strip("[]"), int(port), at.tracing_sampling, service=group)
     return HttpSettings(
         access_log=at.access_log,
         escaped_slashes=EscapedSlashes(at.escaped_slashes),
@@ -324,6 +329,7 @@ def _http_settings(at: Edge | Sidecar, latency_cluster: str | None) -> HttpSetti
         http10_host=at.http10_host,
         upgrades=at.upgrades,
         latency_cluster=latency_cluster,
+        tracing=tracing,
     )
 
 

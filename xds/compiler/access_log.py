@@ -24,7 +24,15 @@ from envoy_data_plane.envoy.extensions.access_loggers.grpc.v3 import (
 )
 from envoy_data_plane.google.protobuf import Struct, Value
 
+from xds.compiler.metadata import NAMESPACE
 from xds.wire import any_of, build
+
+RULE = "%ROUTE_NAME%"
+SERVICE = "%METADATA(CLUSTER:grayplane:service)%"
+SUBSET = "%METADATA(CLUSTER:grayplane:subset)%"
+FALLBACK = "%METADATA(UPSTREAM_HOST:grayplane:subset)%"
+"""Of a request: its rule, the service and the subset that it went to, and the subset that served it instead
+(``clusters``, ``endpoints``)."""
 
 # By Envoy's command operators ("Access logging", "Command Operators"); durations are milliseconds.
 _FIELDS = {
@@ -34,8 +42,11 @@ _FIELDS = {
     "authority": "%REQ(:AUTHORITY)%",
     "response_code": "%RESPONSE_CODE%",
     "response_flags": "%RESPONSE_FLAGS%",
-    "route": "%ROUTE_NAME%",
+    "route": RULE,
     "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "service": SERVICE,
+    "subset": SUBSET,
+    "fallback": FALLBACK,
     "upstream_host": "%UPSTREAM_HOST%",
     "duration": "%DURATION%",
 }
@@ -45,8 +56,8 @@ def json_access_log(path: str) -> AccessLog:
     """Build an access log that appends JSON lines to a file on the proxy's machine.
 
     The keys are ``start_time``, ``method``, ``path``, ``authority``, ``response_code``, ``response_flags``,
-    ``route`` (the name of the rule), ``cluster`` (``service|subset``), ``upstream_host`` and ``duration``
-    in milliseconds.
+    ``route`` (the name of the rule), ``cluster`` (``service|subset``), ``service``, ``subset``, ``fallback``
+    (the subset that served instead, else null), ``upstream_host`` and ``duration`` in milliseconds.
     """
     fields = {key: build(Value, string_value=operator) for key, operator in _FIELDS.items()}
     log_format = build(SubstitutionFormatString, json_format=build(Struct, fields=fields))
@@ -57,7 +68,6 @@ def json_access_log(path: str) -> AccessLog:
     )
 
 
-_NAMESPACE = "grayplane"
 _MEASURED = "measured"
 _FLUSH = timedelta(seconds=1)
 
@@ -65,7 +75,7 @@ _FLUSH = timedelta(seconds=1)
 def measured() -> Metadata:
     """Return the metadata of a virtual host whose requests `latency_log` logs."""
     yes = build(Struct, fields={_MEASURED: build(Value, bool_value=True)})
-    return build(Metadata, filter_metadata={_NAMESPACE: yes})
+    return build(Metadata, filter_metadata={NAMESPACE: yes})
 
 
 def latency_log(cluster: str) -> AccessLog:
@@ -76,14 +86,14 @@ def latency_log(cluster: str) -> AccessLog:
     """
     common = build(
         CommonGrpcAccessLogConfig,
-        log_name=_NAMESPACE,
+        log_name=NAMESPACE,
         transport_api_version=ApiVersion.V3,
         grpc_service=build(GrpcService, envoy_grpc=build(GrpcServiceEnvoyGrpc, cluster_name=cluster)),
         buffer_flush_interval=_FLUSH,
     )
     chosen = build(
         ExpressionFilter,
-        expression=f"xds.virtual_host_metadata.filter_metadata['{_NAMESPACE}']['{_MEASURED}']",
+        expression=f"xds.virtual_host_metadata.filter_metadata['{NAMESPACE}']['{_MEASURED}']",
     )
     return build(
         AccessLog,

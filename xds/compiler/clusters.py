@@ -10,23 +10,33 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     Cluster,
     ClusterCommonLbConfig,
     ClusterDiscoveryType,
+    ClusterDnsLookupFamily,
     ClusterEdsClusterConfig,
     OutlierDetection,
     UpstreamConnectionOptions,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
     HealthCheck,
     HealthCheckGrpcHealthCheck,
     HealthCheckHttpHealthCheck,
     HealthCheckTcpHealthCheck,
+    SocketAddress,
     TcpKeepalive,
+)
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
 )
 from envoy_data_plane.envoy.type.v3 import CodecClientType, Percent
 
 from xds.compiler.config_source import ADS
 from xds.compiler.endpoints import load_assignment
 from xds.compiler.load_balancing import load_balancing
-from xds.compiler.names import INBOUND
+from xds.compiler.metadata import own_metadata
+from xds.compiler.names import INBOUND, TRACING
 from xds.compiler.upstream_http import HTTP_OPTIONS, http_options
 from xds.compiler.upstream_tls import tls_socket
 from xds.rules import model
@@ -34,6 +44,7 @@ from xds.rules.instance import Instance, Protocol
 from xds.wire import any_of, build, delimited, encode
 
 _NAME = 1  # Cluster.name
+_METADATA = 25  # Cluster.metadata
 _LOAD_ASSIGNMENT = 33  # Cluster.load_assignment
 
 _CONNECT_TIMEOUT = timedelta(seconds=1)
@@ -64,8 +75,29 @@ def eds_cluster(
     that cannot be connected to are left out for a while even if the policy asks for no outlier detection, so
     that the fallback at priority 1 takes over.
     """
-    settings = _eds_settings(name.split("|", maxsplit=1)[0], policy, protocol, has_fallback)
-    return settings + delimited(_NAME, name.encode())
+    service, _, rest = name.partition("|")
+    settings = _eds_settings(service, policy, protocol, has_fallback)
+    subset = {"subset": rest.partition("|")[0]} if rest else {}
+    metadata = own_metadata({"service": service, **subset})
+    return settings + delimited(_NAME, name.encode()) + delimited(_METADATA, metadata)
+
+
+def tracing_cluster(host: str, port: int) -> bytes:
+    """Encode the cluster ``tracing``: a collector of traces, by OTLP over gRPC without TLS."""
+    address = build(Address, socket_address=build(SocketAddress, address=host, port_value=port))
+    endpoint = build(LbEndpoint, endpoint=build(Endpoint, address=address))
+    localities = [build(LocalityLbEndpoints, lb_endpoints=[endpoint])]
+    return encode(
+        build(
+            Cluster,
+            name=TRACING,
+            type=ClusterDiscoveryType.STRICT_DNS,
+            dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
+            load_assignment=build(ClusterLoadAssignment, cluster_name=TRACING, endpoints=localities),
+            typed_extension_protocol_options={HTTP_OPTIONS: any_of(http_options(Protocol.GRPC))},
+            **_connections(None),
+        )
+    )
 
 
 def inbound_cluster(port: int) -> bytes:

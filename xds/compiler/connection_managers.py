@@ -35,6 +35,7 @@ from xds.compiler.lane_filters import lane_filters, mark_stripping
 from xds.compiler.names import INBOUND
 from xds.compiler.route_filters import route_filters
 from xds.compiler.route_sources import RouteSource
+from xds.compiler.tracing import Tracing, tracing
 from xds.routing.lanes import Entrances
 from xds.wire import any_of, build
 
@@ -78,6 +79,7 @@ class HttpSettings:
     http10_host: str | None = None
     upgrades: tuple[str, ...] = ("websocket",)
     latency_cluster: str | None = None
+    tracing: Tracing | None = None
 
 
 def edge_manager(
@@ -138,6 +140,7 @@ def _manager(
         stat_prefix=stat_prefix,
         http_filters=[_grpc_web(), *routes.filters, *route_filters(), _router()],
         access_log=_access_logs(stat_prefix, settings),
+        tracing=tracing(settings.tracing) if settings.tracing else None,
         generate_request_id=True,
         # The id stands in for a cookie that a user does not have yet (`actions`): tracing must not
         # write its verdict into it halfway through the request.

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 
+from xds.compiler.metadata import own_metadata
 from xds.rules.instance import Instance
 from xds.wire import delimited, encode, varint
 
@@ -20,6 +21,7 @@ _OVERPROVISIONING_FACTOR = 3  # ClusterLoadAssignment.Policy.overprovisioning_fa
 _PRIORITY_TAG = varint(5 << 3)  # LocalityLbEndpoints.priority
 _LB_ENDPOINTS = 2  # LocalityLbEndpoints.lb_endpoints
 _ENDPOINT = 1  # LbEndpoint.endpoint
+_METADATA = 3  # LbEndpoint.metadata
 _WEIGHT = 4  # LbEndpoint.load_balancing_weight, a UInt32Value
 _ENDPOINT_ADDRESS = 1  # Endpoint.address
 _SOCKET_ADDRESS = 1  # Address.socket_address
@@ -40,12 +42,18 @@ _MAX_WEIGHT_SUM = 2**32 - 1  # of a locality; Envoy rejects more
 _ALL_OR_NOTHING = delimited(_POLICY, delimited(_OVERPROVISIONING_FACTOR, varint(1 << 3) + varint(100_000)))
 
 
-def load_assignment(cluster: str, instances: Iterable[Instance], fallback: Iterable[Instance] = ()) -> bytes:
+def load_assignment(
+    cluster: str,
+    instances: Iterable[Instance],
+    fallback: Iterable[Instance] = (),
+    fallback_subset: str | None = None,
+) -> bytes:
     """Encode the ClusterLoadAssignment of a cluster: the instances that can serve, in order of address.
 
     ``instances`` have priority 0 and ``fallback`` priority 1: as long as one of ``instances`` is healthy to
     Envoy, they get all requests, and without one the fallback does. Of two with the same address and port the
-    heavier counts. Nacos weights become load-balancing weights unless all of a priority are the same.
+    heavier counts. Nacos weights become load-balancing weights unless all of a priority are the same. The
+    fallback's endpoints have the name of its subset as metadata, for logs.
     """
     first = weights_by_address(instances)
     second = {place: weight for place, weight in weights_by_address(fallback).items() if place not in first}
@@ -53,7 +61,9 @@ def load_assignment(cluster: str, instances: Iterable[Instance], fallback: Itera
     if first:
         encoded += delimited(_ENDPOINTS, _locality(first))
     if second:
-        encoded += delimited(_ENDPOINTS, _locality(second) + _PRIORITY_TAG + varint(1)) + _ALL_OR_NOTHING
+        known_as = delimited(_METADATA, own_metadata({"subset": fallback_subset})) if fallback_subset else b""
+        encoded += delimited(_ENDPOINTS, _locality(second, known_as) + _PRIORITY_TAG + varint(1))
+        encoded += _ALL_OR_NOTHING
     return encoded
 
 
@@ -81,12 +91,12 @@ def weights_by_address(instances: Iterable[Instance]) -> dict[_Place, float]:
     return weights
 
 
-def _locality(weights: Mapping[_Place, float]) -> bytes:
+def _locality(weights: Mapping[_Place, float], metadata: bytes = b"") -> bytes:
     alike = len(set(weights.values())) == 1
     limit = min(_MAX_WEIGHT, _MAX_WEIGHT_SUM // len(weights))
     return b"".join(
-        delimited(_LB_ENDPOINTS, lb_endpoint(address, port, None if alike else _integer(weight, limit)))
-        for (address, port), weight in sorted(weights.items())
+        delimited(_LB_ENDPOINTS, lb_endpoint(*place, None if alike else _integer(weight, limit)) + metadata)
+        for place, weight in sorted(weights.items())
     )
 
 

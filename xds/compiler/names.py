@@ -8,6 +8,9 @@ NO_FALLBACK = "none"
 INBOUND = "inbound"
 """The cluster of a sidecar's own application."""
 
+TRACING = "tracing"
+"""The cluster of the collector that proxies send their traces to."""
+
 
 def cluster_name(service: str, subset: str | None) -> str:
     """Name the cluster of a subset, or of all instances of a service: ``reviews|gray``, ``reviews``."""

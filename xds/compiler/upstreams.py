@@ -55,7 +55,8 @@ def _upstream(routing: Routing, name: str, target: Target, able: Sequence[Instan
         own = _Side((), own.policy.model_copy(update={"tls": fallback.policy.tls}), fallback.protocol)
     shared = own.is_spoken_to_like(fallback)
     cluster = eds_cluster(name, own.policy, own.protocol, has_fallback=shared)
-    return Upstream(cluster, load_assignment(name, own.instances, fallback.instances if shared else ()))
+    instead = fallback.instances if shared else ()
+    return Upstream(cluster, load_assignment(name, own.instances, instead, target.fallback))
 
 
 def _side(routing: Routing, subset: str | None, able: Sequence[Instance]) -> _Side:

@@ -36,6 +36,13 @@ def _not_a_tunnel(protocol: str) -> str:
     return protocol
 
 
+def _host_and_port(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not host:port, such as otel-collector:4317")
+    return text
+
+
 def _listed(value: object) -> object:
     """Read ``a,b``, as a flag gives several values, as the list that a file has."""
     return tuple(value.split(",")) if isinstance(value, str) else value
@@ -259,6 +266,8 @@ class _Listeners(_Section):
 
     address: IpAddress = "127.0.0.1"
     access_log: NonEmpty | None = None
+    tracing: Annotated[str, AfterValidator(_host_and_port)] | None = None
+    tracing_sampling: Annotated[float, Field(ge=0, le=100)] = 1.0
     escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "keep"
     http10: bool = False
     http10_host: NonEmpty | None = None

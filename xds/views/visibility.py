@@ -6,9 +6,10 @@ from typing import Protocol
 
 from xds.cache import Ref, Resource
 from xds.compiler.certificates import secret
-from xds.compiler.clusters import inbound_cluster
+from xds.compiler.clusters import inbound_cluster, tracing_cluster
+from xds.compiler.connection_managers import HttpSettings
 from xds.compiler.listeners import edge_listener, https_listener, inbound_listener, outbound_listener
-from xds.compiler.names import INBOUND
+from xds.compiler.names import INBOUND, TRACING
 from xds.compiler.route_sources import RouteMode, route_source
 from xds.compiler.service import with_domains
 from xds.documents import Origin
@@ -74,14 +75,16 @@ class EdgeVisibility:
         source = route_source(self.mode, self.routes_name)
         lanes = self._lanes()
         body = edge_listener("edge", self._at, source, lanes.entrances)
-        yield Resource.of(LISTENER, "edge", body, origins=lanes.origins)
+        yield from _tracing(self._at.http)
+        requires = _needs(self._at.http)
+        yield Resource.of(LISTENER, "edge", body, requires=requires, origins=lanes.origins)
         certificates = self._certificates(self._group)
         if self._at.https and certificates:
             for certificate in certificates:
                 yield Resource.of(SECRET, certificate.name, secret(certificate))
             names = [certificate.name for certificate in certificates]
             body = https_listener("edge-https", self._at, source, names, lanes.entrances)
-            yield Resource.of(LISTENER, "edge-https", body, origins=lanes.origins)
+            yield Resource.of(LISTENER, "edge-https", body, requires=requires, origins=lanes.origins)
 
     def see(self, service: CompiledService) -> VisibleService | None:
         """Return the virtual host with the service's public hosts."""
@@ -105,11 +108,14 @@ class SidecarVisibility:
         """Yield the outbound listener and, if the application takes calls, the inbound one."""
         source = route_source(self.mode, self.routes_name)
         body = outbound_listener("outbound", self._at, source)
-        yield Resource.of(LISTENER, "outbound", body)
+        yield from _tracing(self._at.http)
+        requires = _needs(self._at.http)
+        yield Resource.of(LISTENER, "outbound", body, requires=requires)
         if self._port is not None:
             yield Resource.of(CLUSTER, INBOUND, inbound_cluster(self._port))
             body = inbound_listener("inbound", self._at)
-            yield Resource.of(LISTENER, "inbound", body, requires=frozenset({Ref(CLUSTER, INBOUND)}))
+            requires |= {Ref(CLUSTER, INBOUND)}
+            yield Resource.of(LISTENER, "inbound", body, requires=requires)
 
     def see(self, service: CompiledService) -> VisibleService | None:
         """Return the virtual host with the names by which the service is called in the mesh."""
@@ -117,6 +123,15 @@ class SidecarVisibility:
             return None
         body = with_domains(service.mesh, service.mesh_names)
         return _visible(service, body, service.mesh_names)
+
+
+def _tracing(http: HttpSettings) -> Iterable[Resource]:
+    if http.tracing:
+        yield Resource.of(CLUSTER, TRACING, tracing_cluster(http.tracing.host, http.tracing.port))
+
+
+def _needs(http: HttpSettings) -> frozenset[Ref]:
+    return frozenset({Ref(CLUSTER, TRACING)}) if http.tracing else frozenset()
 
 
 def _visible(service: CompiledService, body: bytes, domains: tuple[str, ...]) -> VisibleService:
