@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from envoy_data_plane.envoy.config.core.v3 import Address, SocketAddress
+from envoy_data_plane.envoy.config.core.v3 import Address, Metadata, SocketAddress
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
     ClusterLoadAssignmentPolicy,
@@ -9,6 +9,7 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
     LbEndpoint,
     LocalityLbEndpoints,
 )
+from envoy_data_plane.google.protobuf import Struct, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,18 +45,22 @@ def assignment(cluster: str, *endpoints: Place, fallback: tuple[Place, ...] = ()
     levels = [LocalityLbEndpoints(lb_endpoints=_built(endpoints))] if endpoints else []
     policy = None
     if fallback:
-        levels.append(LocalityLbEndpoints(lb_endpoints=_built(fallback), priority=1))
+        levels.append(LocalityLbEndpoints(lb_endpoints=_built(fallback, STABLE), priority=1))
         policy = ClusterLoadAssignmentPolicy(overprovisioning_factor=100_000)
     return encode(ClusterLoadAssignment(cluster_name=cluster, endpoints=levels, policy=policy))
 
 
-def _built(endpoints: tuple[Place, ...]) -> list[LbEndpoint]:
+STABLE = Metadata(filter_metadata={"grayplane": Struct(fields={"subset": Value(string_value="stable")})})
+
+
+def _built(endpoints: tuple[Place, ...], metadata: Metadata | None = None) -> list[LbEndpoint]:
     return [
         LbEndpoint(
             endpoint=Endpoint(
                 address=Address(socket_address=SocketAddress(address=address, port_value=port))
             ),
             load_balancing_weight=weight,
+            metadata=metadata,
         )
         for address, port, weight in endpoints
     ]
