@@ -151,6 +151,18 @@ def test_fmt_lays_documents_out_and_keeps_comments(tmp_path: Path) -> None:
     assert grayplane("fmt", rule_file(tmp_path, "broken.yaml", "a: [")).exit_code == 1
 
 
+def test_import_writes_documents_and_tells_what_it_left(tmp_path: Path) -> None:
+    manifests = Path(__file__).parent / "rules" / "istio" / "bookinfo.yaml"
+    result = grayplane("import", "istio", manifests, "--output", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'reviews.yaml'}: written\n")
+    assert "spec.http[0].corsPolicy cannot be carried over" in result.stderr
+    assert grayplane("validate", tmp_path / "reviews.yaml").exit_code == 0
+    assert grayplane("fmt", "--check", tmp_path / "reviews.yaml").exit_code == 0
+    assert grayplane("import", "istio", manifests, "--output", tmp_path).exit_code == 1
+    assert grayplane("import", "istio", manifests).stdout.startswith("# reviews.yaml\nservice: reviews\n")
+    assert grayplane("import", "istio", tmp_path / "none.yaml").exit_code == 2
+
+
 def test_lint_looks_at_the_instances_too(tmp_path: Path) -> None:
     file = rule_file(tmp_path, "reviews.yaml", GOOD)
     services = tmp_path / "services"

@@ -10,6 +10,7 @@ from xds.cli import (
     diff,
     explain,
     fmt,
+    imports,
     nacos,
     rollout,
     serve,
@@ -50,6 +51,7 @@ app.command("validate")(validate.validate)
 app.command("lint")(validate.lint)
 app.command("diff")(diff.diff)
 app.command("fmt")(fmt.fmt)
+app.add_typer(imports.app, name="import")
 app.command("explain")(explain.explain_command)
 app.command("publish")(nacos.publish)
 app.command("pull")(nacos.pull)

@@ -1,0 +1,256 @@
+"""Istio's VirtualService and DestinationRule as rule documents."""
+
+from collections.abc import Iterable, Mapping
+
+from xds.rules.imports.istio_policies import traffic_policy
+from xds.rules.imports.manifest import Fields, Imported, Values, without_nothing
+from xds.rules.scalars import RETRY_CONDITIONS
+
+_KINDS = {"VirtualService", "DestinationRule"}
+
+
+def import_istio(manifests: Iterable[Mapping[str, object]], gateway: str = "edge") -> Imported:
+    """Return a rule document for each service that VirtualServices and DestinationRules are about.
+
+    ``gateway`` is the proxy group that serves the hosts of VirtualServices with an Istio gateway.
+    """
+    imported = Imported()
+    routes: dict[str, list[tuple[str, Fields]]] = {}
+    policies: dict[str, tuple[str, Fields]] = {}
+    for manifest in manifests:
+        root = Fields(manifest, "")
+        kind, name = str(root.take("kind")), str(root.within("metadata").take("name"))
+        root.take("apiVersion"), root.take("status")
+        if kind not in _KINDS:
+            imported.notes.append(f"{kind} {name}: only {' and '.join(sorted(_KINDS))} are imported")
+            continue
+        spec = root.within("spec")
+        if kind == "DestinationRule":
+            policies[_service_of(spec.take("host"))] = (f"{kind} {name}", spec)
+        elif service := _service_of_routes(spec, f"{kind} {name}", imported):
+            routes.setdefault(service, []).append((f"{kind} {name}", spec))
+    for service in sorted({*routes, *policies}):
+        _document(service, routes.get(service, []), policies.get(service), gateway, imported)
+    return imported
+
+
+def _service_of(host: object) -> str:
+    """The name of the service of a host: `reviews.default.svc.cluster.local` is reviews."""
+    text = str(host or "")
+    return text.split(".", maxsplit=1)[0] if ".svc" in text else text
+
+
+def _service_of_routes(spec: Fields, origin: str, imported: Imported) -> str | None:
+    """The one service that a VirtualService sends requests to; None, and a note, if there are several."""
+    raw = spec.take("http") or []
+    hosts = {
+        _service_of(one.get("destination", {}).get("host")) for http in raw for one in http.get("route") or []
+    }
+    spec.put("http", raw)
+    if len(hosts) == 1:
+        return hosts.pop()
+    said = ", ".join(sorted(hosts)) or "none"
+    imported.notes.append(f"{origin}: left out: a document is about one service, it sends requests to {said}")
+    return None
+
+
+def _document(
+    service: str,
+    routes: list[tuple[str, Fields]],
+    policy: tuple[str, Fields] | None,
+    gateway: str,
+    imported: Imported,
+) -> None:
+    subsets: Values = {}
+    document: Values = {"service": service}
+    rules: list[Values] = []
+    notes = imported.notes
+    for origin, spec in routes:
+        hosts = [host for host in spec.take("hosts") or [] if _service_of(host) != service]
+        gateways = [name for name in spec.take("gateways") or [] if name != "mesh"]
+        if gateways and hosts:
+            document.setdefault("hosts", []).extend(hosts)
+            document["gateways"] = [gateway]
+            notes.append(f"{origin}: {', '.join(gateways)} is the proxy group {gateway} here")
+        elif hosts:
+            notes.append(f"{origin}: hosts {', '.join(hosts)} of the mesh cannot be carried over")
+        rules += [
+            rule
+            for number, http in enumerate(spec.each("http"), 1)
+            if (rule := _rule(http, number, origin, notes))
+        ]
+        notes += [
+            f"{origin}: spec.{path.removeprefix('spec.')} cannot be carried over" for path in spec.left()
+        ]
+    if policy:
+        origin, spec = policy
+        document["trafficPolicy"] = traffic_policy(spec.within("trafficPolicy"))
+        for one in spec.each("subsets"):
+            own = traffic_policy(one.within("trafficPolicy"))
+            subsets[str(one.take("name"))] = without_nothing(
+                {"labels": one.take("labels"), "trafficPolicy": own}
+            )
+        notes += [f"{origin}: {path} cannot be carried over" for path in spec.left()]
+    if not subsets:
+        notes.append(f"{service}: no subsets: all requests go to all instances, rules are left out")
+        rules = [rule for rule in rules if "route" not in rule]
+    document["subsets"] = subsets
+    if subsets:
+        document["baseline"] = _baseline(service, rules, subsets, notes)
+    document["http"] = rules
+    imported.documents[f"{service}.yaml"] = without_nothing(document)
+
+
+def _baseline(service: str, rules: list[Values], subsets: Values, notes: list[str]) -> str:
+    """Take the last rule that is for everybody as the baseline, or, if there is none, choose a subset."""
+    last = rules[-1] if rules else {}
+    if last and "match" not in last and len(last.get("route", [])) == 1 and set(last) == {"name", "route"}:
+        rules.pop()
+        return str(last["route"][0]["subset"])
+    if last and "match" not in last and "route" in last:
+        return str(max(last["route"], key=lambda one: one.get("weight", 1))["subset"])
+    first = next(iter(subsets))
+    if not (last and "match" not in last):
+        notes.append(f"{service}: requests that no rule matches were answered 404; they go to {first} here")
+    return str(first)
+
+
+def _rule(http: Fields, number: int, origin: str, notes: list[str]) -> Values | None:
+    name = str(http.take("name") or f"rule-{number}")
+    had_match = "match" in http
+    alternatives = [one for match in http.each("match") if (one := _match(match, origin, notes)) is not None]
+    if had_match and not alternatives:
+        notes.append(f"{origin}: {name} is left out: none of its matches can be carried over")
+        return None
+    if any(not one for one in alternatives):
+        alternatives = []  # one of them is every request
+    rule: Values = {"name": name, "match": alternatives, "route": _route(http, origin, notes)}
+    rule |= {"redirect": _redirect(http), "directResponse": _direct_response(http)}
+    rule |= {
+        "timeout": _duration(http.take("timeout")),
+        "retries": _retries(http.within("retries"), origin, notes),
+    }
+    rule |= {"mirror": _mirror(http), "fault": _fault(http.within("fault")), "headers": _headers(http)}
+    rule["rewrite"] = _rewrite(http, alternatives, origin, notes)
+    rule = without_nothing(rule)
+    if rule.keys().isdisjoint({"route", "redirect", "directResponse"}):
+        notes.append(f"{origin}: {name} is left out: it sends requests nowhere that can be carried over")
+        return None
+    return rule
+
+
+def _match(match: Fields, origin: str, notes: list[str]) -> Values | None:
+    """Carry an alternative over; None if it asks for something that cannot be: it would match too much."""
+    match.take("name")
+    ignore_case = match.take("ignoreUriCase") is True
+    uri = _test(match.within("uri"))
+    values: Values = {"uri": {**uri, "ignoreCase": True} if uri and ignore_case else uri}
+    values["method"] = _test(match.within("method"))
+    values["headers"] = {name: _test(one) or {"present": True} for name, one in match.items("headers")}
+    for name, one in match.items("withoutHeaders"):
+        test = _test(one)
+        values["headers"][name] = {**test, "not": True} if test else {"present": False}
+    values["query"] = {name: _test(one) or {"present": True} for name, one in match.items("queryParams")}
+    if uri == {"prefix": "/"}:
+        values["uri"] = {}
+    if left := list(match.left()):
+        notes.append(f"{origin}: {match.path} is left out: {', '.join(left)} cannot be carried over")
+        match.forget()
+        return None
+    return without_nothing(values)
+
+
+def _test(test: Fields) -> Values:
+    for operator in ("exact", "prefix", "regex"):
+        if operator in test:
+            value = str(test.take(operator))
+            if value:
+                return {operator: value}
+            return {"regex": "^$"} if operator == "exact" else {"present": True}
+    return {}
+
+
+def _route(http: Fields, origin: str, notes: list[str]) -> list[Values]:
+    route = []
+    for one in http.each("route"):
+        destination = one.within("destination")
+        destination.take("host")
+        subset = destination.take("subset")
+        if subset is None:
+            notes.append(f"{origin}: {one.path} names no subset, and cannot be carried over")
+            return []
+        route.append(without_nothing({"subset": subset, "weight": one.take("weight")}))
+    if len(route) == 1:
+        route[0].pop("weight", None)
+    else:
+        route = [{"weight": 0, **one} for one in route]
+    return [{"subset": one.pop("subset"), **one} for one in route]
+
+
+def _redirect(http: Fields) -> Values:
+    redirect = http.within("redirect")
+    keys = ("uri", "authority", "scheme", "redirectCode")
+    return without_nothing({key: redirect.take(key) for key in keys})
+
+
+def _direct_response(http: Fields) -> Values:
+    response = http.within("directResponse")
+    return without_nothing(
+        {"status": response.take("status"), "body": response.within("body").take("string")}
+    )
+
+
+def _duration(text: object) -> object:
+    return None if text in {None, "0s", "0"} else text
+
+
+def _retries(retries: Fields, origin: str, notes: list[str]) -> Values:
+    said = str(retries.take("retryOn") or "").replace(" ", "").split(",")
+    known = [one for one in said if one in RETRY_CONDITIONS or (len(one) == 3 and one.isdecimal())]
+    if unknown := [one for one in said if one and one not in known]:
+        notes.append(f"{origin}: {retries.path}.retryOn {', '.join(unknown)} cannot be carried over")
+    values = {"attempts": retries.take("attempts"), "perTryTimeout": _duration(retries.take("perTryTimeout"))}
+    return without_nothing({**values, "retryOn": known}) if values["attempts"] is not None else {}
+
+
+def _mirror(http: Fields) -> Values:
+    mirror = http.within("mirror")
+    mirror.take("host")
+    share = http.within("mirrorPercentage").take("value")
+    subset = mirror.take("subset")
+    return without_nothing({"subset": subset, "percentage": share}) if subset and share != 0 else {}
+
+
+def _fault(fault: Fields) -> Values:
+    found: Values = {}
+    for kind, keys in (("delay", ("fixedDelay",)), ("abort", ("httpStatus", "grpcStatus"))):
+        if kind in fault:
+            one = fault.within(kind)
+            share = one.within("percentage").take("value")
+            values = {key: one.take(key) for key in keys}
+            if share != 0:
+                found[kind] = without_nothing({**values, "percentage": share})
+    return found
+
+
+def _headers(http: Fields) -> Values:
+    headers = http.within("headers")
+    found: Values = {}
+    for side in ("request", "response"):
+        changes = headers.within(side)
+        found[side] = without_nothing({key: changes.take(key) for key in ("set", "add", "remove")})
+    return without_nothing(found)
+
+
+def _rewrite(http: Fields, alternatives: list[Values], origin: str, notes: list[str]) -> Values:
+    rewrite = http.within("rewrite")
+    regex = rewrite.within("uriRegexRewrite")
+    pair = without_nothing({"match": regex.take("match"), "rewrite": regex.take("rewrite")})
+    uri = rewrite.take("uri")
+    plain = alternatives and all({"exact", "prefix"} & one.get("uri", {}).keys() for one in alternatives)
+    if uri is not None and not plain:
+        notes.append(
+            f"{origin}: {rewrite.path}.uri cannot be carried over: not every match has a path to replace"
+        )
+        uri = None
+    return without_nothing({"uri": uri, "uriRegex": pair, "authority": rewrite.take("authority")})
