@@ -47,8 +47,12 @@ def any_match(reading: Reading, rule: str, matches: Iterable[Match]) -> Predicat
 
 def lane_mark(lane: Lane) -> Predicate:
     """Return what holds for requests that carry the mark of a lane."""
-    source = Header(lane.header) if lane.header is not None else Baggage(lane.baggage or "")
-    return Test(source, Exact(lane.name))
+    return Test(mark_of(lane), Exact(lane.name))
+
+
+def mark_of(lane: Lane) -> Header | Baggage:
+    """Return what carries the mark of a lane."""
+    return Header(lane.header) if lane.header is not None else Baggage(lane.baggage or "")
 
 
 def identity_of(words: IdentityWords) -> Identity | None:

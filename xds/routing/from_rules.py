@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from xds.routing.from_actions import action_of, everything_to, target_of
-from xds.routing.from_matches import any_match, lane_mark
+from xds.routing.from_matches import any_match, lane_mark, mark_of
 from xds.routing.model import Decision, Forward, Routing, Share, Split
-from xds.routing.predicates import ALWAYS, disjunction
+from xds.routing.predicates import ALWAYS, Baggage, Header, OneOf, Test, disjunction
 from xds.routing.splits import TOTAL
 from xds.routing.surroundings import Overrides, Reading, Surroundings
 from xds.rules.model import HttpRule, Match, RuleDocument
@@ -113,16 +113,17 @@ def _of_lanes(reading: Reading, document: RuleDocument) -> Iterator[Decision]:
     """Send the requests of a lane to its subset; those of lanes without a subset here go to the baseline."""
     if not document.subsets:
         return
-    others = []
+    others: dict[Header | Baggage, list[str]] = {}
     for lane in reading.surroundings.lanes:
         if lane.subset in document.subsets:
             split = Split((Share(target_of(document, lane.subset), TOTAL),))
             yield Decision(f"lane:{lane.name}", lane_mark(lane), Forward(split))
         else:
-            others.append(lane_mark(lane))
+            others.setdefault(mark_of(lane), []).append(lane.name)
     if others and document.http:
-        baseline = everything_to(reading.service, document.baseline)
-        yield Decision("lane", disjunction(others), baseline)
+        # However many lanes there are, it is one test for each header that carries their marks.
+        marked = disjunction(Test(mark, OneOf.of(names)) for mark, names in others.items())
+        yield Decision("lane", marked, everything_to(reading.service, document.baseline))
 
 
 def _next_change(document: RuleDocument, now: datetime) -> datetime | None:

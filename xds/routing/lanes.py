@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from xds.routing.from_matches import any_match
+from xds.routing.from_matches import any_match, mark_of
 from xds.routing.predicates import Baggage, Header, Predicate
 from xds.routing.surroundings import Reading, Surroundings
 from xds.rules.model import Lane, ListReference, Match, StringMatcher
@@ -56,6 +56,5 @@ def _tests(match: Match) -> Iterator[StringMatcher]:
 
 
 def _entrance(reading: Reading, lane: Lane) -> Entrance:
-    mark = Header(lane.header) if lane.header is not None else Baggage(lane.baggage or "")
     when = any_match(reading, f"lane/{lane.name}", lane.enter) if lane.enter else None
-    return Entrance(lane.name, mark, when)
+    return Entrance(lane.name, mark_of(lane), when)
