@@ -5,6 +5,7 @@ about: Envoy from its wheel, r-nacos as cargo built it, Python as Debian has it 
 wheels. What that leaves untested is in docs/development.md.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -24,8 +25,9 @@ ENVOY = "envoyproxy/envoy:v1.40.0"
 RNACOS = "qingpan/rnacos:v0.8.7"
 
 STAND_IN = "grayplane.stand-in"
-"""The label of an image that is not the official one."""
+"""The label of an image that is not the official one: what it was made from."""
 
+_LOCKS = ("requirements-build.lock", "requirements-runtime.lock")
 _DEBIAN = "grayplane-test/debian:bookworm"
 _PACKAGES = "ca-certificates,iptables,python3,python3-venv,python3-pip"
 
@@ -39,11 +41,18 @@ def provide(client: docker.DockerClient) -> dict[str, bool]:
 
 
 def _is_there(client: docker.DockerClient, image: str) -> bool:
+    """Whether an image is there; a stand-in only if it was made from what is locked now."""
     try:
-        client.images.get(image)
+        labels = client.images.get(image).labels
     except ImageNotFound:
         return False
-    return True
+    return STAND_IN not in labels or labels[STAND_IN] == _locks()
+
+
+def _locks() -> str:
+    """Return a digest of what stand-ins are made from."""
+    locks = (ROOT / lock for lock in (*_LOCKS, "requirements.lock"))
+    return hashlib.blake2b(b"".join(lock.read_bytes() for lock in locks), digest_size=8).hexdigest()
 
 
 def _pull(client: docker.DockerClient, image: str) -> bool:
@@ -57,8 +66,13 @@ def _pull(client: docker.DockerClient, image: str) -> bool:
 
 def _debian(client: docker.DockerClient) -> None:
     """Make the base of all stand-ins."""
-    if _is_there(client, _DEBIAN):
-        return
+    try:
+        client.images.get(_DEBIAN)
+    except ImageNotFound:
+        _debootstrap(client)
+
+
+def _debootstrap(client: docker.DockerClient) -> None:
     debootstrap = shutil.which("debootstrap", path="/usr/sbin:/usr/bin:/sbin:/bin")
     if debootstrap is None:
         raise RuntimeError("no image can be pulled, and debootstrap is not installed to make stand-ins")
@@ -72,7 +86,7 @@ def _debian(client: docker.DockerClient) -> None:
 
 def _build(client: docker.DockerClient, image: str, dockerfile: str, context: Path) -> None:
     _debian(client)
-    (context / "Dockerfile").write_text(f"FROM {_DEBIAN}\nLABEL {STAND_IN}=true\n{dockerfile}")
+    (context / "Dockerfile").write_text(f"FROM {_DEBIAN}\nLABEL {STAND_IN}={_locks()}\n{dockerfile}")
     client.images.build(path=str(context), tag=image, rm=True)
 
 
@@ -80,7 +94,7 @@ def _python(client: docker.DockerClient) -> None:
     """Python with every locked distribution at hand: a build needs no package index."""
     with tempfile.TemporaryDirectory() as directory:
         context = Path(directory)
-        for lock in ("requirements-build.lock", "requirements-runtime.lock"):
+        for lock in _LOCKS:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-build-isolation"]
             command += [
                 "--require-hashes",

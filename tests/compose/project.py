@@ -69,9 +69,9 @@ class Project:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx.get(f"{self.edge}{path}", headers={"host": "shop.example.com", **named}, trust_env=False)
 
-    def document(self, name: str) -> str:
+    def document(self, name: str, group: str = "GRAY_GROUP") -> str:
         """Read a document as Nacos has it now."""
-        parameters = {"dataId": name, "group": "GRAY_GROUP", "tenant": ""}
+        parameters = {"dataId": name, "group": group, "tenant": ""}
         answer = httpx.get(f"{self.nacos}/nacos/v1/cs/configs", params=parameters, trust_env=False)
         return answer.raise_for_status().text
 

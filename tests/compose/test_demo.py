@@ -61,13 +61,15 @@ def test_an_edit_in_nacos_moves_the_split(project: Project) -> None:
     _eventually(lambda: 60 < _versions(project)["v2"] < 140)
 
 
-def test_a_broken_rule_changes_nothing(project: Project) -> None:
+def test_a_broken_rule_changes_nothing_and_its_author_reads_why_in_nacos(project: Project) -> None:
     _eventually(lambda: _all_there(project))
     rule = project.document("ratings.yaml")
     project.publish("ratings.yaml", rule.replace("subset: gray", "subset: gry"))
-    _eventually(lambda: b"there is no subset" in project.container("grayplane").logs())
+    _eventually(lambda: "Rejected" in project.document("ratings.yaml", "GRAY_STATUS"))
+    assert 'there is no subset "gry"' in project.document("ratings.yaml", "GRAY_STATUS")
     assert _chain(project.get(x_release="canary"))[-1] == "ratings v2"
     project.publish("ratings.yaml", rule)
+    _eventually(lambda: "Programmed" in project.document("ratings.yaml", "GRAY_STATUS"))
 
 
 @pytest.mark.parametrize("service", ["grayplane", "nacos", "edge"])
