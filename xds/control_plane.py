@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,13 @@ from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import LogSink, Sink, Status, StatusFiles
 from xds.views import (
+    Cohorts,
     CompiledService,
     ListenerSettings,
     NodeGroup,
     RouteModeSwitches,
     Services,
+    Stage,
     UnknownNode,
     node_group_of,
 )
@@ -85,9 +88,13 @@ class ControlPlane:
         listeners = _listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
         self._http = HttpPort(settings)
-        self._group_of = partial(node_group_of, namespace_of=settings.namespace_of)
+        self._group_of = Cohorts(
+            partial(node_group_of, namespace_of=settings.namespace_of), partial(_stages, settings)
+        )
         sinks: list[Sink] = [LogSink(), *self._http.sinks]
-        self.status = Status(sinks, self._services.groups_of, group_of=self._group_of)
+        self.status = Status(
+            sinks, self._services.groups_of, group_of=self._group_of, is_before=self._services.is_before
+        )
         limits = Limits(**settings.limits.model_dump())
         authorization = _authorization(settings)
         self._server = XdsServer(
@@ -117,6 +124,7 @@ class ControlPlane:
             self._server.open,
             exact_only=settings.exact_only,
             group_of=self._group_of,
+            soaks=_soaks(settings),
             lacks_certificate=self._lacks_certificate,
             aliases_of=settings.aliases_of,
             region_header=settings.region_header,
@@ -189,6 +197,7 @@ class ControlPlane:
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""
+        self._group_of.opened(stream.node)
         self.status.opened(stream)
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
@@ -205,6 +214,7 @@ class ControlPlane:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""
         self.status.closed(stream)
         self._services.leave(self._group_of(stream.node))
+        self._group_of.closed(stream.node)
 
     def _load_reported(self, node: Node, loads: tuple[ClusterLoad, ...]) -> None:
         group = self._group_of(node)
@@ -235,6 +245,18 @@ class ControlPlane:
         if isinstance(group, UnknownNode):
             _log.warning("a client says nothing that can be served", node=node.id, reason=group.reason)
         return self._services.view_of(group, time.time())
+
+
+def _stages(settings: Settings, group: str) -> list[Stage]:
+    """Return the stages of a proxy group but the last, which is for all that are left."""
+    stages = settings.groups[group].stages if group in settings.groups else ()
+    return [Stage(each.count, each.share, each.labels, each.soak.total_seconds()) for each in stages[:-1]]
+
+
+def _soaks(settings: Settings) -> list[float]:
+    """Return the longest soak time of each stage that any group has."""
+    stages = [_stages(settings, group) for group in settings.groups]
+    return [max(each.soak for each in at) for at in zip_longest(*stages, fillvalue=Stage())]
 
 
 def _authorization(settings: Settings) -> Authorization | None:

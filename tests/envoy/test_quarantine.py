@@ -32,6 +32,7 @@ from xds.control_plane import ControlPlane
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
 from xds.settings import Edge, Http, Settings, Xds
+from xds.settings.model import Group, Stage
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import DocumentState, DocumentStatus
@@ -65,12 +66,13 @@ def bad_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 class World:
     """A control plane in this process whose source is the test."""
 
-    def __init__(self, home: Path, routes: str) -> None:
+    def __init__(self, home: Path, routes: str, *stages: Stage) -> None:
         xds, http, self.edge_port = free_ports(3)
         self.settings = Settings(
             xds=Xds(port=xds),
             http=Http(port=http),
             edge=Edge(port=self.edge_port, routes=routes),
+            groups={"edge": Group(stages=stages)},
             state_dir=home,
         )
         self.texts: dict[str, str] = {}
@@ -227,6 +229,40 @@ async def test_a_quarantine_survives_restarts_of_envoy_and_of_grayplane(
         assert status.quarantine
         assert status.quarantine.node == "edge-1"
         assert await _rejected(envoy) == 0
+
+
+async def test_a_change_that_the_first_proxy_rejects_never_reaches_the_second(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    # Both proxies listen on the same port of this machine, so requests say nothing of either.
+    world = World(tmp_path, "scoped", Stage(proxies="1"), Stage(proxies="100%"))
+    world.texts = {"a": "hosts: [a.example.com]"}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(world.running(upstream))
+        first = await stack.enter_async_context(world.envoy("edge-1"))
+        await world.until_state("a", DocumentState.PROGRAMMED)
+        second = await stack.enter_async_context(world.envoy("edge-2"))
+        await until(_holds(lambda: world.status("a").proxies.programmed == 2))
+        updates = await _updates(second)
+        world.edit("a", "a.example.com", "bad-route.example.com")
+        status = await world.until_state("a", DocumentState.QUARANTINED)
+        assert status.quarantine
+        assert status.quarantine.node == "edge-1"
+        assert await _rejected(first) > 0
+        assert await _updates(second) == updates
+        world.edit("a", "a.example.com", "good.example.com")
+        await until(_holds(lambda: world.status("a").proxies.programmed == 2))
+        await world.until_state("a", DocumentState.PROGRAMMED)
+
+        async def arrived() -> bool:
+            return await _updates(second) > updates
+
+        await until(arrived)
+        assert await _rejected(second) == 0
+
+
+async def _updates(envoy: EnvoyProcess) -> int:
+    return sum((await envoy.stats("scoped_rds.*update_success$|srds.*update_success$")).values())
 
 
 async def _rejected(envoy: EnvoyProcess) -> int:

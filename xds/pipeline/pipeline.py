@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from xds.pipeline.compilation import Compilation, Inputs, lanes_in
 from xds.pipeline.inputs import code_digest
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import ServedVersions, Version
+from xds.pipeline.staged_push import StagedPushes
 from xds.pipeline.time_slice import TimeSlice
 from xds.pipeline.timers import Timers
 from xds.protocol import Event, Rejected
@@ -89,6 +90,7 @@ class Pipeline:
         region_header: str = "x-region",
         wall_clock: Callable[[], float] = time.time,
         group_of: Callable[[Node], NodeGroup] = node_group_of,
+        soaks: Sequence[float] = (),
     ) -> None:
         self._changes = changes
         self._services = services
@@ -101,6 +103,7 @@ class Pipeline:
         self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header)
         self._compilation = Compilation(self._inputs, services)
         self._versions = ServedVersions(services)
+        self._pushes = StagedPushes(soaks)
         # Services of which another version is to be served. Written by ``answered`` and ``caught_up``.
         self._again: set[ServiceId] = set()
         self._timers = Timers()
@@ -167,7 +170,8 @@ class Pipeline:
         """Note that a client has all of its view, but for what it rejected."""
         if any(ref.type_url != LISTENER for ref in rejected):
             return
-        acknowledged, again = self._versions.acknowledge(self._group_of(stream.node), generation)
+        group, staged = self._group_of(stream.node), self._pushes.staged
+        acknowledged, again = self._versions.acknowledge(group, generation, staged)
         for service in acknowledged:
             self._keep_acknowledged(service)
         self._serve_again(again)
@@ -186,6 +190,7 @@ class Pipeline:
         with gc_tuning.paused():
             await self._load(first)
         self.in_step = True
+        self._pushes.begin()
         self._opened()
         clock = asyncio.get_running_loop().time
         while True:
@@ -225,8 +230,34 @@ class Pipeline:
             self._timers.put(ServiceId(namespace, ""), changes_at.timestamp() if changes_at else None)
 
     async def _serve(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
-        for _ in self._services.apply(services):
+        for cohort in self._pushes.cohorts:
+            await self._serve_cohort(services, cohort)
+
+    async def _serve_cohort(self, services: Mapping[ServiceId, CompiledService | None], cohort: int) -> None:
+        for _ in self._services.apply(services, cohort):
             await asyncio.sleep(0)
+
+    async def _serve_versions(self, services: Iterable[ServiceId]) -> None:
+        """Serve every cohort the version of each service that it is to have."""
+        for cohort in self._pushes.cohorts:
+            await self._serve_cohort({one: self._served(one, cohort) for one in services}, cohort)
+        self._versions.applied(services)
+
+    def _served(self, service: ServiceId, cohort: int) -> CompiledService | None:
+        return self._pushes.served(service, cohort, self._inputs.instances_of(service))
+
+    def _advance_pushes(self) -> None:
+        """Have more cohorts served what those before them have."""
+        advanced, over = self._pushes.advance(self._wall_clock(), self._cohort_has)
+        self._again |= advanced
+        for service in over:
+            if self._versions.confirm(service):
+                self._keep_acknowledged(service)
+
+    def _cohort_has(self, service: ServiceId, cohort: int) -> bool:
+        groups = [one for one in self._services.groups_of(service) if getattr(one, "cohort", 0) == cohort]
+        documents = [origin.document for origin in self.documents.origins(service)]
+        return all(self._status.has_all(document, groups) for document in documents)
 
     async def _first(self) -> Changes:
         """Collect what there is until the source is synced."""
@@ -257,6 +288,8 @@ class Pipeline:
             if self._versions.tried_too_long(now):
                 self._again |= self._versions.give_up_trials()
             due = self._timers.due(now)
+            if self._pushes.staged:
+                self._advance_pushes()
             if self._again or due:
                 return Changes()
             with suppress(TimeoutError):
@@ -272,7 +305,7 @@ class Pipeline:
         """Return how long nothing is due, in seconds."""
         times = [self._services.expire_modes(now), self._timers.next]
         waits = [max(when - now, 0.0) for when in times if when is not None]
-        return min([*waits, _LONGEST_WAIT if not self._versions.trying else 1.0])
+        return min([*waits, 1.0 if self._versions.trying or self._pushes.staged else _LONGEST_WAIT])
 
     async def _load(self, changes: Changes) -> None:
         """Bring the services from the snapshot, if there is one, to what the source says.
@@ -299,8 +332,9 @@ class Pipeline:
     async def _apply(self, changes: Changes) -> None:
         again, self._again = self._again, set()
         if again:
-            await self._serve({service: self._choose(service) for service in again})
-            self._versions.applied(again)
+            for service in again:
+                self._choose(service)
+            await self._serve_versions(again)
         changed, edits = await self._edit(changes.documents)
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
@@ -388,8 +422,7 @@ class Pipeline:
         for service in served:
             before = self._services.get(service)
             self._status.compiled(service, before.origins if before else (), self.documents.origins(service))
-        await self._serve(served)
-        self._versions.applied(served)
+        await self._serve_versions(served)
         self._snapshot.keep(Snapshot(services=saved))
         there = {service for service, chosen in served.items() if chosen}
         unseen = {service for service in there if not self._services.is_visible(service)}
@@ -424,8 +457,10 @@ class Pipeline:
             self._status.quarantined(quarantine)
 
     def _choose(self, service: ServiceId) -> CompiledService | None:
-        """Return the version of a service that is to be served."""
-        return self._versions.served(service, self._inputs.instances_of(service))
+        """Return the version of a service that is to be served first."""
+        version = self._versions.served(service, self._inputs.instances_of(service))
+        self._pushes.offer(service, version)
+        return version.compiled if version else None
 
     def _keep_acknowledged(self, service: ServiceId) -> None:
         version = self._versions.acknowledged(service)

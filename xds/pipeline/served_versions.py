@@ -12,7 +12,7 @@ rejects what others took is told of in the status, and takes nothing from the ot
 No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which services must be served anew.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from xds.cache import Ref, Resource
@@ -142,17 +142,16 @@ class ServedVersions:
             self._release(service, record)
         self._unknown.pop(service, None)
 
-    def served(self, service: ServiceId, instances: Sequence[Instance]) -> CompiledService | None:
+    def served(self, service: ServiceId, instances: Sequence[Instance]) -> Version | None:
         """Return what is to be served of a service with its instances; None for nothing."""
         record = self._records.get(service)
         if record is None:
             return None
         if record.served is record.latest:
-            return record.latest.compiled
-        if record.acknowledged is None:
-            return None
-        record.acknowledged = record.acknowledged.with_instances(instances)
-        return record.acknowledged.compiled
+            return record.latest
+        if record.acknowledged is not None:
+            record.acknowledged = record.acknowledged.with_instances(instances)
+        return record.acknowledged
 
     def applied(self, services: Iterable[ServiceId]) -> None:
         """Note that the views have the served versions of services."""
@@ -166,15 +165,19 @@ class ServedVersions:
             if record := self._records.get(service):
                 record.generations[group] = generation
 
-    def acknowledge(self, group: NodeGroup, generation: int) -> tuple[list[ServiceId], set[ServiceId]]:
+    def acknowledge(
+        self, group: NodeGroup, generation: int, but: Set[ServiceId] = frozenset()
+    ) -> tuple[list[ServiceId], set[ServiceId]]:
         """Note that a client has all of its view up to a generation.
 
         Return the services that are acknowledged by that for the first time, and those to be served anew.
+        Services in ``but`` count as acknowledged when more clients have them (``confirm``).
         """
         found = [
             service
             for service in self._unknown
             if self._records[service].applied
+            and service not in but
             and self._records[service].generations.get(group, 0) <= generation
             and self._services.shows(group, service)
         ]
@@ -184,6 +187,16 @@ class ServedVersions:
             del self._unknown[service]
             self._tried.discard(service)
         return found, self._try_next() if found else set()
+
+    def confirm(self, service: ServiceId) -> bool:
+        """Note that all clients have a service; return whether its version was not acknowledged before."""
+        record = self._records.get(service)
+        if record is None or service not in self._unknown:
+            return False
+        record.acknowledged = record.latest
+        del self._unknown[service]
+        self._tried.discard(service)
+        return True
 
     def reject(
         self, group: NodeGroup, event: Rejected, node: str, now: float

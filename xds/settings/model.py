@@ -8,13 +8,14 @@ operators and holds the defaults written here.
 import ipaddress
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from xds.rules.scalars import HeaderName
+from xds.rules.scalars import Duration, HeaderName
 
 if TYPE_CHECKING:
     from xds.sources.nacos.settings import NacosSettings
@@ -337,15 +338,58 @@ class MeshName(_Section):
         return found.expand(self.name) if found else None
 
 
+_PROXIES = re.compile(r"([1-9][0-9]{0,5})(%?)")
+
+
+class Stage(_Section):
+    """Which proxies of a group get a change at one stage of a push, beside those of the stages before.
+
+    ``proxies`` is a number, or a share such as ``10%``; or ``labels`` of ``node.metadata`` choose them.
+    ``soak`` is how long they must have it before the next stage begins.
+    """
+
+    proxies: Annotated[str, BeforeValidator(str)] | None = None
+    labels: dict[str, str] = {}
+    soak: Duration = timedelta(0)
+
+    @model_validator(mode="after")
+    def _chooses(self) -> Self:
+        if (self.proxies is None) == (not self.labels):
+            raise ValueError("say which proxies by one of proxies and labels")
+        if self.proxies is not None:
+            found = _PROXIES.fullmatch(self.proxies)
+            if found is None or (found[2] and int(found[1]) > 100):
+                raise ValueError(f"proxies is {self.proxies!r}; it is a number, or a share such as 10%")
+        return self
+
+    @property
+    def count(self) -> int | None:
+        """How many proxies; None if it is not a number that chooses them."""
+        return int(self.proxies) if self.proxies is not None and not self.proxies.endswith("%") else None
+
+    @property
+    def share(self) -> float | None:
+        """Which share of the proxies, in percent; None if it is not a share that chooses them."""
+        return float(self.proxies[:-1]) if self.proxies is not None and self.proxies.endswith("%") else None
+
+
 class Group(_Section):
     """What one proxy group (Envoy's ``node.cluster``) has otherwise; what it leaves out is inherited.
 
     ``namespace`` is where its rules and services are, if its nodes do not say (``node.metadata.namespace``).
+    ``stages`` are those in which changes are pushed to its proxies; without, all get them at once.
     """
 
     namespace: str = ""
+    stages: tuple[Stage, ...] = ()
     edge: Edge = Edge()
     sidecar: Sidecar = Sidecar()
+
+    @model_validator(mode="after")
+    def _stages_end_with_all(self) -> Self:
+        if self.stages and self.stages[-1].share != 100:
+            raise ValueError("the last of stages is for all proxies: {proxies: 100%}")
+        return self
 
 
 class Drain(_Section):

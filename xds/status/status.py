@@ -53,8 +53,9 @@ class DocumentFeed:
 class Status:
     """What became of every document, and how every node stands.
 
-    ``groups_of`` says which node groups see a service, ``group_of`` to which one a node belongs. It is an
-    ``Observer`` of the server.
+    ``groups_of`` says which node groups see a service, ``group_of`` to which one a node belongs, and
+    ``is_before`` whether a group is served an earlier version of a service still. It is an ``Observer``
+    of the server.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class Status:
         groups_of: Callable[[ServiceId], Iterable[NodeGroup]],
         wall_clock: Callable[[], float] = time.time,
         group_of: Callable[[Node], NodeGroup] = node_group_of,
+        is_before: Callable[[NodeGroup, ServiceId], bool] = lambda *_: False,
     ) -> None:
         self._sinks = tuple(sinks)
         self._groups_of = groups_of
         self._now = wall_clock
         self._group_of = group_of
+        self._is_before = is_before
         self._documents: dict[DocumentId, _DocumentRecord] = {}
         # Documents whose latest text is not in force for its errors.
         self._rejected: set[DocumentId] = set()
@@ -89,7 +92,8 @@ class Status:
         if record is None:
             return None
         groups = {group for service in record.services for group in self._groups_of(service)}
-        count = self._streams.count(document, groups)
+        before = {group for service in record.services for group in groups if self._is_before(group, service)}
+        count = self._streams.count(document, groups, before)
         quarantine = self._quarantine(record)
         return DocumentStatus(
             document=document,
@@ -103,6 +107,11 @@ class Status:
             quarantine=quarantine,
             at=record.at,
         )
+
+    def has_all(self, document: DocumentId, groups: Iterable[NodeGroup]) -> bool:
+        """Whether all connected nodes of some groups have everything of a document."""
+        count = self._streams.count(document, groups)
+        return count.programmed == count.of
 
     def nodes(self) -> Iterator[NodeStatus]:
         """Yield how every open stream stands."""

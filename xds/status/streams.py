@@ -148,8 +148,13 @@ class Streams:
                 documents |= group.pending.keys()
         return documents
 
-    def count(self, document: DocumentId, groups: Iterable[NodeGroup]) -> ProxyCount:
-        """Count the nodes of some groups that have everything of a document."""
+    def count(
+        self, document: DocumentId, groups: Iterable[NodeGroup], before: Set[NodeGroup] = frozenset()
+    ) -> ProxyCount:
+        """Count the nodes of some groups that have everything of a document.
+
+        The groups in ``before`` are served an earlier version of it still.
+        """
         of = programmed = 0
         behind: list[Behind] = []
         for name in groups:
@@ -157,7 +162,9 @@ class Streams:
             if group is None:
                 continue
             order = group.order()
-            late = bisect_left(order, (group.pending.get(document, 0), ""))
+            late = (
+                bisect_left(order, (group.pending.get(document, 0), "")) if name not in before else len(order)
+            )
             of += len(order)
             programmed += len(order) - late
             if late and len(behind) < _NAMED:

@@ -15,6 +15,7 @@ A view is closed: whatever a route requires is in it, also if it belongs to a se
 see otherwise. So a change costs the services that changed, times the views that see them.
 """
 
+from xds.views.cohorts import Cohorts, Stage
 from xds.views.compiled_service import CompiledService
 from xds.views.listener_settings import ListenerSettings
 from xds.views.node_group import (
@@ -30,6 +31,7 @@ from xds.views.services import Services
 from xds.views.visibility import Lanes
 
 __all__ = [
+    "Cohorts",
     "CompiledService",
     "EdgeGroup",
     "GrpcClientGroup",
@@ -40,6 +42,7 @@ __all__ = [
     "ServedModes",
     "Services",
     "SidecarGroup",
+    "Stage",
     "UnknownNode",
     "node_group_of",
 ]

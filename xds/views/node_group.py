@@ -1,8 +1,9 @@
 """Node groups: the nodes that see the same services, routes and listeners.
 
 Nodes of one group share one view of the cache. Which group a node belongs to is decided from the node that
-it says it is and from the peer that it was authenticated as. The names in ``node.metadata`` are those of the
-bootstraps in ``envoy/``.
+it says it is and from the peer that it was authenticated as. Where changes are pushed in stages, the nodes of
+a proxy group are in *cohorts*, numbered from 0, which gets changes first (``cohorts``). The names in
+``node.metadata`` are those of the bootstraps in ``envoy/``.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ class EdgeGroup:
 
     name: str
     namespace: str = ""
+    cohort: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class SidecarGroup:
     namespace: str = ""
     upstreams: frozenset[str] | None = None
     port: int | None = None
+    cohort: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class GrpcClientGroup:
     name: str
     namespace: str = ""
     upstreams: frozenset[str] | None = None
+    cohort: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class Services:
         self._settings = settings
         self._changed = changed
         self.switches = switches or RouteModeSwitches()
-        self._namespaces: dict[str, _Namespace] = {}
+        # By name and cohort.
+        self._namespaces: dict[tuple[str, int], _Namespace] = {}
         self._builders: dict[NodeGroup, _Builder] = {}
         # How often services were changed. Written by ``apply``.
         self.changes = 0
@@ -60,8 +61,10 @@ class Services:
         """Whether nodes may see a service, or its name keeps them from it (``mesh_names``)."""
         return service.name in self._namespace(service.namespace).visible
 
-    def apply(self, services: Mapping[ServiceId, CompiledService | None]) -> Iterator[None]:
+    def apply(self, services: Mapping[ServiceId, CompiledService | None], cohort: int = 0) -> Iterator[None]:
         """Serve these services from now on as given (None: no more), with a pause after every few of them.
+
+        Only the nodes of one cohort are; in groups without stages all nodes are in cohort 0.
 
         Nothing else may be applied before the iterator is at its end. A view that is made in a pause has the
         services as they are at the end.
@@ -72,9 +75,9 @@ class Services:
             by_namespace.setdefault(service.namespace, {})[service.name] = compiled
         for name, named in by_namespace.items():
             changes: dict[str, Change] = {}
-            yield from self._namespace(name).apply(named, changes)
+            yield from self._namespace(name, cohort).apply(named, changes)
             for group, builder in tuple(self._builders.items()):
-                if changes and _namespace_of(group) == name:
+                if changes and _place_of(group) == (name, cohort):
                     yield from self._apply(group, builder, changes)
 
     def _apply(self, group: NodeGroup, builder: _Builder, changes: Mapping[str, Change]) -> Iterator[None]:
@@ -84,7 +87,7 @@ class Services:
         yield from builder.apply(changes)
         affected |= {name for name, (_, now) in changes.items() if builder.has(now)}
         if view.generation > before:
-            namespace = _namespace_of(group) or ""
+            namespace = getattr(group, "namespace", "")
             services = {ServiceId(namespace, name): _origins(changes[name]) for name in affected}
             self._changed(group, view.generation, services)
 
@@ -95,12 +98,18 @@ class Services:
 
     def shows(self, group: NodeGroup, service: ServiceId) -> bool:
         """Whether the view of a group has anything of a service."""
-        builder = self._builders.get(group)
-        return (
-            builder is not None
-            and _namespace_of(group) == service.namespace
-            and builder.has(self._namespace(service.namespace).visible.get(service.name))
-        )
+        builder, place = self._builders.get(group), _place_of(group)
+        if builder is None or place is None or place[0] != service.namespace:
+            return False
+        return builder.has(self._namespace(*place).visible.get(service.name))
+
+    def is_before(self, group: NodeGroup, service: ServiceId) -> bool:
+        """Whether a cohort is served another version of a service than the first cohort is."""
+        place = _place_of(group)
+        if place is None or place[1] == 0:
+            return False
+        first, own = self.get(service), self._namespace(*place).services.get(service.name)
+        return (first and first.origins) != (own and own.origins)
 
     def groups_of(self, service: ServiceId) -> list[NodeGroup]:
         """Return the groups with a view that has something of a service."""
@@ -115,10 +124,10 @@ class Services:
             case EdgeGroup() | SidecarGroup():
                 visibility = visibility_of(group, self._settings, lambda: self._lanes_of(group))
                 modes = self.switches.modes(mode_key(group), visibility.mode, now)
-                visible = self._namespace(group.namespace).visible
+                visible = self._namespace(group.namespace, group.cohort).visible
                 self._builders[group] = ViewBuilder(visibility, view, visible, modes)
             case GrpcClientGroup():
-                visible = self._namespace(group.namespace).visible
+                visible = self._namespace(group.namespace, group.cohort).visible
                 self._builders[group] = GrpcClientViewBuilder(group, view, visible)
         return view
 
@@ -165,8 +174,8 @@ class Services:
                 builder.serve(modes)
         return self.switches.next_expiry
 
-    def _namespace(self, name: str) -> "_Namespace":
-        return self._namespaces.setdefault(name, _Namespace())
+    def _namespace(self, name: str, cohort: int = 0) -> "_Namespace":
+        return self._namespaces.setdefault((name, cohort), _Namespace())
 
 
 class _Namespace:
@@ -219,5 +228,8 @@ def _origins(change: Change) -> frozenset[Origin]:
     return frozenset(origin for service in change if service for origin in service.origins)
 
 
-def _namespace_of(group: NodeGroup) -> str | None:
-    return group.namespace if isinstance(group, EdgeGroup | SidecarGroup | GrpcClientGroup) else None
+def _place_of(group: NodeGroup) -> tuple[str, int] | None:
+    """Return the namespace and cohort of a group, None if it sees nothing."""
+    if isinstance(group, EdgeGroup | SidecarGroup | GrpcClientGroup):
+        return group.namespace, group.cohort
+    return None

@@ -57,7 +57,9 @@ class World:
         self.serve({ServiceId("", name) for name in revisions})
 
     def serve(self, services: set[ServiceId]) -> None:
-        for _ in self.services.apply({one: self.versions.served(one, ANYWHERE) for one in services}):
+        versions = {one: self.versions.served(one, ANYWHERE) for one in services}
+        compiled = {one: version.compiled if version else None for one, version in versions.items()}
+        for _ in self.services.apply(compiled):
             pass
         self.versions.applied(services)
 
@@ -148,8 +150,8 @@ def test_instances_of_a_quarantined_service_go_on_changing(world: World) -> None
     world.settle()
     moved = world.versions.served(ServiceId("", "a"), (Instance("127.0.0.9", 80),))
     assert moved
-    assert b"127.0.0.9" in moved.endpoints[0].body
-    assert moved.origins[0].revision == "r1"
+    assert b"127.0.0.9" in moved.compiled.endpoints[0].body
+    assert moved.key[0].revision == "r1"
 
 
 def test_of_clusters_the_ones_that_are_named_are_at_fault(world: World) -> None:

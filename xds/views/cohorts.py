@@ -1,0 +1,84 @@
+"""Stages of a push: which nodes of a proxy group get changes first."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from xds.views.node_group import NodeGroup, UnknownNode
+from xds.wire import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The nodes that get a change at one stage, beside those of the stages before.
+
+    Chosen by ``count`` (so many that connect first), by ``share`` in percent (by a hash of the node id, so
+    that the same are chosen again) or by ``labels`` (of ``node.metadata``).
+    ``soak`` is how long all of them must have it, in seconds, before the next stage begins.
+    """
+
+    count: int | None = None
+    share: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    soak: float = 0.0
+
+
+class Cohorts:
+    """Puts each node into a group and a cohort, and leaves it there while it has an open stream.
+
+    ``stages_of`` returns the stages of a proxy group, none if all of its nodes get changes at once.
+    """
+
+    def __init__(
+        self, group_of: Callable[[Node], NodeGroup], stages_of: Callable[[str], Sequence[Stage]]
+    ) -> None:
+        self._group_of = group_of
+        self._stages_of = stages_of
+        # Open streams by group and node, and the cohort of each node that has any.
+        self._streams: Counter[tuple[NodeGroup, str]] = Counter()
+        self._cohort_of: dict[tuple[NodeGroup, str], int] = {}
+        # How many nodes there are by group and cohort.
+        self._sizes: Counter[tuple[NodeGroup, int]] = Counter()
+
+    def __call__(self, node: Node) -> NodeGroup:
+        """Return the group of a node."""
+        group = self._group_of(node)
+        if isinstance(group, UnknownNode) or not (stages := self._stages_of(group.name)):
+            return group
+        key = (group, node.id)
+        if key not in self._cohort_of:
+            self._cohort_of[key] = cohort = self._choose(group, node, stages)
+            self._sizes[group, cohort] += 1
+        return replace(group, cohort=self._cohort_of[key])
+
+    def opened(self, node: Node) -> None:
+        """Note that a node opened a stream."""
+        self._streams[self._group_of(node), node.id] += 1
+
+    def closed(self, node: Node) -> None:
+        """Note that a stream of a node ended; with its last one it leaves its cohort."""
+        key = (self._group_of(node), node.id)
+        self._streams[key] -= 1
+        if not self._streams[key]:
+            del self._streams[key]
+            cohort = self._cohort_of.pop(key, None)
+            if cohort is not None:
+                self._sizes[key[0], cohort] -= 1
+
+    def _choose(self, group: NodeGroup, node: Node, stages: Sequence[Stage]) -> int:
+        for cohort, stage in enumerate(stages):
+            if stage.count is not None:
+                chosen = self._sizes[group, cohort] < stage.count
+            elif stage.share is not None:
+                chosen = _percentile(node.id) < stage.share
+            else:
+                chosen = all(node.metadata.get(name) == value for name, value in stage.labels.items())
+            if chosen:
+                return cohort
+        return len(stages)
+
+
+def _percentile(node: str) -> float:
+    """Return a number from 0 to below 100 that is the same for a node at all times."""
+    return int.from_bytes(hashlib.blake2b(node.encode(), digest_size=4).digest()) / 2**32 * 100
