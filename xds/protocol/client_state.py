@@ -1,6 +1,6 @@
 """What a client holds of one type, noted only where it differs from what the client is to hold."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Self
 
@@ -142,6 +142,15 @@ class ClientState:
         self.never_acked[name] = self._sent_count + 1
         if sent := self._last_sent(name):
             self.uncertain[name] = sent
+
+    def subscribed_all(self, names: Sequence[str]) -> None:
+        """The same of many resources at once."""
+        if self.unanswered:
+            for name in names:
+                self.subscribed(name)
+        else:
+            self.behind |= dict.fromkeys(names)
+            self.never_acked |= dict.fromkeys(names, self._sent_count + 1)
 
     def unsubscribed(self, name: str, held: Resource | None = None) -> None:
         """The client unsubscribed from a resource; ``held`` stays if it has an alias that is still wanted."""

@@ -220,7 +220,7 @@ class Stream:
         size = 0
         held_back = False
         for resource in subscription.due():
-            if never_acked and self._must_wait(resource, never_acked):
+            if never_acked and resource.requires and self._must_wait(resource, never_acked):
                 held_back = True
                 continue
             size += len(resource.body)
@@ -276,6 +276,16 @@ class Stream:
         return expiring
 
     def _send(self, response: Response, subscription: Subscription, now: float) -> bytes:
+        sent = response.changes.values()
+        special = any(resource and (resource.warms or resource.ttl) for resource in sent)
+        if special or response.repeated or self._send_once_subscribed:
+            self._note_special(response, subscription, now)
+        nonce = self._next_nonce(subscription)
+        subscription.record_sent(nonce, response.changes, response.repeated)
+        return response.body + delimited(self._variant.nonce_field, nonce.encode())
+
+    def _note_special(self, response: Response, subscription: Subscription, now: float) -> None:
+        """Note what follows from sending resources that warm others, or have a time to live."""
         for name in (*response.changes, *response.repeated):
             held = subscription.client.held(name)
             resource = response.changes.get(name, held)
@@ -285,9 +295,6 @@ class Stream:
                 self._send_once_subscribed.get(held.warms.type_url, set()).discard(held.warms.name)
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
-        nonce = self._next_nonce(subscription)
-        subscription.record_sent(nonce, response.changes, response.repeated)
-        return response.body + delimited(self._variant.nonce_field, nonce.encode())
 
     def _next_nonce(self, subscription: Subscription) -> str:
         self._nonces += 1

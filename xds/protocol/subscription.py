@@ -80,11 +80,10 @@ class Subscription:
         if self.subscribed.wildcard:
             self._must_answer(resource.name for resource in included)
             return
-        fresh = [resource for resource in included if not self.subscribed.wants(resource)]
+        fresh = [resource.name for resource in included if not self.subscribed.wants(resource)]
         self.subscribed.wildcard = True
         self._must_answer(self.client.mark_in_flight_uncertain(self.client.unanswered_names()))
-        for resource in fresh:
-            self.client.subscribed(resource.name)
+        self.client.subscribed_all(fresh)
 
     def _unsubscribe_all(self) -> None:
         """Unsubscribe from ``*``; names subscribed to besides stay."""

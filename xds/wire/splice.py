@@ -7,6 +7,8 @@ an endpoint to an assignment) without decoding it.
 Follows https://protobuf.dev/programming-guides/encoding/.
 """
 
+from functools import lru_cache
+
 # Wire types, the lowest three bits of a tag: how the end of a value is found.
 VARINT = 0
 FIXED64 = 1
@@ -40,13 +42,16 @@ def tag(field_number: int, wire_type: int) -> bytes:
 _DELIMITED_TAGS = tuple(tag(number, DELIMITED) for number in range(16))
 
 
+_length = lru_cache(1 << 14)(varint)  # lengths come again and again, and nearly all are short
+
+
 def prefixed(payload: bytes) -> bytes:
     """Encode the value of a length-delimited field: a string, bytes or an encoded message."""
-    length = len(payload)
-    return (_SINGLE_BYTES[length] if length < 0x80 else varint(length)) + payload
+    return _length(len(payload)) + payload
 
 
 def delimited(field_number: int, payload: bytes) -> bytes:
     """Encode a whole length-delimited field, ready to be appended to an encoded message."""
     known = field_number < len(_DELIMITED_TAGS)
-    return (_DELIMITED_TAGS[field_number] if known else tag(field_number, DELIMITED)) + prefixed(payload)
+    key = _DELIMITED_TAGS[field_number] if known else tag(field_number, DELIMITED)
+    return b"".join((key, _length(len(payload)), payload))
