@@ -26,6 +26,7 @@ NAMES = (
     "burst",
     "envoy_edit",
     "weight_changes",
+    "lists",
     "cold_start",
     "push_profile",
     "encode",

@@ -86,9 +86,9 @@ def _compiled(document: RuleDocument, host: str, surroundings: Surroundings | No
     return compile_routes(routing("svc", document.model_copy(update={"hosts": (host,)}), surroundings))
 
 
-def virtual_host(document: RuleDocument, host: str) -> bytes:
+def virtual_host(document: RuleDocument, host: str, surroundings: Surroundings | None = None) -> bytes:
     """Return the edge's virtual host of a document, made to serve ``host`` alone."""
-    return _virtual_host(_compiled(document, host, None), host)
+    return _virtual_host(_compiled(document, host, surroundings), host)
 
 
 def _virtual_host(routes: ServiceRoutes, host: str) -> bytes:
