@@ -203,12 +203,12 @@ class ControlPlane:
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """Note an ACK or a NACK (``Observer``)."""
         self.status.answered(stream, event)
-        self._pipeline.answered(stream, event)
+        self._pipeline.serving.answered(stream, event)
 
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
         """Note that a client has all of its view (``Observer``)."""
         self.status.in_step(stream, generation, rejected)
-        self._pipeline.caught_up(stream, generation, rejected)
+        self._pipeline.serving.caught_up(stream, generation, rejected)
 
     def closed(self, stream: StreamInfo) -> None:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""
@@ -233,7 +233,7 @@ class ControlPlane:
     def _view_changed(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
     ) -> None:
-        self._pipeline.view_changed(group, generation, services)
+        self._pipeline.serving.view_changed(group, generation, services)
 
     def _lacks_certificate(self, gateway: str, host: str) -> bool:
         if self._settings.edge_of(gateway).https_port is None:

@@ -2,35 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 import msgspec
 
 from xds import gc_tuning
-from xds.cache import Ref
-from xds.documents import DocumentId, Kind, Origin, kind_of, revision_of
+from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem
 from xds.pipeline.compilation import Compilation, Inputs, lanes_in
 from xds.pipeline.inputs import code_digest
 from xds.pipeline.saved_versions import SavedVersions
-from xds.pipeline.served_versions import ServedVersions, Version
+from xds.pipeline.served_versions import Version
+from xds.pipeline.serving import Serving
 from xds.pipeline.staged_push import StagedPushes
 from xds.pipeline.time_slice import TimeSlice
 from xds.pipeline.timers import Timers
-from xds.protocol import Event, Rejected
 from xds.routing import Overrides, Routing
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument
 from xds.rules.store import DocumentStore, StoreChange
-from xds.server import StreamInfo
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
 from xds.status import Status
-from xds.type_urls import LISTENER
 from xds.views import CompiledService, NodeGroup, ServedModes, Services, node_group_of
 from xds.wire import Node
 
@@ -99,17 +96,22 @@ class Pipeline:
         self._opened = opened
         self._lacks_certificate = lacks_certificate
         self._wall_clock = wall_clock
-        self._group_of = group_of
         self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header)
         self._compilation = Compilation(self._inputs, services)
-        self._versions = ServedVersions(services)
-        self._pushes = StagedPushes(soaks)
-        # Services of which another version is to be served. Written by ``answered`` and ``caught_up``.
-        self._again: set[ServiceId] = set()
         self._timers = Timers()
-        self._saved_versions = SavedVersions(snapshot)
         # The latest text of each document. Written by ``_edit`` and ``_parse``.
         self._texts: dict[DocumentId, bytes] = {}
+        self.serving = Serving(
+            services,
+            status,
+            self._inputs,
+            self._compilation,
+            saved=SavedVersions(snapshot, self._texts),
+            pushes=StagedPushes(soaks),
+            wake=changes.wake,
+            group_of=group_of,
+        )
+        """Which versions clients are served; it is to be told what they answer."""
         # What the run before kept, less what was compared with the source.
         self._saved: Snapshot[CompiledService] = Snapshot()
         self.in_step = False
@@ -148,49 +150,20 @@ class Pipeline:
         self._timers.put(service, self._wall_clock())
         self._changes.wake()
 
-    def view_changed(
-        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
-    ) -> None:
-        """Note that the view of a group changed (``xds.views.services.ViewChanged``)."""
-        self._status.view_changed(group, generation, services)
-        self._versions.view_changed(group, generation, services)
-
-    def answered(self, stream: StreamInfo, event: Event) -> None:
-        """Note what a client answered: what it rejects may have to be quarantined."""
-        if isinstance(event, Rejected):
-            found, again = self._versions.reject(
-                self._group_of(stream.node), event, stream.node.id, self._wall_clock()
-            )
-            for quarantine in found:
-                self._status.quarantined(quarantine)
-                self._saved_versions.quarantined(quarantine)
-            self._serve_again(again)
-
-    def caught_up(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
-        """Note that a client has all of its view, but for what it rejected."""
-        if any(ref.type_url != LISTENER for ref in rejected):
-            return
-        group, staged = self._group_of(stream.node), self._pushes.staged
-        acknowledged, again = self._versions.acknowledge(group, generation, staged)
-        for service in acknowledged:
-            self._keep_acknowledged(service)
-        self._serve_again(again)
-
     async def run(self) -> None:
         """Work until cancelled."""
         self._saved = await self._snapshot.load()
         await asyncio.to_thread(code_digest)
         if modes := self._saved.state.get(_ROUTE_MODES):
             self._services.switches.restore(msgspec.json.decode(modes, type=dict[str, ServedModes]))
-        self._saved_versions.load(self._saved.state)
-        self._versions.restore(self._saved_versions.keys(), self._saved_versions.quarantines())
+        self.serving.restore(self._saved.state)
         await self._restore()
         self._compilation.begin(dict(self._saved.services))
         first = await self._first()
         with gc_tuning.paused():
             await self._load(first)
         self.in_step = True
-        self._pushes.begin()
+        self.serving.begin()
         self._opened()
         clock = asyncio.get_running_loop().time
         while True:
@@ -203,10 +176,9 @@ class Pipeline:
 
     async def _restore(self) -> None:
         """Serve the snapshot, to nobody yet."""
-        await self._serve(
+        await self.serving.serve_saved(
             {service: saved.service if saved else None for service, saved in self._saved.services.items()}
         )
-
         self._restore_lanes()
 
     def _restore_lanes(self) -> None:
@@ -228,36 +200,6 @@ class Pipeline:
             changes_at = lanes.entrances.changes_at
             # No service is called so: this is the time of the lanes of the namespace.
             self._timers.put(ServiceId(namespace, ""), changes_at.timestamp() if changes_at else None)
-
-    async def _serve(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
-        for cohort in self._pushes.cohorts:
-            await self._serve_cohort(services, cohort)
-
-    async def _serve_cohort(self, services: Mapping[ServiceId, CompiledService | None], cohort: int) -> None:
-        for _ in self._services.apply(services, cohort):
-            await asyncio.sleep(0)
-
-    async def _serve_versions(self, services: Iterable[ServiceId]) -> None:
-        """Serve every cohort the version of each service that it is to have."""
-        for cohort in self._pushes.cohorts:
-            await self._serve_cohort({one: self._served(one, cohort) for one in services}, cohort)
-        self._versions.applied(services)
-
-    def _served(self, service: ServiceId, cohort: int) -> CompiledService | None:
-        return self._pushes.served(service, cohort, self._inputs.instances_of(service))
-
-    def _advance_pushes(self) -> None:
-        """Have more cohorts served what those before them have."""
-        advanced, over = self._pushes.advance(self._wall_clock(), self._cohort_has)
-        self._again |= advanced
-        for service in over:
-            if self._versions.confirm(service):
-                self._keep_acknowledged(service)
-
-    def _cohort_has(self, service: ServiceId, cohort: int) -> bool:
-        groups = [one for one in self._services.groups_of(service) if getattr(one, "cohort", 0) == cohort]
-        documents = [origin.document for origin in self.documents.origins(service)]
-        return all(self._status.has_all(document, groups) for document in documents)
 
     async def _first(self) -> Changes:
         """Collect what there is until the source is synced."""
@@ -285,12 +227,8 @@ class Pipeline:
         """Wait until something is to be done: changes, or what is due at a time of the wall clock."""
         while True:
             now = self._wall_clock()
-            if self._versions.tried_too_long(now):
-                self._again |= self._versions.give_up_trials()
             due = self._timers.due(now)
-            if self._pushes.staged:
-                self._advance_pushes()
-            if self._again or due:
+            if self.serving.due(now) or due:
                 return Changes()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience(now)):
@@ -305,7 +243,7 @@ class Pipeline:
         """Return how long nothing is due, in seconds."""
         times = [self._services.expire_modes(now), self._timers.next]
         waits = [max(when - now, 0.0) for when in times if when is not None]
-        return min([*waits, 1.0 if self._versions.trying or self._pushes.staged else _LONGEST_WAIT])
+        return min([*waits, self.serving.patience or _LONGEST_WAIT])
 
     async def _load(self, changes: Changes) -> None:
         """Bring the services from the snapshot, if there is one, to what the source says.
@@ -330,21 +268,12 @@ class Pipeline:
         self._status.synced(services=len(self._inputs.instances))
 
     async def _apply(self, changes: Changes) -> None:
-        again, self._again = self._again, set()
-        if again:
-            for service in again:
-                self._choose(service)
-            await self._serve_versions(again)
+        await self.serving.serve_due()
         changed, edits = await self._edit(changes.documents)
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
         await self._compile(changed | due, self._note_instances(changes) - changed - due)
         self._status.in_force(edits)
-
-    def _serve_again(self, services: Set[ServiceId]) -> None:
-        if services:
-            self._again |= services
-            self._changes.wake()
 
     async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
         """Apply new texts (None: deleted) to the store.
@@ -411,7 +340,7 @@ class Pipeline:
         turn = TimeSlice()
         for service in sorted(services | instances_only):
             latest = self._compile_one(service, instances_only=service in instances_only)
-            served[service] = self._choose(service)
+            served[service] = self.serving.choose(service)
             saved[service] = None
             if latest and (chosen := served[service]):
                 # What is served instead of the latest version is compiled anew in the next run.
@@ -422,7 +351,7 @@ class Pipeline:
         for service in served:
             before = self._services.get(service)
             self._status.compiled(service, before.origins if before else (), self.documents.origins(service))
-        await self._serve_versions(served)
+        await self.serving.serve(served)
         self._snapshot.keep(Snapshot(services=saved))
         there = {service for service, chosen in served.items() if chosen}
         unseen = {service for service in there if not self._services.is_visible(service)}
@@ -433,8 +362,7 @@ class Pipeline:
     ) -> SavedService[CompiledService] | None:
         """Compile the latest version of a service; return what is to be kept of it, None if it is gone."""
         if not self._inputs.exists(service):
-            self._versions.forget(service)
-            self._saved_versions.forget(service)
+            self.serving.forget(service)
             self._timers.put(service, None)
             return None
         if rule := self.documents.rule(service):
@@ -444,28 +372,5 @@ class Pipeline:
             self._status.instances_checked(document, problems)
         latest, routing = self._compilation.compile(service, instances_only=instances_only)
         self._timers.put(service, routing.changes_at.timestamp() if routing.changes_at else None)
-        self._offer(service, Version(latest.service, routing))
+        self.serving.offer(service, Version(latest.service, routing))
         return latest
-
-    def _offer(self, service: ServiceId, latest: Version) -> None:
-        kept = self._saved_versions.take(service)
-        fallback = self._compilation.compile_text(service, *kept) if kept and kept[0] != latest.key else None
-        if self._versions.offer(service, latest, fallback):
-            self._status.quarantine_lifted(service)
-            self._saved_versions.lifted(service)
-        if quarantine := self._versions.quarantined(service):
-            self._status.quarantined(quarantine)
-
-    def _choose(self, service: ServiceId) -> CompiledService | None:
-        """Return the version of a service that is to be served first."""
-        version = self._versions.served(service, self._inputs.instances_of(service))
-        self._pushes.offer(service, version)
-        return version.compiled if version else None
-
-    def _keep_acknowledged(self, service: ServiceId) -> None:
-        version = self._versions.acknowledged(service)
-        if version is None:
-            return
-        text = self._texts.get(version.key[0].document) if version.key else None
-        if not version.key or (text is not None and revision_of(text) == version.key[0].revision):
-            self._saved_versions.acknowledged(service, version.key, text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from xds.documents import Origin
+from xds.documents import DocumentId, Origin, revision_of
 from xds.rules.instance import ServiceId
 from xds.snapshot import Snapshot, SnapshotWriter
 from xds.status import Quarantine
@@ -26,8 +26,10 @@ class _Acknowledged(msgspec.Struct, frozen=True):
 class SavedVersions:
     """The acknowledged and the quarantined versions in the snapshot."""
 
-    def __init__(self, snapshot: SnapshotWriter[CompiledService]) -> None:
+    def __init__(self, snapshot: SnapshotWriter[CompiledService], texts: Mapping[DocumentId, bytes]) -> None:
         self._snapshot = snapshot
+        # The latest text of each document. Written by the pipeline.
+        self._texts = texts
         self._acknowledged: dict[ServiceId, _Acknowledged] = {}
         self._quarantines: dict[ServiceId, Quarantine] = {}
 
@@ -56,8 +58,11 @@ class SavedVersions:
         kept = self._acknowledged.pop(service, None)
         return (kept.origins, kept.text) if kept else None
 
-    def acknowledged(self, service: ServiceId, origins: tuple[Origin, ...], text: bytes | None) -> None:
-        """Keep an acknowledged version."""
+    def acknowledged(self, service: ServiceId, origins: tuple[Origin, ...]) -> None:
+        """Keep an acknowledged version, unless the text that it is made from is no longer at hand."""
+        text = self._texts.get(origins[0].document) if origins else None
+        if origins and (text is None or revision_of(text) != origins[0].revision):
+            return
         content = msgspec.json.encode(_Acknowledged(service, origins, text))
         self._snapshot.keep(Snapshot(state={f"{_ACKNOWLEDGED}{service}": content}))
 

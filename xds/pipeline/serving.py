@@ -1,0 +1,172 @@
+"""Which version of each service which clients are served, and what follows from their answers."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Set
+
+from xds.cache import Ref
+from xds.documents import Origin
+from xds.pipeline.compilation import Compilation, Inputs
+from xds.pipeline.saved_versions import SavedVersions
+from xds.pipeline.served_versions import ServedVersions, Version
+from xds.pipeline.staged_push import StagedPushes
+from xds.protocol import Event, Rejected
+from xds.rules.instance import ServiceId
+from xds.server import StreamInfo
+from xds.status import Status
+from xds.type_urls import LISTENER
+from xds.views import CompiledService, NodeGroup, Services
+from xds.wire import Node
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at pushes and trials that are under way."""
+
+
+class Serving:
+    """Serves the latest version of each service, or an earlier one: see ``served_versions``, ``staged_push``.
+
+    It is told by the pipeline what the latest versions are, and by the server what clients answer. Answers
+    never change a view: what follows from them is noted, and done when the pipeline, which is woken by
+    ``wake``, calls ``serve_due``.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        status: Status,
+        inputs: Inputs,
+        compilation: Compilation,
+        *,
+        saved: SavedVersions,
+        pushes: StagedPushes,
+        wake: Callable[[], None],
+        group_of: Callable[[Node], NodeGroup],
+    ) -> None:
+        self._services = services
+        self._status = status
+        self._inputs = inputs
+        self._compilation = compilation
+        self._saved = saved
+        self._pushes = pushes
+        self._wake = wake
+        self._group_of = group_of
+        self._versions = ServedVersions(services)
+        # Services of which another version is to be served. Taken by ``serve_due``.
+        self._due: set[ServiceId] = set()
+
+    # What the server tells
+
+    def view_changed(
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
+    ) -> None:
+        """Note that the view of a group changed (``xds.views.services.ViewChanged``)."""
+        self._status.view_changed(group, generation, services)
+        self._versions.view_changed(group, generation, services)
+
+    def answered(self, stream: StreamInfo, event: Event) -> None:
+        """Note what a client answered: what it rejects may have to be quarantined."""
+        if isinstance(event, Rejected):
+            now = self._inputs.wall_clock()
+            found, again = self._versions.reject(self._group_of(stream.node), event, stream.node.id, now)
+            for quarantine in found:
+                self._status.quarantined(quarantine)
+                self._saved.quarantined(quarantine)
+            self._serve_later(again)
+
+    def caught_up(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+        """Note that a client has all of its view, but for what it rejected."""
+        if any(ref.type_url != LISTENER for ref in rejected):
+            return
+        group, staged = self._group_of(stream.node), self._pushes.staged
+        acknowledged, again = self._versions.acknowledge(group, generation, staged)
+        for service in acknowledged:
+            self._keep_acknowledged(service)
+        self._serve_later(again)
+
+    # What the pipeline asks for
+
+    def restore(self, state: Mapping[str, bytes | None]) -> None:
+        """Begin with what the snapshot has of the run before."""
+        self._saved.load(state)
+        self._versions.restore(self._saved.keys(), self._saved.quarantines())
+
+    def begin(self) -> None:
+        """Push in stages what changes from now on."""
+        self._pushes.begin()
+
+    def offer(self, service: ServiceId, latest: Version) -> None:
+        """Take the latest version of a service."""
+        kept = self._saved.take(service)
+        fallback = self._compilation.compile_text(service, *kept) if kept and kept[0] != latest.key else None
+        if self._versions.offer(service, latest, fallback):
+            self._status.quarantine_lifted(service)
+            self._saved.lifted(service)
+        if quarantine := self._versions.quarantined(service):
+            self._status.quarantined(quarantine)
+
+    def forget(self, service: ServiceId) -> None:
+        """Forget a service that is gone."""
+        self._versions.forget(service)
+        self._saved.forget(service)
+
+    def choose(self, service: ServiceId) -> CompiledService | None:
+        """Choose the version of a service to be served; return what the first cohort gets."""
+        version = self._versions.served(service, self._inputs.instances_of(service))
+        self._pushes.offer(service, version)
+        return version.compiled if version else None
+
+    async def serve(self, services: Collection[ServiceId]) -> None:
+        """Serve every cohort the chosen version of each service."""
+        for cohort in self._pushes.cohorts:
+            await self._serve({one: self._served(one, cohort) for one in services}, cohort)
+        self._versions.applied(services)
+
+    async def serve_saved(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
+        """Serve all cohorts what the snapshot has."""
+        for cohort in self._pushes.cohorts:
+            await self._serve(services, cohort)
+
+    def due(self, now: float) -> bool:
+        """Go on with trials and staged pushes; return whether there is something for ``serve_due``."""
+        if self._versions.tried_too_long(now):
+            self._due |= self._versions.give_up_trials()
+        if self._pushes.staged:
+            advanced, over = self._pushes.advance(now, self._cohort_has)
+            self._due |= advanced
+            for service in over:
+                if self._versions.confirm(service):
+                    self._keep_acknowledged(service)
+        return bool(self._due)
+
+    async def serve_due(self) -> None:
+        """Do what follows from answers, and from ``due``."""
+        due, self._due = self._due, set()
+        if due:
+            for service in due:
+                self.choose(service)
+            await self.serve(due)
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds until ``due`` is to be called again, None if there is no need."""
+        return _LOOK_EVERY if self._versions.trying or self._pushes.staged else None
+
+    def _serve_later(self, services: Set[ServiceId]) -> None:
+        if services:
+            self._due |= services
+            self._wake()
+
+    async def _serve(self, services: Mapping[ServiceId, CompiledService | None], cohort: int) -> None:
+        for _ in self._services.apply(services, cohort):
+            await asyncio.sleep(0)
+
+    def _served(self, service: ServiceId, cohort: int) -> CompiledService | None:
+        return self._pushes.served(service, cohort, self._inputs.instances_of(service))
+
+    def _cohort_has(self, service: ServiceId, cohort: int) -> bool:
+        groups = [one for one in self._services.groups_of(service) if getattr(one, "cohort", 0) == cohort]
+        documents = [origin.document for origin in self._inputs.documents.origins(service)]
+        return all(self._status.has_all(document, groups) for document in documents)
+
+    def _keep_acknowledged(self, service: ServiceId) -> None:
+        if version := self._versions.acknowledged(service):
+            self._saved.acknowledged(service, version.key)
