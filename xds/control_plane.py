@@ -9,7 +9,7 @@ import hashlib
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Set
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -28,7 +28,7 @@ from xds.http import Readiness, Standing
 from xds.http_port import HttpPort
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
 from xds.protocol import Event
-from xds.rollout import Alone, FileStore, Outside, PipelineServices, Rollouts
+from xds.rollouts_port import rollouts_of
 from xds.rules.instance import ServiceId
 from xds.server import (
     Authorization,
@@ -129,7 +129,7 @@ class ControlPlane:
             aliases_of=settings.aliases_of,
             region_header=settings.region_header,
         )
-        self.rollouts = _rollouts(settings, self._pipeline, self.status)
+        self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
         self._http.connect(
             self._pipeline,
             self.status,
@@ -154,7 +154,8 @@ class ControlPlane:
             await self.rollouts.restore()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._http.run())
-                tasks.create_task(self.rollouts.run())
+                for run in (self.rollouts.run, *self._rollout_tasks):
+                    tasks.create_task(run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
                 if at.source == "files":
@@ -222,7 +223,7 @@ class ControlPlane:
             self.rollouts.tally.reported(group.namespace, node.id, loads)
 
     def _requests_logged(self, node: Node, requests: tuple[LoggedRequest, ...]) -> None:
-        group = node_group_of(node)
+        group = self._group_of(node)
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.logged(group.namespace, node.id, requests)
 
@@ -290,21 +291,6 @@ def _http_context(settings: Settings) -> ssl.SSLContext | None:
         return http_context(files) if files else None
     except TlsError as error:
         raise BindError(f"http.tls: {error}") from error
-
-
-def _rollouts(settings: Settings, pipeline: Pipeline, status: Status) -> Rollouts:
-    at = settings.rollouts
-    secret = at.webhook_secret.get_secret_value() if at.webhook_secret else None
-    store = FileStore(settings.state_dir / "rollouts")
-    return Rollouts(
-        PipelineServices(pipeline, status),
-        store,
-        store,
-        Outside(at.prometheus, secret),
-        leadership=Alone(),
-        wall_clock=lambda: datetime.now(UTC),
-        tick=min(1.0, at.report_interval / 2),
-    )
 
 
 def _listener_settings(settings: Settings, certificates: CertificateFiles) -> ListenerSettings:

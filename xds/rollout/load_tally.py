@@ -93,6 +93,10 @@ class LoadTally:
         interval = self._intervals.get(service, _Interval())
         return Observation(interval.gray, interval.baseline, len(interval.proxies))
 
+    def totals(self) -> dict[ServiceId, tuple[Counts, Counts]]:
+        """Return the counts of each service's subset and baseline since its interval began."""
+        return {service: (one.gray, one.baseline) for service, one in self._intervals.items()}
+
     def begin(self, service: ServiceId) -> None:
         """Begin an interval anew."""
         if service in self._intervals:

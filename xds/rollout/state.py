@@ -125,7 +125,8 @@ class State(Record):
     ``step`` is that which it is in, or wants to enter, from 0. ``observed`` is for how many seconds the step
     was looked at with enough requests and without a failure. ``asked`` is whether the webhooks of the phase
     were called, ``answered`` those that agreed. ``serial`` grows with each change of phase or step: webhooks
-    get it, to tell a repeated call.
+    get it, to tell a repeated call. ``leader`` is the replica that decides: a new one writes its name, so
+    that a write of the one before is refused.
     """
 
     plan: Plan
@@ -148,3 +149,4 @@ class State(Record):
     errors: int = 0
     log: tuple[Entry, ...] = ()
     history: tuple[Past, ...] = ()
+    leader: str = ""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -46,6 +47,7 @@ class FileStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._lock = threading.Lock()
 
     async def names(self) -> Iterable[str]:
         """Return the names of all that is kept. Raise ``StoreError``."""
@@ -57,7 +59,11 @@ class FileStore:
 
     async def write(self, name: str, text: str, version: str | None) -> str:
         """Replace what has this version (``Store``)."""
-        return await asyncio.to_thread(self._write, name, text, version)
+        return await asyncio.to_thread(self._compare_and_set, name, text, version)
+
+    async def copy(self, name: str, text: str) -> None:
+        """Replace whatever is there. Raise ``StoreError``."""
+        await asyncio.to_thread(self._copy, name, text)
 
     def _names(self) -> list[str]:
         try:
@@ -78,11 +84,20 @@ class FileStore:
             raise StoreError(f"{self._path(name)}: {error}") from error
         return Stored(text, _version(text))
 
-    def _write(self, name: str, text: str, version: str | None) -> str:
-        there = self._read(name)
-        if (there.version if there else None) != version:
-            raise ConflictError(f"{self._path(name)} was written by somebody else")
-        path = self._path(name)
+    def _compare_and_set(self, name: str, text: str, version: str | None) -> str:
+        with self._lock:
+            there = self._read(name)
+            if (there.version if there else None) != version:
+                raise ConflictError(f"{self._path(name)} was written by somebody else")
+            self._write(self._path(name), text)
+        return _version(text)
+
+    def _copy(self, name: str, text: str) -> None:
+        with self._lock:
+            self._write(self._path(name), text)
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
         beside = path.with_suffix(".new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +109,6 @@ class FileStore:
             _sync_directory(path.parent)
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
-        return _version(text)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -1,0 +1,196 @@
+"""Takes events to the state machine, keeps what it decides, and puts that in force.
+
+Every decision is kept before it takes effect: killed at any point, a rollout goes on from the last decision
+that was kept. One kind does not wait for long: a weight that goes down is in force at the latest after
+`_PATIENCE`, and is kept as soon as the store can be reached.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from xds.rollout.kept_states import KeptStates
+from xds.rollout.load_tally import LoadTally, Sample
+from xds.rollout.machine import Call, Event, PlanRead, advance
+from xds.rollout.services import Services
+from xds.rollout.state import UNDER_WAY, State
+from xds.rollout.store import ConflictError, StoreError
+from xds.routing import Overrides
+from xds.rules.instance import ServiceId
+from xds.rules.model import RuleDocument
+
+_log = structlog.get_logger(__name__)
+
+_SAMPLES = 240
+_TRIES = 5
+_PATIENCE = 0.5
+"""Seconds that a rollback waits for the store before it is in force anyway."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A rollout in memory.
+
+    ``version`` is that of ``kept``, the state in the store. ``owed`` are webhooks to call once ``state`` is
+    kept. ``document`` is the one that was read last, ``began`` when the interval began, ``gone_since`` since
+    when the subset has no instance, both by the event loop's clock.
+    """
+
+    state: State
+    kept: State | None = None
+    version: str | None = None
+    owed: tuple[Call, ...] = ()
+    document: RuleDocument | None = None
+    began: float = 0.0
+    gone_since: float | None = None
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Decisions:
+    """The rollouts in memory, in step with those that are kept. ``call`` is told of webhooks to call."""
+
+    def __init__(
+        self,
+        services: Services,
+        kept: KeptStates,
+        tally: LoadTally,
+        wall_clock: Callable[[], datetime],
+        call: Callable[[ServiceId, Call], None],
+    ) -> None:
+        self._services = services
+        self._kept = kept
+        self._tally = tally
+        self._now = wall_clock
+        self._call = call
+        self.running: dict[ServiceId, Running] = {}
+
+    async def restore(self) -> None:
+        """Put in force what this replica knew when it ended."""
+        try:
+            async for service, kept in self._kept.copies():
+                if isinstance(kept, StoreError):
+                    _log.error("the state of a rollout is lost", service=str(service), reason=str(kept))
+                    continue
+                running = self.running[service] = Running(kept.state)
+                if kept.version is not None:
+                    running.kept, running.version = kept
+                self.put_in_force(service)
+        except StoreError as error:
+            _log.error("the states of rollouts cannot be read", reason=str(error))
+
+    async def read(self, service: ServiceId) -> None:
+        """Take over what is in the store. Raise ``StoreError``."""
+        running = self.running[service]
+        found = await self._kept.read(service, running.version)
+        if found is not None:
+            running.state, running.kept, running.version = found.state, found.state, found.version
+            running.owed = ()
+            self.put_in_force(service)
+
+    async def tell(self, service: ServiceId, event: Event) -> None:
+        """Advance, keep, put in force; anew if somebody else wrote meanwhile.
+
+        Raise ``CommandRefusedError``, and ``StoreError`` if it cannot be kept: then it did not happen, unless
+        it takes weight away.
+        """
+        running = self.running.get(service)
+        if running is None:
+            if not isinstance(event, PlanRead) or event.plan is None:
+                return
+            state, calls = advance(None, event, self._now())
+            running = self.running[service] = Running(state, owed=calls)
+            # What another replica began counts, not what this one would begin.
+            await self.read(service)
+        async with running.lock:
+            if running.kept is None:
+                await self._settle(service, running)
+            for _ in range(_TRIES):
+                before, owed = running.state, running.owed
+                running.state, calls = advance(before, event, self._now())
+                running.owed = (*owed, *calls)
+                if running.state == before:
+                    return
+                try:
+                    await self._settle(service, running)
+                except ConflictError:
+                    running.version = None
+                    await self.read(service)
+                except StoreError:
+                    if running.state.weight >= before.weight:
+                        running.state, running.owed = before, owed
+                    raise
+                else:
+                    return
+        raise ConflictError(f"the rollout of {service} is written by others all the time")
+
+    async def catch_up(self, service: ServiceId) -> None:
+        """Keep what could not be kept before. Raise ``StoreError``."""
+        running = self.running[service]
+        async with running.lock:
+            if running.state != running.kept:
+                await self._settle(service, running)
+
+    async def lead(self, service: ServiceId, replica: str) -> None:
+        """Read what is kept, and have the leader before refused from now on. Raise ``StoreError``."""
+        running = self.running[service]
+        async with running.lock:
+            await self.read(service)
+            if replica and running.state.leader != replica:
+                running.state = running.state.model_copy(update={"leader": replica})
+                await self._settle(service, running)
+
+    async def _settle(self, service: ServiceId, running: Running) -> None:
+        state, kept = running.state, running.kept
+        keeping = asyncio.ensure_future(self._kept.write(service, state, running.version))
+        if kept and state.weight < kept.weight:
+            await asyncio.wait({keeping}, timeout=_PATIENCE)
+            self.put_in_force(service)
+        running.version = await keeping
+        running.kept = state
+        self.put_in_force(service)
+        _tell_the_log(service, kept, state)
+        if kept is None or (kept.weight, kept.step, kept.phase) != (state.weight, state.step, state.phase):
+            running.began = asyncio.get_running_loop().time()
+            self._tally.begin(service)
+        owed, running.owed = running.owed, ()
+        for call in owed:
+            self._call(service, call)
+
+    def put_in_force(self, service: ServiceId) -> None:
+        """Have the weights of a rollout served, and its clusters reported while it is analysed."""
+        state = self.running[service].state
+        plan, watched = state.plan, state.phase in UNDER_WAY
+        document = self._services.rule(service)
+        if document is not None and document.rollout is None:
+            self._services.override(service, None)
+        else:
+            weights = {plan.rule: plan.split(state.weight)}
+            measured = watched and plan.analysis.latency is not None
+            self._services.override(service, Overrides(weights, measured))
+        self._tally.watch(
+            service,
+            self._services.clusters(service, plan.subset) if watched else (),
+            self._services.clusters(service, plan.baseline) if watched else (),
+        )
+
+
+def _tell_the_log(service: ServiceId, before: State | None, state: State) -> None:
+    known = before.log[-1] if before and before.log else None
+    last = max((index + 1 for index, entry in enumerate(state.log) if entry == known), default=0)
+    for entry in state.log[last:]:
+        level = _log.warning if entry.what in {"fail", "halt"} else _log.info
+        who = {"by": entry.by, "source": entry.source} if entry.by else {}
+        level(
+            f"rollout: {entry.what}",
+            document=f"{service.name}.yaml",
+            service=str(service),
+            revision=state.plan.revision,
+            weight=entry.weight,
+            why=entry.why,
+            **who,
+        )
