@@ -24,6 +24,14 @@ class Claim(NamedTuple):
     kind: str
     name: str
 
+    def taken_by(self, document: str) -> str:
+        """Say that another document has it."""
+        if self.kind.startswith(GATEWAY):
+            return f"{self.name} on {self.kind} is served by {document}"
+        if self.kind == SERVICE:
+            return f"{document} is for this service"
+        return f"{document} has the lanes" if self.kind == LANES else f"{document} has this {self.kind}"
+
 
 def claims_of(content: Content, stem: str) -> dict[Claim, Path]:
     """Return what a document claims, and the field that says so; ``stem`` is its name without extension."""

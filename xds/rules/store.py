@@ -20,7 +20,7 @@ from xds.documents import DocumentId, Origin, Revision
 from xds.documents.defect import Path, printable, render
 from xds.documents.problem import Problem
 from xds.documents.words import did_you_mean
-from xds.rules.claims import GATEWAY, LANE, LANES, LIST, SERVICE, Claim
+from xds.rules.claims import LANE, LANES, LIST, Claim
 from xds.rules.instance import ServiceId
 from xds.rules.lists import ListDocument
 from xds.rules.model import LanesDocument, RuleDocument
@@ -100,8 +100,7 @@ class DocumentStore:
 
     def rule(self, service: ServiceId) -> RuleDocument | None:
         """Return the rule in force for a service."""
-        document = self._services.get(service)
-        version = None if document is None else self._entries[document].in_force
+        version = self._version(self._services.get(service))
         return version.rule if version else None
 
     def document_of(self, service: ServiceId) -> DocumentId:
@@ -110,12 +109,7 @@ class DocumentStore:
 
     def origins(self, service: ServiceId) -> tuple[Origin, ...]:
         """Return the versions in force that a service is made from: its rule's, and its lists' and lanes'."""
-        document = self._services.get(service)
-        version = None if document is None else self._entries[document].in_force
-        if document is None or version is None:
-            return ()
-        owners = (self._owners[service.namespace, claim] for claim in version.needs)
-        return tuple(self._origin(one) for one in dict.fromkeys((document, *owners)))
+        return self._origins(self._services.get(service))
 
     def services(self) -> frozenset[ServiceId]:
         """Return the services with a rule in force."""
@@ -123,33 +117,26 @@ class DocumentStore:
 
     def list_values(self, namespace: str, name: str) -> tuple[str, ...]:
         """Return the values of a list in force; `KeyError` if there is none."""
-        version = self._entries[self._owners[namespace, Claim(LIST, name)]].in_force
+        version = self._version(self._owners[namespace, Claim(LIST, name)])
         assert version
         assert isinstance(version.content, ListDocument)
         return version.content.values
 
     def lists_of(self, service: ServiceId) -> dict[str, tuple[str, ...]]:
         """Return the values of all lists that the rule in force of a service uses, by name."""
-        document = self._services.get(service)
-        version = None if document is None else self._entries[document].in_force
+        version = self._version(self._services.get(service))
         names = [claim.name for claim in version.needs if claim.kind == LIST] if version else []
         return {name: self.list_values(service.namespace, name) for name in names}
 
     def lanes(self, namespace: str) -> LanesDocument:
         """Return the lanes in force in a namespace."""
-        document = self._owners.get((namespace, Claim(LANES, "")))
-        version = None if document is None else self._entries[document].in_force
+        version = self._version(self._owners.get((namespace, Claim(LANES, ""))))
         content = version.content if version else None
         return content if isinstance(content, LanesDocument) else LanesDocument(lanes=())
 
     def lanes_origins(self, namespace: str) -> tuple[Origin, ...]:
         """Return the versions in force that the lanes of a namespace are made from, lists included."""
-        document = self._owners.get((namespace, Claim(LANES, "")))
-        version = None if document is None else self._entries[document].in_force
-        if document is None or version is None:
-            return ()
-        owners = (self._owners[namespace, claim] for claim in version.needs)
-        return tuple(self._origin(one) for one in dict.fromkeys((document, *owners)))
+        return self._origins(self._owners.get((namespace, Claim(LANES, ""))))
 
     def standing(self, document: DocumentId) -> Standing | None:
         """Say how a document stands; None if it is not there."""
@@ -321,10 +308,18 @@ class DocumentStore:
     def _needs(self, document: DocumentId, version: ParsedDocument | None) -> list[Key]:
         return [(document.namespace, claim) for claim in version.needs] if version else []
 
-    def _origin(self, document: DocumentId) -> Origin:
-        version = self._entries[document].in_force
-        assert version
-        return Origin(document, version.revision)
+    def _version(self, document: DocumentId | None) -> ParsedDocument | None:
+        """The version in force of a document."""
+        return None if document is None else self._entries[document].in_force
+
+    def _origins(self, document: DocumentId | None) -> tuple[Origin, ...]:
+        """The version in force of a document, and those of the documents that it needs."""
+        version = self._version(document)
+        if document is None or version is None:
+            return ()
+        made_from = (document, *(self._owners[document.namespace, claim] for claim in version.needs))
+        versions = ((one, self._version(one)) for one in dict.fromkeys(made_from))
+        return tuple(Origin(one, version.revision) for one, version in versions if version)
 
     def _changed(self, turn: _Turn) -> StoreChange:
         services: set[ServiceId] = set()
@@ -334,7 +329,9 @@ class DocumentStore:
             after = entry.in_force if entry else None
             if _same(before, after):
                 continue
-            users = (self._in_force(user) for user in self._users_of(document, before, after))
+            users = (
+                (user.namespace, self._version(user)) for user in self._users_of(document, before, after)
+            )
             for namespace, version in ((document.namespace, before), (document.namespace, after), *users):
                 if version and version.rule:
                     services.add(ServiceId(namespace, version.rule.service))
@@ -348,9 +345,6 @@ class DocumentStore:
         """The documents in force that need what versions of a document claim."""
         keys = (key for version in versions for key in self._claims(document, version))
         return {user for key in keys for user in self._users.get(key, ())}
-
-    def _in_force(self, document: DocumentId) -> tuple[str, ParsedDocument | None]:
-        return document.namespace, self._entries[document].in_force
 
     def _problems(self, document: DocumentId) -> tuple[Problem, ...]:
         entry = self._entries.get(document)
@@ -374,7 +368,7 @@ class DocumentStore:
             owner = self._owners.get((namespace, claim), document)
             if owner != document and (path, owner) not in told:
                 told.add((path, owner))
-                yield _problem(document, latest, path, _said_of_claim(claim, owner), _CLAIMED)
+                yield _problem(document, latest, path, claim.taken_by(owner.name), _CLAIMED)
         for claim, path in latest.needs.items():
             if (namespace, claim) not in self._owners:
                 yield _problem(document, latest, path, *self._said_of_need(namespace, claim))
@@ -385,14 +379,6 @@ class DocumentStore:
         return f"there is no {claim.kind} {printable(claim.name)}", did_you_mean(
             claim.name, known, show=False
         ) or where
-
-
-def _said_of_claim(claim: Claim, owner: DocumentId) -> str:
-    if claim.kind.startswith(GATEWAY):
-        return f"{claim.name} on {claim.kind} is served by {owner.name}"
-    if claim.kind == SERVICE:
-        return f"{owner.name} is for this service"
-    return f"{owner.name} has the lanes" if claim.kind == LANES else f"{owner.name} has this {claim.kind}"
 
 
 def _problem(document: DocumentId, version: ParsedDocument, path: Path, message: str, hint: str) -> Problem:
