@@ -31,8 +31,7 @@ from xds.cache import Resource
 from xds.control_plane import ControlPlane
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
-from xds.settings import Edge, Http, Settings, Xds
-from xds.settings.model import Group, Stage
+from xds.settings import Edge, Group, Http, Settings, Stage, Xds
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import DocumentState, DocumentStatus

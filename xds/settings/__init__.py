@@ -6,22 +6,19 @@ and the flags.
 
 from xds.settings.model import (
     Drain,
-    Edge,
     Files,
     Grant,
-    Group,
     Http,
     Limits,
     Log,
     MutualTls,
     Nacos,
-    Port,
     Settings,
-    Sidecar,
-    Tls,
     Xds,
     default_state_dir,
 )
+from xds.settings.proxies import Edge, Group, Sidecar, Stage
+from xds.settings.section import Port, Tls
 from xds.settings.sources import (
     API_TOKEN_VARIABLE,
     API_URL_VARIABLE,
@@ -49,6 +46,7 @@ __all__ = [
     "Port",
     "Settings",
     "Sidecar",
+    "Stage",
     "Tls",
     "Xds",
     "default_state_dir",

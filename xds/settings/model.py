@@ -8,45 +8,18 @@ operators and holds the defaults written here.
 import ipaddress
 import os
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from xds.rules.scalars import Duration, HeaderName
+from xds.rules.scalars import HeaderName
+from xds.settings.proxies import Certificate, Edge, Group, MeshName, Sidecar
+from xds.settings.section import IpAddress, NonEmpty, Section, Tls
 
 if TYPE_CHECKING:
     from xds.sources.nacos.settings import NacosSettings
-
-
-def _ip_address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        message = (
-            f"{text!r} is not an IP address; 127.0.0.1 for this machine alone, 0.0.0.0 for all interfaces"
-        )
-        raise ValueError(message) from None
-
-
-def _not_a_tunnel(protocol: str) -> str:
-    if protocol.lower().startswith("connect"):
-        raise ValueError(f"{protocol} opens a tunnel to any address; it is no upgrade")
-    return protocol
-
-
-def _host_and_port(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port, such as otel-collector:4317")
-    return text
-
-
-def _listed(value: object) -> object:
-    """Read ``a,b``, as a flag gives several values, as the list that a file has."""
-    return tuple(value.split(",")) if isinstance(value, str) else value
 
 
 def _nacos_servers(text: str) -> str:
@@ -65,27 +38,14 @@ def _identity(pattern: str) -> str:
     return pattern
 
 
-IpAddress = Annotated[str, AfterValidator(_ip_address)]
-"""An address to listen on. Envoy resolves no names for listeners, so neither do we."""
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-NonEmpty = Annotated[str, Field(min_length=1)]
-Upgrade = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./+-]*$"), AfterValidator(_not_a_tunnel)]
-"""A protocol that the header ``upgrade`` names."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Files(_Section):
+class Files(Section):
     """Directories of the file source: rule documents, and the instances of each service."""
 
     rules: Path = Path("config/rules")
     services: Path = Path("config/services")
 
 
-class NacosTls(_Section):
+class NacosTls(Section):
     """TLS to Nacos, HTTP and gRPC. PEM files. Without ``ca``, the system's authorities are trusted."""
 
     ca: Path | None = None
@@ -100,7 +60,7 @@ class NacosTls(_Section):
         return self
 
 
-class Nacos(_Section):
+class Nacos(Section):
     """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys."""
 
     server: Annotated[str, AfterValidator(_nacos_servers)] | None = None
@@ -155,13 +115,6 @@ class Nacos(_Section):
         )
 
 
-class Tls(_Section):
-    """PEM files of a port with TLS; they are read again when they change (``xds.server.TlsFiles``)."""
-
-    certificate: Path
-    key: Path
-
-
 class MutualTls(Tls):
     """With ``client_ca``, clients must show a certificate that one of its authorities signed."""
 
@@ -171,7 +124,7 @@ class MutualTls(Tls):
 Role = Literal["edge", "sidecar", "grpc-client"]
 
 
-class Grant(_Section):
+class Grant(Section):
     """What the owners of some client certificates may claim to be (``xds.server.Grant``)."""
 
     identity: Annotated[str, AfterValidator(_identity)]
@@ -183,7 +136,7 @@ class Grant(_Section):
     status: bool = False
 
 
-class Xds(_Section):
+class Xds(Section):
     """Where proxies fetch their configuration (gRPC). Port 0 takes a free one."""
 
     address: IpAddress = "127.0.0.1"
@@ -210,7 +163,7 @@ class Xds(_Section):
         return self
 
 
-class ApiToken(_Section):
+class ApiToken(Section):
     """A token that the HTTP API accepts, by the hash of its text; `grayplane token` makes both."""
 
     name: NonEmpty
@@ -218,7 +171,7 @@ class ApiToken(_Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Http(_Section):
+class Http(Section):
     """Where Grayplane says how it stands: API, dashboard, metrics, REST-JSON discovery. Port 0: a free one.
 
     Without ``tokens`` the API answers this machine alone, if ``address`` is a loopback address; if not,
@@ -243,7 +196,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Limits(_Section):
+class Limits(Section):
     """What one client may take before it loses its stream (``xds.server.limits``). Times in seconds."""
 
     message_bytes: Count = 8 << 20
@@ -259,153 +212,20 @@ class Limits(_Section):
     connection_age: Seconds | None = None
 
 
-class _Listeners(_Section):
-    """What edges and sidecars have in common (``xds.compiler.connection_managers.HttpSettings``).
-
-    ``access_log`` is a path on the proxy's machine, for JSON lines.
-    """
-
-    address: IpAddress = "127.0.0.1"
-    access_log: NonEmpty | None = None
-    tracing: Annotated[str, AfterValidator(_host_and_port)] | None = None
-    tracing_sampling: Annotated[float, Field(ge=0, le=100)] = 1.0
-    escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "keep"
-    http10: bool = False
-    http10_host: NonEmpty | None = None
-    upgrades: Annotated[tuple[Upgrade, ...], BeforeValidator(_listed)] = ("websocket",)
-
-    @model_validator(mode="after")
-    def _host_is_of_use(self) -> Self:
-        if self.http10_host is not None and not self.http10:
-            raise ValueError("http10_host is for HTTP/1.0: set http10 to true, too")
-        return self
-
-
-class Edge(_Listeners):
-    """The listener of edge proxies, and how routes reach it (``xds.compiler.route_sources``)."""
-
-    port: Port = 10000
-    escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "redirect"
-    routes: Literal["shared", "scoped"] = "shared"
-    trusted_hops: Annotated[int, Field(ge=0, le=100)] = 0
-    https_port: Port | None = None
-    https_redirect: bool = True
-    https_redirect_port: Port = 443
-    hsts: Annotated[int, Field(ge=1, le=10 * 365 * 24 * 3600)] | None = None
-
-
-class Sidecar(_Listeners):
-    """The listeners of sidecars: what the application calls out by, and what calls reach it by."""
-
-    outbound_port: Port = 15001
-    inbound_port: Port = 15006
-    routes: Literal["shared", "scoped", "lazy"] = "shared"
-
-
-class Certificate(Tls):
-    """A certificate of edges with ``https_port``, for the hosts that it names.
-
-    ``gateways`` are the edge groups that serve it; None: all.
-    """
-
-    gateways: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
-
-
-class MeshName(_Section):
-    """A further name in the mesh for services whose whole name matches ``pattern``.
-
-    ``\\1`` in ``name`` stands for the first group of the pattern.
-    """
-
-    pattern: NonEmpty
-    name: NonEmpty
-
-    @model_validator(mode="after")
-    def _is_an_expression(self) -> Self:
-        try:
-            found = re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
-        try:
-            re.compile(f"(?:{self.pattern})|").sub(self.name, "")
-        except (re.error, IndexError) as error:
-            raise ValueError(f"name {self.name!r} does not fit {found.pattern!r}: {error}") from None
-        return self
-
-    def of(self, service: str) -> str | None:
-        """Return the name that it gives a service, None if it gives none."""
-        found = re.fullmatch(self.pattern, service)
-        return found.expand(self.name) if found else None
-
-
-_PROXIES = re.compile(r"([1-9][0-9]{0,5})(%?)")
-
-
-class Stage(_Section):
-    """Which proxies of a group get a change at one stage of a push, beside those of the stages before.
-
-    ``proxies`` is a number, or a share such as ``10%``; or ``labels`` of ``node.metadata`` choose them.
-    ``soak`` is how long they must have it before the next stage begins.
-    """
-
-    proxies: Annotated[str, BeforeValidator(str)] | None = None
-    labels: dict[str, str] = {}
-    soak: Duration = timedelta(0)
-
-    @model_validator(mode="after")
-    def _chooses(self) -> Self:
-        if (self.proxies is None) == (not self.labels):
-            raise ValueError("say which proxies by one of proxies and labels")
-        if self.proxies is not None:
-            found = _PROXIES.fullmatch(self.proxies)
-            if found is None or (found[2] and int(found[1]) > 100):
-                raise ValueError(f"proxies is {self.proxies!r}; it is a number, or a share such as 10%")
-        return self
-
-    @property
-    def count(self) -> int | None:
-        """How many proxies; None if it is not a number that chooses them."""
-        return int(self.proxies) if self.proxies is not None and not self.proxies.endswith("%") else None
-
-    @property
-    def share(self) -> float | None:
-        """Which share of the proxies, in percent; None if it is not a share that chooses them."""
-        return float(self.proxies[:-1]) if self.proxies is not None and self.proxies.endswith("%") else None
-
-
-class Group(_Section):
-    """What one proxy group (Envoy's ``node.cluster``) has otherwise; what it leaves out is inherited.
-
-    ``namespace`` is where its rules and services are, if its nodes do not say (``node.metadata.namespace``).
-    ``stages`` are those in which changes are pushed to its proxies; without, all get them at once.
-    """
-
-    namespace: str = ""
-    stages: tuple[Stage, ...] = ()
-    edge: Edge = Edge()
-    sidecar: Sidecar = Sidecar()
-
-    @model_validator(mode="after")
-    def _stages_end_with_all(self) -> Self:
-        if self.stages and self.stages[-1].share != 100:
-            raise ValueError("the last of stages is for all proxies: {proxies: 100%}")
-        return self
-
-
-class Drain(_Section):
+class Drain(Section):
     """How long a cluster outlives the last route that named it, for the requests still under way."""
 
     seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
 
 
-class Log(_Section):
+class Log(Section):
     """How Grayplane itself logs, to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
 
 
-SectionT = TypeVar("SectionT", bound=_Section)
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 def default_state_dir() -> Path:
@@ -414,7 +234,7 @@ def default_state_dir() -> Path:
     return Path(base) / "grayplane"
 
 
-class Rollouts(_Section):
+class Rollouts(Section):
     """Rollouts. ``webhook_secret`` signs webhooks; ``prometheus`` is the URL that queries are sent to."""
 
     report_interval: Annotated[float, Field(ge=0.1, le=300)] = 5.0

@@ -19,7 +19,8 @@ from xds.documents.defect import render
 from xds.documents.schema_errors import expectation
 from xds.documents.text import EmptyDocumentError, Mark, UnreadableError, decode
 from xds.documents.words import did_you_mean
-from xds.settings.model import Group, Settings
+from xds.settings.model import Settings
+from xds.settings.proxies import Group
 
 API_URL_VARIABLE, API_TOKEN_VARIABLE = "GRAYPLANE_API_URL", "GRAYPLANE_API_TOKEN"
 """Where commands find a running server, and their token; nothing of a server's own settings."""
