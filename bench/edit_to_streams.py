@@ -1,8 +1,11 @@
 """One edit, until the last of many xDS clients has received it."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+
 from bench import golang
 from bench.corpus import corpus
-from bench.processes import GRAYPLANE, LINEAR, PLAIN, SNAPSHOT, Answer, Contender, load_of, running
+from bench.processes import GRAYPLANE, LINEAR, PLAIN, SNAPSHOT, Contender, load_of, running
 from bench.scale import Scale
 from bench.table import Spread, Table, number, ratio, time
 
@@ -39,12 +42,13 @@ def measure(scale: Scale) -> list[Table]:
 
 
 def _row(scale: Scale, services: int, streams: int, *, everything: bool) -> list[str]:
-    def spread(contender: Contender) -> Spread:
-        answers = received(scale, contender, services, streams, everything=everything)
-        return Spread.of(answer.delays[-1] for answer in answers)
-
-    ours, linear, snapshot = map(spread, (GRAYPLANE, LINEAR, SNAPSHOT))
-    plain = None if everything else spread(PLAIN)  # it has one resource alone
+    # Grayplane and the bare server are up at once and take turns: both meet the same load of the machine.
+    contenders = (GRAYPLANE,) if everything else (GRAYPLANE, PLAIN)  # the bare server has one resource alone
+    ours, *bare = received(scale, contenders, services, streams, everything=everything)
+    [linear], [snapshot] = (
+        received(scale, [each], services, streams, everything=everything) for each in (LINEAR, SNAPSHOT)
+    )
+    plain = bare[0] if bare else None
     return [
         number(services),
         number(streams),
@@ -59,11 +63,20 @@ def _row(scale: Scale, services: int, streams: int, *, everything: bool) -> list
 
 
 def received(
-    scale: Scale, contender: Contender, services: int, streams: int, *, everything: bool
-) -> list[Answer]:
-    """Make edits one after the other; return what the clients saw of each."""
+    scale: Scale, contenders: Sequence[Contender], services: int, streams: int, *, everything: bool
+) -> list[Spread]:
+    """Make edits, each contender in turn; return how long it was until the last client had one."""
     resources = corpus(services)
-    with running(contender.command(resources)) as server, load_of(server) as load:
-        load.connect(resources, streams, everything=everything)
-        load.ask("edits", count=scale.warm_up)
-        return load.ask("edits", count=scale.runs).rounds
+    delays: list[list[float]] = [[] for _ in contenders]
+    with ExitStack() as stack:
+        loads = []
+        for contender in contenders:
+            server = stack.enter_context(running(contender.command(resources)))
+            load = stack.enter_context(load_of(server))
+            load.connect(resources, streams, everything=everything)
+            load.ask("edits", count=scale.warm_up)
+            loads.append(load)
+        for _ in range(scale.runs):
+            for load, of in zip(loads, delays, strict=True):
+                of += [answer.delays[-1] for answer in load.ask("edits", count=1).rounds]
+    return [Spread.of(of) for of in delays]

@@ -96,7 +96,7 @@ class ControlPlane:
             sinks, self._services.groups_of, group_of=self._group_of, is_before=self._services.is_before
         )
         limits = Limits(**settings.limits.model_dump())
-        authorization = _authorization(settings)
+        authorization = _authorization(settings, self._http.denied)
         self._server = XdsServer(
             self._view_of,
             self,
@@ -260,7 +260,7 @@ def _soaks(settings: Settings) -> list[float]:
     return [max(each.soak for each in at) for at in zip_longest(*stages, fillvalue=Stage())]
 
 
-def _authorization(settings: Settings) -> Authorization | None:
+def _authorization(settings: Settings, denied: Callable[[], None]) -> Authorization | None:
     def any_of(values: tuple[str, ...] | None) -> frozenset[str] | None:
         return None if values is None else frozenset(values)
 
@@ -276,7 +276,7 @@ def _authorization(settings: Settings) -> Authorization | None:
         )
         for each in settings.xds.grants
     ]
-    return Authorization(grants) if grants else None
+    return Authorization(grants, denied) if grants else None
 
 
 def _tls_files(tls: MutualTls | Tls | None) -> TlsFiles | None:

@@ -33,6 +33,7 @@ class HttpPort:
         self._events = Events()
         self._metrics = Metrics(settings.source)
         self.sinks: tuple[Sink, ...] = (self._metrics.tell, EventsSink(self._events))
+        self.denied = self._metrics.denied
 
     def connect(
         self,

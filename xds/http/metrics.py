@@ -85,6 +85,11 @@ class Metrics:
             registry=self.registry,
         )
         self._in_step.labels(source).set(0)
+        self._denied = Counter(
+            "grayplane_denied_clients",
+            "Calls of clients whose certificate does not allow what they claimed.",
+            registry=self.registry,
+        )
         info = Gauge(
             "grayplane_build_info", "The version of this server.", ["version"], registry=self.registry
         )
@@ -104,6 +109,10 @@ class Metrics:
         self._status = status
         self.registry.register(_StatusCollector(status, documents, self._source, self._trouble))
         self.registry.register(_ExposureCollector(exposure))
+
+    def denied(self) -> None:
+        """Count a client that may not be what it claims to be."""
+        self._denied.inc()
 
     def tell(self, event: StatusEvent) -> None:
         """Count an event (``xds.status.Sink``)."""

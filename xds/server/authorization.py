@@ -5,7 +5,7 @@ say which certificates may claim what. Everything else is denied.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,12 +48,11 @@ class Grant:
 
 
 class Authorization:
-    """Decides by grants. ``denied`` counts what was refused."""
+    """Decides by grants. ``denied`` is called for everything that was refused."""
 
-    def __init__(self, grants: Sequence[Grant]) -> None:
+    def __init__(self, grants: Sequence[Grant], denied: Callable[[], object] = lambda: None) -> None:
         self._grants = tuple(grants)
-        # Written by ``check`` and ``check_status``.
-        self.denied = 0
+        self._denied = denied
 
     def check(self, node: Node, peer: Peer) -> None:
         """Let a node be what it claims to be. Raise ``StreamError`` (PERMISSION_DENIED) if it may not."""
@@ -72,7 +71,7 @@ class Authorization:
         return [(grant, names) for grant, names in found if names is not None]
 
     def _deny(self, peer: Peer, what: str, reasons: Sequence[str]) -> StreamError:
-        self.denied += 1
+        self._denied()
         who = ", ".join(peer.identities) or "a client without a certificate"
         why = "; ".join(dict.fromkeys(reasons)) or "no grant is for it"
         return StreamError(grpc.StatusCode.PERMISSION_DENIED, f"{what}: {who}: {why}")
