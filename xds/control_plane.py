@@ -135,7 +135,9 @@ class ControlPlane:
             self.status,
             self.rollouts,
             discovery,
+            source_status=source_status,
             changes=lambda: self._services.changes,
+            denied=lambda: authorization.denied if authorization else 0,
             readiness=self._readiness,
             tls=_http_context(settings),
         )

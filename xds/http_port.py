@@ -17,11 +17,13 @@ from xds.http.audit import Audit
 from xds.http.events import Events
 from xds.http.events_sink import EventsSink
 from xds.http.metrics import Metrics
+from xds.http.observed import Observed
 from xds.http.ofrep import Flags, flag_source, ofrep_routes
 from xds.pipeline import Pipeline
 from xds.publishing import Publisher
 from xds.rollout import Rollouts
 from xds.settings import Settings
+from xds.sources.base import SourceStatus
 from xds.status import Sink, Status
 
 
@@ -42,11 +44,16 @@ class HttpPort:
         rollouts: Rollouts,
         discovery: Starlette,
         *,
+        source_status: Callable[[], SourceStatus],
         changes: Callable[[], int],
+        denied: Callable[[], int],
         readiness: Callable[[], Readiness],
         tls: ssl.SSLContext | None,
     ) -> None:
-        """Answer from these parts of the program. ``changes`` counts how often services changed."""
+        """Answer from these parts of the program.
+
+        ``changes`` counts how often services changed, ``denied`` how many streams were refused.
+        """
         at = self._settings.http
         tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
         access = Access(tokens, loopback=is_loopback(at.address))
@@ -61,7 +68,15 @@ class HttpPort:
         )
         region_header = self._settings.region_header
         flags = Flags(flag_source(pipeline, changes, region_header))
-        self._metrics.observe(status, self._backend.documents_by_state, flags.exposure)
+        observed = Observed(
+            status=status,
+            source=source_status,
+            documents=self._backend.documents_by_state,
+            rollouts=self._backend.rollouts_by_phase,
+            exposure=flags.exposure,
+            denied=denied,
+        )
+        self._metrics.observe(observed)
         audit = Audit(lambda: datetime.now(UTC))
         app = http_app(
             readiness,

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter as Count
-from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -15,11 +13,9 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from xds.documents import DocumentId
-from xds.http.api.nodes import Nodes, state_of
+from xds.http.observed import Observed, ObservedCollector
 from xds.status import DocumentState, Status, StatusEvent, events
 from xds.type_urls import short
 
@@ -96,19 +92,10 @@ class Metrics:
         info.labels(version("grayplane")).set(1)
         ProcessCollector(registry=self.registry)
 
-    def observe(
-        self,
-        status: Status,
-        documents: Callable[[], Mapping[str, int]],
-        exposure: Mapping[tuple[str, str], int],
-    ) -> None:
-        """Read nodes from this status when scraped, and how many documents there are by state.
-
-        ``exposure`` is how often a flag was answered with a variant.
-        """
-        self._status = status
-        self.registry.register(_StatusCollector(status, documents, self._source, self._trouble))
-        self.registry.register(_ExposureCollector(exposure))
+    def observe(self, observed: Observed) -> None:
+        """Read the rest from these when scraped."""
+        self._status = observed.status
+        self.registry.register(ObservedCollector(observed, self._source, self._trouble))
 
     def denied(self) -> None:
         """Count a client that may not be what it claims to be."""
@@ -170,80 +157,6 @@ class Metrics:
             elif status.state is DocumentState.PROGRAMMED:
                 self._push_delay.observe(now - began)
                 del self._pushes[document]
-
-
-class _StatusCollector(Collector):
-    """What is read when it is scraped, instead of counted when it happens."""
-
-    def __init__(
-        self,
-        status: Status,
-        documents: Callable[[], Mapping[str, int]],
-        source: str,
-        trouble: Callable[[], float],
-    ) -> None:
-        self._status = status
-        self._documents = documents
-        self._source = source
-        self._trouble = trouble
-        self._nodes = Nodes(status.nodes)
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not read the status."""
-        return iter(())
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the gauges."""
-        nodes = GaugeMetricFamily("grayplane_nodes", "Connected nodes.", labels=["role", "state"])
-        streams = Count[str]()
-        counted = Count[tuple[str, str]]()
-        for of_node in self._nodes.all().values():
-            counted[of_node[0].role, state_of(of_node)] += 1
-            streams[of_node[0].role] += len(of_node)
-        for (role, state), count in sorted(counted.items()):
-            nodes.add_metric([role, state], count)
-        yield nodes
-        yield _gauge("grayplane_streams", "Open streams.", "role", streams)
-        states = Count[str]({str(state): 0 for state in DocumentState})
-        states.update(self._documents())
-        yield _gauge("grayplane_documents", "Documents by what became of their latest text.", "state", states)
-        quarantined = len(self._status.quarantines())
-        yield GaugeMetricFamily(
-            "grayplane_quarantined_services", "Services of which a proxy rejected a version.", quarantined
-        )
-        trouble = self._trouble()
-        health = Count[str]({self._source: int(not trouble)})
-        yield _gauge("grayplane_source_healthy", "1 while the source can be read.", "source", health)
-        lag = GaugeMetricFamily(
-            "grayplane_source_trouble_seconds",
-            "For how long the source could not be read.",
-            labels=["source"],
-        )
-        lag.add_metric([self._source], trouble)
-        yield lag
-
-
-class _ExposureCollector(Collector):
-    """The answers to flags; there are as many as documents have rules and subsets."""
-
-    def __init__(self, exposure: Mapping[tuple[str, str], int]) -> None:
-        self._exposure = exposure
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the counter."""
-        family = CounterMetricFamily(
-            "grayplane_flag_evaluations", "Flags answered, by variant.", labels=["flag", "variant"]
-        )
-        for (flag, variant), count in sorted(self._exposure.items()):
-            family.add_metric([flag, variant], count)
-        yield family
-
-
-def _gauge(name: str, text: str, label: str, counts: Count[str]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for value, count in sorted(counts.items()):
-        family.add_metric([value], count)
-    return family
 
 
 def _type(type_url: str) -> str:

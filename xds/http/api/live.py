@@ -112,6 +112,10 @@ class LiveBackend:
         self.refresh()
         return Counter(str(standing.state) for standing in self._standings.values())
 
+    def rollouts_by_phase(self) -> Mapping[str, int]:
+        """How many rollouts there are, by phase."""
+        return Counter(str(self._rollouts.state(service).phase) for service in self._rollouts.ids())
+
     def overview(self, caller: str, role: str) -> models.Overview:
         """Everything at a glance."""
         readiness = self._readiness()

@@ -1,0 +1,107 @@
+"""Metrics that are read when they are scraped, instead of counted when something happens."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from xds.http.api.nodes import Nodes, state_of
+from xds.rollout.state import Phase
+from xds.sources.base import SourceStatus
+from xds.status import DocumentState, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is read. ``documents`` are counted by state and ``rollouts`` by phase.
+
+    ``exposure`` is how often a flag was answered with a variant, ``denied`` how many streams were refused
+    for what they claimed.
+    """
+
+    status: Status
+    source: Callable[[], SourceStatus]
+    documents: Callable[[], Mapping[str, int]]
+    rollouts: Callable[[], Mapping[str, int]]
+    exposure: Mapping[tuple[str, str], int]
+    denied: Callable[[], int]
+
+
+class ObservedCollector(Collector):
+    """Reads everything once for each scrape. ``trouble`` is for how many seconds the source is in trouble."""
+
+    def __init__(self, observed: Observed, source: str, trouble: Callable[[], float]) -> None:
+        self._observed = observed
+        self._source = source
+        self._trouble = trouble
+        self._nodes = Nodes(observed.status.nodes)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not read anything."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families."""
+        observed = self._observed
+        yield from self._of_nodes()
+        documents = {**{str(state): 0 for state in DocumentState}, **observed.documents()}
+        text = "Documents by what became of their latest text."
+        yield _gauges("grayplane_documents", text, "state", documents)
+        quarantined = len(observed.status.quarantines())
+        text = "Services of which a proxy rejected a version."
+        yield GaugeMetricFamily("grayplane_quarantined_services", text, quarantined)
+        phases = {**{str(phase): 0 for phase in Phase}, **observed.rollouts()}
+        yield _gauges("grayplane_rollouts", "Rollouts by phase.", "phase", phases)
+        text = "Streams refused for what their node claimed to be."
+        yield CounterMetricFamily("grayplane_streams_denied", text, observed.denied())
+        yield from self._of_source()
+        exposure = CounterMetricFamily(
+            "grayplane_flag_evaluations", "Flags answered, by variant.", labels=["flag", "variant"]
+        )
+        for (flag, variant), count in sorted(observed.exposure.items()):
+            exposure.add_metric([flag, variant], count)
+        yield exposure
+
+    def _of_nodes(self) -> Iterator[Metric]:
+        nodes = GaugeMetricFamily("grayplane_nodes", "Connected nodes.", labels=["role", "state"])
+        streams = Counter[str]()
+        counted = Counter[tuple[str, str]]()
+        for of_node in self._nodes.all().values():
+            counted[of_node[0].role, state_of(of_node)] += 1
+            streams[of_node[0].role] += len(of_node)
+        for (role, state), count in sorted(counted.items()):
+            nodes.add_metric([role, state], count)
+        yield nodes
+        yield _gauges("grayplane_streams", "Open streams.", "role", streams)
+
+    def _of_source(self) -> Iterator[Metric]:
+        status, trouble, name = self._observed.source(), self._trouble(), self._source
+        gauges = {
+            "healthy": ("1 while the source can be read.", float(not trouble)),
+            "trouble_seconds": ("For how long the source could not be read.", trouble),
+            "servers": ("Servers of the source that are connected.", float(len(status.servers))),
+            "documents": ("Documents that the source holds.", float(status.documents)),
+            "services": ("Services that the source holds.", float(status.services)),
+            "lag_seconds": (
+                "Age of the oldest announced change not read yet.",
+                status.oldest_unread,
+            ),
+        }
+        if status.last_reconcile is not None:
+            text = "When everything there is was last looked at, in seconds since the epoch."
+            gauges["last_reconcile_timestamp_seconds"] = (text, status.last_reconcile)
+        for suffix, (text, value) in gauges.items():
+            yield _gauges(f"grayplane_source_{suffix}", text, "source", {name: value})
+        text = "Changes that were found by a look at everything, and not by an announcement."
+        repaired = CounterMetricFamily("grayplane_source_repairs", text, labels=["source"])
+        repaired.add_metric([name], status.repaired)
+        yield repaired
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in sorted(values.items()):
+        family.add_metric([value], number)
+    return family
