@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from xds.documents import DocumentId, Origin, revision_of
+from xds.pipeline.named_line import named_line
 from xds.rules.instance import ServiceId
 from xds.snapshot import Snapshot, SnapshotWriter
 from xds.status import Quarantine
@@ -65,6 +66,12 @@ class SavedVersions:
             return
         content = msgspec.json.encode(_Acknowledged(service, origins, text))
         self._snapshot.keep(Snapshot(state={f"{_ACKNOWLEDGED}{service}": content}))
+
+    def line_named(self, quarantine: Quarantine) -> int:
+        """Return the line of the document that the words of a client are about; 0 if there is none."""
+        document, revision = quarantine.origins[0]
+        text = self._texts.get(document)
+        return named_line(text, quarantine.reason) if text and revision_of(text) == revision else 0
 
     def quarantined(self, quarantine: Quarantine) -> None:
         """Keep a quarantine."""

@@ -188,6 +188,10 @@ class ServedVersions:
             self._tried.discard(service)
         return found, self._try_next() if found else set()
 
+    def name_line(self, quarantine: Quarantine) -> None:
+        """Take a quarantine with the line that the client's words are about."""
+        self._records[quarantine.service].quarantine = quarantine
+
     def confirm(self, service: ServiceId) -> bool:
         """Note that all clients have a service; return whether its version was not acknowledged before."""
         record = self._records.get(service)

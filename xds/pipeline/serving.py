@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Set
+from dataclasses import replace
 
 from xds.cache import Ref
 from xds.documents import Origin
@@ -67,7 +68,9 @@ class Serving:
         if isinstance(event, Rejected):
             now = self._inputs.wall_clock()
             found, again = self._versions.reject(self._group_of(stream.node), event, stream.node.id, now)
-            for quarantine in found:
+            for one in found:
+                quarantine = replace(one, line=self._saved.line_named(one))
+                self._versions.name_line(quarantine)
                 self._status.quarantined(quarantine)
                 self._saved.quarantined(quarantine)
             self._serve_later(again)

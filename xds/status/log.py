@@ -103,6 +103,7 @@ def _quarantine(event: events.ServiceQuarantined | events.QuarantineLifted) -> N
                 service=str(quarantine.service),
                 documents=_some({str(origin.document) for origin in quarantine.origins}),
                 revisions=_some({origin.revision for origin in quarantine.origins}),
+                line=quarantine.line,
                 node=quarantine.node,
                 reason=quarantine.reason,
             )

@@ -46,7 +46,8 @@ class Rejection:
 class Quarantine:
     """A version of a service that is served to nobody, since a node rejected it.
 
-    ``served`` is the revision of the service's document that is served instead; None if nothing is.
+    ``served`` is the revision of the service's document that is served instead; None if nothing is. ``line``
+    is the line of the document that the node's words name; 0 if they name none.
     """
 
     service: ServiceId
@@ -55,6 +56,7 @@ class Quarantine:
     reason: str
     at: float
     served: Revision | None = None
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class DocumentStatus:
                 "reason": self.quarantine.reason,
                 "since": iso(self.quarantine.at),
             }
+            if self.quarantine.line:
+                found["quarantine"]["line"] = self.quarantine.line
         behind = [one.node for one in self.proxies.behind]
         found["proxies"] = {"programmed": self.proxies.programmed, "of": self.proxies.of}
         if behind:
