@@ -1,6 +1,7 @@
 """Rollouts on a real Envoy: what it reports of sample services that are well, fail or get little traffic."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -158,6 +159,39 @@ async def test_a_kill_in_the_middle_repeats_and_skips_no_step(world: World) -> N
     await world.said("finish")
     assert world.weights() == [20, 60, 100]
     await world.all_from("v2")
+
+
+async def test_people_steer_it_from_the_command_line(world: World) -> None:
+    steps = [{"weight": 20, "approval": True}, {"weight": 60, "approval": True}, {"weight": 100}]
+    world.grayplane.rule("reviews.yaml", document(steps=steps))
+    await world.said("enter")
+    assert "step 1 of 3, 20 %" in await _grayplane(world, "status", "reviews")
+    await _grayplane(world, "approve", "reviews", "--reason", "looks good")
+    await until(lambda: _entered(world, 60))
+    assert "Observing" in await _grayplane(world, "list")
+    await _grayplane(world, "abort", "reviews", "--reason", "changed my mind")
+    await world.all_from("v1")
+    said = await _grayplane(world, "status", "reviews", status=1)
+    assert "RolledBack" in said
+    assert "changed my mind" in said
+    refused = await _grayplane(world, "approve", "reviews", status=1)
+    assert "it cannot approve; it can abort, retry" in refused
+    aborted = await world.said("abort")
+    assert aborted["why"] == "changed my mind"
+    assert aborted["source"] == "127.0.0.1"
+
+
+async def _grayplane(world: World, *arguments: str, status: int = 0) -> str:
+    """Run ``grayplane rollout``; return what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("grayplane"),
+        *("rollout", *arguments, "--server", f"http://127.0.0.1:{world.grayplane.http_port}"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == status, said.decode()
+    return said.decode()
 
 
 async def _entered(world: World, weight: float) -> bool:

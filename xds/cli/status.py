@@ -37,9 +37,9 @@ def status(
     """
     api = ApiClient(server, token)
     if service is not None:
-        found = _shown(lambda: _service(api, service, namespace), _service_text, output, watch=watch)
+        found = shown(lambda: _service(api, service, namespace), _service_text, output, watch=watch)
     else:
-        found = _shown(lambda: _everything(api), _everything_text, output, watch=watch)
+        found = shown(lambda: _everything(api), _everything_text, output, watch=watch)
     if any(document["state"] in {"Rejected", "Quarantined"} for document in found["documents"]):
         raise typer.Exit(1)
 
@@ -60,9 +60,9 @@ def proxies(
     api = ApiClient(server, token)
     if proxy is not None:
         path = f"/proxies/{name_in_path(proxy)}"
-        _shown(lambda: api.get(path), _proxy_text, output, watch=watch)
+        shown(lambda: api.get(path), _proxy_text, output, watch=watch)
     else:
-        _shown(lambda: {"proxies": list(api.all("/proxies", state=only))}, _proxies_text, output, watch=watch)
+        shown(lambda: {"proxies": list(api.all("/proxies", state=only))}, _proxies_text, output, watch=watch)
 
 
 def top(
@@ -72,10 +72,10 @@ def top(
 ) -> None:
     """Watch what needs attention: rollouts, documents and proxies that are not as they should be."""
     api = ApiClient(server, token)
-    _shown(lambda: _attention(api), _attention_text, "text", watch=True)
+    shown(lambda: _attention(api), _attention_text, "text", watch=True)
 
 
-def _shown(ask: Callable[[], Any], text: Callable[[Any], RenderableType], output: str, *, watch: bool) -> Any:
+def shown(ask: Callable[[], Any], text: Callable[[Any], RenderableType], output: str, *, watch: bool) -> Any:
     """Show what is asked for, once or until Ctrl-C; return the last of it."""
     found = ask()
     if output == "json":
