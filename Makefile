@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test unit test-compose lint format bench dist audit lock upgrade clean distclean
+.PHONY: demo test unit test-outages test-compose lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo                  Grayplane, a real Envoy and sample services on this machine'
 	@echo 'make demo NACOS=host:port  the same, with rules and instances in your Nacos'
 	@echo 'make test                  every test, against a real Envoy and a real Nacos'
+	@echo 'make test-outages          every outage of Nacos, with traffic through a real Envoy; some minutes'
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
 	@echo 'make unit                  the quick ones of them, in a minute or so'
 	@echo 'make lint | format         check | mend style, types and the import contract'
@@ -30,13 +31,18 @@ demo: $(STAMP)
 # TEST passes arguments on: make test TEST='tests/unit -x'.
 test: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest -m 'not compose' $(TEST)
+	@$(BIN)/pytest -m 'not compose and not outage' $(TEST)
 	@echo 'Not run, since they need Docker: the tests of the compose demo. Run them by: make test-compose'
 
 test-compose: $(STAMP)
 	@docker info >/dev/null 2>&1 || { echo 'No Docker engine answers `docker info`; start one, or run the other tests: make test' >&2; exit 1; }
 	@$(BIN)/python -m tests.harness.nacos --install
 	@$(BIN)/pytest -m compose tests/compose
+
+# Each outage of Nacos, with traffic: some minutes.
+test-outages: $(STAMP)
+	@$(BIN)/python -m tests.harness.nacos --install
+	@$(BIN)/pytest -m outage tests/nacos
 
 # UNIT passes arguments on: make unit UNIT='tests/unit/rules -x'.
 unit: $(STAMP)

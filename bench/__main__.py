@@ -30,6 +30,7 @@ NAMES = (
     "cold_start",
     "push_profile",
     "encode",
+    "nacos_publish",
 )
 
 

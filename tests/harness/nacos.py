@@ -17,11 +17,13 @@ import fcntl
 import gc
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,11 +176,8 @@ def rnacos(**environment: str) -> Iterator[NacosServer]:
             home.mkdir()
             process, address = _spawn(program, home, environment)
             try:
-                # It answers before it can take a write.
-                ready = {"customNamespaceId": "ready", "namespaceName": "ready", "namespaceDesc": "test"}
-                url = f"http://{address}/nacos/v1/console/namespaces"
                 try:
-                    _wait("POST", url, ready, lambda p=process, h=home: _check(p, h))  # type: ignore[misc]
+                    _until_ready(process, home, address)
                 except _StillbornError as error:
                     if attempt == _STARTS:
                         raise NoNacosError(f"r-nacos does not start: {error}") from error
@@ -194,8 +193,69 @@ class _StillbornError(Exception):
     """A start of r-nacos that came to nothing."""
 
 
-def _spawn(program: Path, home: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
-    port = port_pair()
+class RNacos:
+    """An r-nacos that a test stops, kills and starts again, on one port and with its data in a directory."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._program = install_rnacos()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = port_pair()
+        self.server = NacosServer(f"127.0.0.1:{self.port}")
+
+    def start(self) -> None:
+        """Start it, and wait until it takes writes."""
+        self._home.mkdir(exist_ok=True)
+        for _ in range(_STARTS):
+            self._process, address = _spawn(self._program, self._home, {}, self.port)
+            try:
+                _until_ready(self._process, self._home, address)
+            except _StillbornError:
+                self.stop(signal.SIGKILL)
+            else:
+                return
+        raise NoNacosError("r-nacos does not start")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals) -> None:
+        """End it by a signal, and wait for that."""
+        if self._process:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def wipe(self) -> None:
+        """Lose its data."""
+        shutil.rmtree(self._home)
+
+
+@contextlib.contextmanager
+def rnacos_process(home: Path) -> Iterator[RNacos]:
+    """A running r-nacos that a test may stop."""
+    nacos = RNacos(home)
+    try:
+        nacos.start()
+        yield nacos
+    finally:
+        nacos.stop(signal.SIGKILL)
+
+
+def _until_ready(process: subprocess.Popen[bytes], home: Path, address: str) -> None:
+    """Wait until it takes writes: it answers before it can."""
+    name = f"ready-{uuid.uuid4().hex[:8]}"  # One that exists would be refused.
+    ready = {"customNamespaceId": name, "namespaceName": name, "namespaceDesc": "test"}
+    url = f"http://{address}/nacos/v1/console/namespaces"
+    _wait("POST", url, ready, lambda: _check(process, home))
+
+
+def _spawn(
+    program: Path, home: Path, environment: dict[str, str], port: int | None = None
+) -> tuple[subprocess.Popen[bytes], str]:
+    port = port or port_pair()
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             [program],

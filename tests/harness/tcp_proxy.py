@@ -2,15 +2,21 @@
 
 import asyncio
 import functools
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 
 class TcpProxy:
-    """Passes connections to ports of this machine on to ports of a host."""
+    """Passes connections to ports of this machine on to ports of a host.
 
-    def __init__(self, host: str, ports: dict[int, int]) -> None:
+    With ``tls`` it is what ends TLS. ``delay`` is for how many seconds everything from the host is held back.
+    """
+
+    def __init__(self, host: str, ports: dict[int, int], tls: ssl.SSLContext | None = None) -> None:
         self._host = host
+        self._tls = tls
+        self.delay = 0.0
         self._ports = ports
         self._servers: list[asyncio.Server] = []
         self._passing: set[asyncio.Task[None]] = set()
@@ -21,7 +27,7 @@ class TcpProxy:
         self._flowing.set()
         for port, target in self._ports.items():
             passing = functools.partial(self._pass, target)
-            self._servers.append(await asyncio.start_server(passing, "127.0.0.1", port))
+            self._servers.append(await asyncio.start_server(passing, "127.0.0.1", port, ssl=self._tls))
 
     async def cut(self) -> None:
         """Break all connections and refuse new ones."""
@@ -53,7 +59,7 @@ class TcpProxy:
                 writers.append(far_writer)
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._pump(reader, far_writer))
-                    both.create_task(self._pump(far_reader, writer))
+                    both.create_task(self._pump(far_reader, writer, delayed=True))
         except asyncio.CancelledError:
             for each in writers:
                 each.transport.abort()
@@ -61,19 +67,26 @@ class TcpProxy:
             for each in writers:
                 each.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, delayed: bool = False
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._flowing.wait()
+                if delayed and self.delay:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
-            writer.write_eof()
+            if writer.can_write_eof():
+                writer.write_eof()
 
 
 @asynccontextmanager
-async def tcp_proxy(host: str, ports: dict[int, int]) -> AsyncIterator[TcpProxy]:
+async def tcp_proxy(
+    host: str, ports: dict[int, int], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[TcpProxy]:
     """A proxy that lets connections through from the start."""
-    proxy = TcpProxy(host, ports)
+    proxy = TcpProxy(host, ports, tls)
     await proxy.start()
     try:
         yield proxy

@@ -2,10 +2,15 @@
 
 import os
 import socket
+import ssl
 
 
 def os_reason(error: OSError) -> str:
     """The system's words for an error, without the numbers that Python adds."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message.lower()}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails: {(error.reason or str(error)).lower().replace('_', ' ')}"
     if error.errno and not isinstance(error, socket.gaierror):
         return os.strerror(error.errno).lower()
     return (error.strerror or str(error)).lower()

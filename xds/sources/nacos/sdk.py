@@ -5,6 +5,7 @@ client of a key management service: a quarter of a second at every start, and 20
 So the parts are imported beside the package. Who uses the SDK's clients in the same process finds them.
 """
 
+import os
 import sys
 import types
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from pathlib import Path
 import v2
 
 _PACKAGE = "v2.nacos"
+
+# Who starts processes after a call of gRPC would see its complaints about that on the terminal.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import grpc.aio
 
 from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
+from xds.sources.nacos.http import ssl_context
 from xds.sources.nacos.sdk import (
     CONNECTION_RESET_REQUEST_TYPE,
     INVALID_INTERFACE_ERROR,
@@ -105,12 +106,19 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         """Connect a socket first: gRPC alone does not say why it cannot, and waits to find out."""
         try:
             async with asyncio.timeout(self._timeout):
-                _, writer = await asyncio.open_connection(self.server.host.strip("[]"), self.server.grpc_port)
+                _, writer = await asyncio.open_connection(
+                    self.server.host.strip("[]"), self.server.grpc_port, **self._probe_tls()
+                )
             writer.close()
         except TimeoutError:
             raise UnreachableError(self._unreached(self._silence)) from None
         except OSError as error:
             raise UnreachableError(self._unreached(os_reason(error))) from None
+
+    def _probe_tls(self) -> dict[str, Any]:
+        if self._tls is None:
+            return {}
+        return {"ssl": ssl_context(self._tls), "server_hostname": self._tls.server_name or self.server.host}
 
     @property
     def _silence(self) -> str:
