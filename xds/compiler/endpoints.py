@@ -104,6 +104,8 @@ def _integer(weight: float, limit: int) -> int:
     return max(1, round(min(weight * _WEIGHT_SCALE, limit)))
 
 
+# Of thousands of instances one changes at a time; the others' endpoints are put together again from these.
+@lru_cache(maxsize=1 << 16)
 def lb_endpoint(address: str, port: int, weight: int | None) -> bytes:
     """Encode an LbEndpoint; without a ``weight`` it has that of all others."""
     socket_address = delimited(_ADDRESS, address.encode()) + _PORT_TAG + varint(port)

@@ -49,8 +49,11 @@ class Instance:
     @property
     def protocol(self) -> Protocol | None:
         """What the metadata ``protocol`` says, None if it says nothing that we know."""
+        said = self.metadata.get("protocol")
+        if not said:
+            return None
         try:
-            return Protocol(self.metadata.get("protocol", "").lower())
+            return Protocol(said.lower())
         except ValueError:
             return None
 
