@@ -20,11 +20,11 @@ class TcpProxy:
         self._ports = ports
         self._servers: list[asyncio.Server] = []
         self._passing: set[asyncio.Task[None]] = set()
-        self._flowing = asyncio.Event()
+        self._flowing = {target: asyncio.Event() for target in ports.values()}
 
     async def start(self) -> None:
         """Let connections through."""
-        self._flowing.set()
+        self.flow()
         for port, target in self._ports.items():
             passing = functools.partial(self._pass, target)
             self._servers.append(await asyncio.start_server(passing, "127.0.0.1", port, ssl=self._tls))
@@ -39,13 +39,15 @@ class TcpProxy:
         while self._passing:
             await asyncio.wait(self._passing)
 
-    def hang(self) -> None:
-        """Keep all connections, take new ones, and pass nothing on."""
-        self._flowing.clear()
+    def hang(self, *targets: int) -> None:
+        """Keep all connections, take new ones, and pass nothing on; of these ports of the host, or of all."""
+        for target in targets or self._flowing:
+            self._flowing[target].clear()
 
     def flow(self) -> None:
         """End ``hang``."""
-        self._flowing.set()
+        for flowing in self._flowing.values():
+            flowing.set()
 
     async def _pass(self, target: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -58,8 +60,9 @@ class TcpProxy:
                 far_reader, far_writer = await asyncio.open_connection(self._host, target)
                 writers.append(far_writer)
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(self._pump(reader, far_writer))
-                    both.create_task(self._pump(far_reader, writer, delayed=True))
+                    flowing = self._flowing[target]
+                    both.create_task(self._pump(reader, far_writer, flowing))
+                    both.create_task(self._pump(far_reader, writer, flowing, delayed=True))
         except asyncio.CancelledError:
             for each in writers:
                 each.transport.abort()
@@ -68,11 +71,16 @@ class TcpProxy:
                 each.close()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, delayed: bool = False
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        flowing: asyncio.Event,
+        *,
+        delayed: bool = False,
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                await self._flowing.wait()
+                await flowing.wait()
                 if delayed and self.delay:
                     await asyncio.sleep(self.delay)
                 writer.write(data)

@@ -76,6 +76,20 @@ class Outage:
         await asyncio.sleep(12)
         self.proxy.flow()
 
+    async def http_hung(self) -> None:
+        """HTTP is silent while gRPC is well: edits still arrive."""
+        self.proxy.hang(self.nacos.port)
+        await asyncio.sleep(5)
+        await self.world.operator.publish("reviews.yaml", rule(0))
+        await self.world.until("v1")
+        self.proxy.flow()
+
+    async def grpc_hung(self) -> None:
+        """GRPC is silent while HTTP is well."""
+        self.proxy.hang(self.nacos.port + 1000)
+        await asyncio.sleep(12)
+        self.proxy.flow()
+
     async def slow(self) -> None:
         """Five seconds a call."""
         self.proxy.delay = 5.0
@@ -99,6 +113,8 @@ OUTAGES: list[Callable[[Outage], Awaitable[None]]] = [
     Outage.hung,
     Outage.port_closed,
     Outage.half_open,
+    Outage.http_hung,
+    Outage.grpc_hung,
     Outage.slow,
     Outage.data_lost,
 ]

@@ -353,6 +353,9 @@ class Documents:
         known = self._known.get(data_id)
         self._known[data_id] = document
         self._deleted.pop(data_id, None)
+        if known is not None and known.md5 == document.md5:
+            # The listing was older than what was known: it mended nothing.
+            self._unannounced.discard(data_id)
         if known is None or known.content != document.content:
             self._emit(DocumentChanged(DocumentId(self._namespace, data_id), document.content))
         # Before that, `_reconcile` tells of all documents in one request.
