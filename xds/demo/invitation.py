@@ -29,6 +29,7 @@ Everything runs. In another terminal:
     {loop}
 
 {_rules(plan)}
+The dashboard is at http://127.0.0.1:{plan.settings.http.port}/
 Logs are in {plan.directory.root / "logs"}. Ctrl-C stops everything.
 """
 
