@@ -137,7 +137,6 @@ class ControlPlane:
             discovery,
             source_status=source_status,
             changes=lambda: self._services.changes,
-            denied=lambda: authorization.denied if authorization else 0,
             readiness=self._readiness,
             tls=_http_context(settings),
         )

@@ -46,13 +46,12 @@ class HttpPort:
         *,
         source_status: Callable[[], SourceStatus],
         changes: Callable[[], int],
-        denied: Callable[[], int],
         readiness: Callable[[], Readiness],
         tls: ssl.SSLContext | None,
     ) -> None:
         """Answer from these parts of the program.
 
-        ``changes`` counts how often services changed, ``denied`` how many streams were refused.
+        ``changes`` counts how often services changed.
         """
         at = self._settings.http
         tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
@@ -74,7 +73,6 @@ class HttpPort:
             documents=self._backend.documents_by_state,
             rollouts=self._backend.rollouts_by_phase,
             exposure=flags.exposure,
-            denied=denied,
         )
         self._metrics.observe(observed)
         audit = Audit(lambda: datetime.now(UTC))

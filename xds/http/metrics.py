@@ -82,8 +82,8 @@ class Metrics:
         )
         self._in_step.labels(source).set(0)
         self._denied = Counter(
-            "grayplane_denied_clients",
-            "Calls of clients whose certificate does not allow what they claimed.",
+            "grayplane_streams_denied",
+            "Streams refused for what their node claimed to be.",
             registry=self.registry,
         )
         info = Gauge(

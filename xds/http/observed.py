@@ -17,8 +17,7 @@ from xds.status import DocumentState, Status
 class Observed:
     """What is read. ``documents`` are counted by state and ``rollouts`` by phase.
 
-    ``exposure`` is how often a flag was answered with a variant, ``denied`` how many streams were refused
-    for what they claimed.
+    ``exposure`` is how often a flag was answered with a variant.
     """
 
     status: Status
@@ -26,7 +25,6 @@ class Observed:
     documents: Callable[[], Mapping[str, int]]
     rollouts: Callable[[], Mapping[str, int]]
     exposure: Mapping[tuple[str, str], int]
-    denied: Callable[[], int]
 
 
 class ObservedCollector(Collector):
@@ -54,8 +52,6 @@ class ObservedCollector(Collector):
         yield GaugeMetricFamily("grayplane_quarantined_services", text, quarantined)
         phases = {**{str(phase): 0 for phase in Phase}, **observed.rollouts()}
         yield _gauges("grayplane_rollouts", "Rollouts by phase.", "phase", phases)
-        text = "Streams refused for what their node claimed to be."
-        yield CounterMetricFamily("grayplane_streams_denied", text, observed.denied())
         yield from self._of_source()
         exposure = CounterMetricFamily(
             "grayplane_flag_evaluations", "Flags answered, by variant.", labels=["flag", "variant"]
