@@ -247,3 +247,25 @@ async def test_a_sidecar_calls_services_by_name_and_is_called(world: World) -> N
                 assert (await client.get("ratings")).status == 404, "not one of its upstreams"
             async with Client(world.grayplane.inbound_port) as client:
                 assert (await client.get("whatever")).json()["service"] == "ratings"
+
+
+@pytest.mark.parametrize("values", [3, 30], ids=["plain routes", "matcher"])
+async def test_a_header_on_several_lines_is_one_value(world: World, values: int) -> None:
+    """It depends on a runtime flag in the bootstraps that are shipped."""
+    texts = ["a,b", *(f"user-{number}" for number in range(values - 1))]
+    match = [{"headers": {"x-tags": {"in": texts}}}]
+    changed = rule()
+    changed["http"][0]["match"] = match
+    world.grayplane.rule("reviews.yaml", changed)
+
+    async def answer(*lines: str) -> str:
+        response = await world.client.get(HOST, headers=[("x-tags", line) for line in lines])
+        return str(response.json()["version"])
+
+    async def holds() -> bool:
+        return await answer("user-0") == "v2"
+
+    await until(holds)
+    assert await answer("a", "b") == "v2"
+    assert await answer("user-0", "user-1") == "v1"
+    assert await answer("b", "a") == "v1"

@@ -7,6 +7,7 @@ character that ends the part, no longer does (syntax: https://github.com/google/
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import re2
 
@@ -77,23 +78,20 @@ def _rewritten(pattern: str, stop: str, rest: str) -> Iterator[str]:
 
 def _is_last(tokens: list[re.Match[str]], place: int) -> bool:
     """Tell whether nothing is left to match after a token, whichever groups and alternatives it is in."""
-    depth = 0  # groups that opened in alternatives that are passed over
-    passing = False
-    for index in range(place + 1, len(tokens)):
-        kind = tokens[index].lastgroup
-        if passing:
-            depth += (kind == "group" and not tokens[index][0].endswith(")")) - (kind == "close")
-            passing = depth >= 0
-            depth = max(depth, 0)
-            if passing or kind != "close":
-                continue
-        if kind == "bar":
-            passing, depth = True, 0
+    depth, skipping = 0, False  # within alternatives that come after the token's own
+    for token, following in zip_longest(tokens[place + 1 :], tokens[place + 2 :]):
+        kind = token.lastgroup
+        if skipping and kind == "group" and not token[0].endswith(")"):
+            depth += 1
+        elif skipping and kind == "close" and depth:
+            depth -= 1
+        elif kind == "bar":
+            skipping = True
         elif kind == "close":
-            following = tokens[index + 1] if index + 1 < len(tokens) else None
+            skipping = False
             if following is not None and following.lastgroup == "repeat":
                 return False
-        elif kind != "end":
+        elif not skipping and kind != "end":
             return False
     return True
 
