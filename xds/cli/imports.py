@@ -11,31 +11,36 @@ import yaml
 from xds.cli.documents import STDIN, FilesArgument
 from xds.cli.errors import FAILED, MISUSED, fail
 from xds.documents.formatting import formatted
-from xds.rules.imports import Imported, import_istio
+from xds.rules.imports import Imported, import_gateway_api, import_istio
 from xds.rules.parse import parse
 
 app = typer.Typer(no_args_is_help=True, help="Make rule documents of what other systems call routes.")
 
 
+GatewayFlag = Annotated[str, typer.Option(help="Proxy group that serves the hosts.")]
+OutputFlag = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Directory to write to. Default: standard output.")
+]
+
+
 @app.command("istio")
-def istio(
-    files: FilesArgument,
-    gateway: Annotated[
-        str, typer.Option(help="Proxy group that serves the hosts of Istio gateways.")
-    ] = "edge",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory to write to. Default: standard output.")
-    ] = None,
-) -> None:
+def istio(files: FilesArgument, gateway: GatewayFlag = "edge", output: OutputFlag = None) -> None:
     """Make a rule document for each service of VirtualServices and DestinationRules.
 
     What cannot be carried over is told by name on standard error, never dropped in silence. Files that are
     there already are not overwritten. Exits 1 if a document came out that is not valid.
     """
-    imported = import_istio(list(_manifests(files)), gateway)
-    for note in imported.notes:
-        typer.echo(note, err=True)
-    _write(imported, output)
+    _write(import_istio(list(_manifests(files)), gateway), output)
+
+
+@app.command("gateway-api")
+def gateway_api(files: FilesArgument, gateway: GatewayFlag = "edge", output: OutputFlag = None) -> None:
+    """Make a rule document for each HTTPRoute and GRPCRoute.
+
+    Backends become subsets; give their Services too, whose selectors become the labels. What cannot be
+    carried over is told by name on standard error. Files that are there already are not overwritten.
+    """
+    _write(import_gateway_api(list(_manifests(files)), gateway), output)
 
 
 def _manifests(files: list[Path]) -> Iterator[dict[str, Any]]:
@@ -52,6 +57,8 @@ def _manifests(files: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _write(imported: Imported, output: Path | None) -> None:
+    for note in imported.notes:
+        typer.echo(note, err=True)
     failed = False
     for name, document in imported.documents.items():
         text = formatted(name, yaml.dump(document, sort_keys=False, allow_unicode=True, width=1000).encode())

@@ -1,4 +1,4 @@
-"""Istio's VirtualServices and DestinationRules as rule documents: the same meaning, or a note by name."""
+"""Routes of Istio and of the Gateway API as rule documents: the same meaning, or a note by name."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +9,11 @@ import yaml
 
 from tests.unit.rules.marked import told
 from xds.routing import DirectResponse, Redirect, Request, evaluate, routing_of
-from xds.rules.imports import Imported, import_istio
+from xds.rules.imports import Imported, import_gateway_api, import_istio
 from xds.rules.model import RuleDocument
 from xds.rules.parse import parse
 
+REVIEWS = Path(__file__).parent / "gateway_api" / "reviews.yaml"
 BOOKINFO = Path(__file__).parent / "istio" / "bookinfo.yaml"
 RULE = {
     "kind": "DestinationRule",
@@ -64,13 +65,18 @@ def bookinfo() -> Imported:
 def test_what_is_decided(
     bookinfo: Imported, target: str, headers: dict[str, str], expected: dict[object, float]
 ) -> None:
-    routing = routing_of("reviews", document(bookinfo), datetime(2026, 11, 25, tzinfo=UTC))
+    assert decided(document(bookinfo), target, headers) == pytest.approx(expected)
+
+
+def decided(rule: RuleDocument, target: str, headers: dict[str, str]) -> dict[object, float]:
+    """The subsets that a request goes to, or what else happens to it, with the probability of each."""
+    routing = routing_of(rule.service, rule, datetime(2026, 11, 25, tzinfo=UTC))
     evaluation = evaluate(routing, Request("GET", target, tuple(headers.items())))
     found: dict[object, float] = {one.subset: share for one, share in evaluation.targets().items()}
     for outcome in evaluation.outcomes:
         if outcome.choice is None:
             found[type(outcome.decision.action)] = outcome.probability
-    assert found == pytest.approx(expected)
+    return found
 
 
 def test_what_cannot_be_carried_over_is_told_by_name(bookinfo: Imported) -> None:
@@ -142,3 +148,71 @@ def test_without_subsets_all_requests_go_to_all_instances() -> None:
     imported = import_istio(virtual_service({"route": [{"destination": {"host": "reviews"}}]})[:1])
     assert document(imported).http == ()
     assert "no subsets" in "\n".join(imported.notes)
+
+
+@pytest.fixture(scope="module")
+def reviews() -> Imported:
+    return import_gateway_api(yaml.safe_load_all(REVIEWS.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "expected"),
+    [
+        ("/", {}, {"reviews-v1": 0.9, "reviews-v2": 0.1}),
+        ("/", {"x-release": "canary"}, {"reviews-v2": 1.0}),
+        ("/api", {}, {"reviews-v2": 1.0}),
+        ("/api/x", {}, {"reviews-v2": 1.0}),
+        ("/apix", {}, {"reviews-v1": 0.9, "reviews-v2": 0.1}),
+        ("/api/gone", {"x-release": "canary"}, {Redirect: 1.0}),
+        ("/v1/x", {}, {"reviews-v1": 1.0}),
+        ("/v1/x", {"x-release": "canary"}, {"reviews-v1": 1.0}),  # the path is more specific
+    ],
+)
+def test_what_an_http_route_decides(
+    reviews: Imported, target: str, headers: dict[str, str], expected: dict[object, float]
+) -> None:
+    assert decided(document(reviews), target, headers) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "subset"),
+    [
+        ("/shop.Orders/Place", "orders-v2"),
+        ("/shop.Orders/Cancel", "orders-v1"),
+        ("/shop.Stock/Get", "orders-v2"),
+        ("/shop.Stocks/Get", "orders-v1"),
+    ],
+)
+def test_what_a_grpc_route_decides(reviews: Imported, target: str, subset: str) -> None:
+    rule = document(reviews, "orders.yaml")
+    assert decided(rule, target, {}) == {subset: 1.0}
+    assert rule.traffic_policy_of(None).protocol == "grpc"
+
+
+def test_labels_and_actions_of_an_http_route(reviews: Imported) -> None:
+    rule = document(reviews)
+    assert {name: subset.labels for name, subset in rule.subsets.items()} == {
+        "reviews-v1": {"version": "v1"},
+        "reviews-v2": {"version": "v2"},
+    }
+    by_name = {one.name: one for one in rule.http}
+    api, old, below_old = by_name["rule-2"], by_name["old"], by_name["old-2"]
+    assert api.mirror
+    assert (api.mirror.subset, api.mirror.percentage) == ("reviews-v1", 10)
+    assert api.retries
+    assert (api.retries.attempts, api.retries.retry_on) == (2, ("503",))
+    assert old.rewrite
+    assert below_old.rewrite
+    assert (old.rewrite.uri, below_old.rewrite.uri) == ("/v2", "/v2/")
+
+
+def test_what_of_the_gateway_api_cannot_be_carried_over(reviews: Imported) -> None:
+    told_of = "\n".join(reviews.notes)
+    for name in (
+        "public is the proxy group edge",
+        "timeouts.backendRequest cannot",
+        "retry.backoff cannot",
+        "the labels of orders-v1 are made up",
+        "the service is called reviews here",
+    ):
+        assert name in told_of, told_of

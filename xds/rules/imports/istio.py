@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from xds.rules.imports.istio_policies import traffic_policy
-from xds.rules.imports.manifest import Fields, Imported, Values, without_nothing
+from xds.rules.imports.manifest import Fields, Imported, Values, baseline_of, without_nothing
 from xds.rules.scalars import RETRY_CONDITIONS
 
 _KINDS = {"VirtualService", "DestinationRule"}
@@ -96,23 +96,9 @@ def _document(
         rules = [rule for rule in rules if "route" not in rule]
     document["subsets"] = subsets
     if subsets:
-        document["baseline"] = _baseline(service, rules, subsets, notes)
+        document["baseline"] = baseline_of(service, rules, subsets, notes)
     document["http"] = rules
     imported.documents[f"{service}.yaml"] = without_nothing(document)
-
-
-def _baseline(service: str, rules: list[Values], subsets: Values, notes: list[str]) -> str:
-    """Take the last rule that is for everybody as the baseline, or, if there is none, choose a subset."""
-    last = rules[-1] if rules else {}
-    if last and "match" not in last and len(last.get("route", [])) == 1 and set(last) == {"name", "route"}:
-        rules.pop()
-        return str(last["route"][0]["subset"])
-    if last and "match" not in last and "route" in last:
-        return str(max(last["route"], key=lambda one: one.get("weight", 1))["subset"])
-    first = next(iter(subsets))
-    if not (last and "match" not in last):
-        notes.append(f"{service}: requests that no rule matches were answered 404; they go to {first} here")
-    return str(first)
 
 
 def _rule(http: Fields, number: int, origin: str, notes: list[str]) -> Values | None:

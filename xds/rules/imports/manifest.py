@@ -76,3 +76,17 @@ def without_nothing(values: Values) -> Values:
         for key, value in values.items()
         if value is not None and (value or not isinstance(value, dict | list))
     }
+
+
+def baseline_of(service: str, rules: list[Values], subsets: Values, notes: list[str]) -> str:
+    """Take the last rule that is for everybody as the baseline, or, if there is none, choose a subset."""
+    last = rules[-1] if rules else {}
+    if last and "match" not in last and len(last.get("route", [])) == 1 and set(last) == {"name", "route"}:
+        rules.pop()
+        return str(last["route"][0]["subset"])
+    if last and "match" not in last and "route" in last:
+        return str(max(last["route"], key=lambda one: one.get("weight", 1))["subset"])
+    first = next(iter(subsets))
+    if not (last and "match" not in last):
+        notes.append(f"{service}: requests that no rule matches were answered 404; they go to {first} here")
+    return str(first)
