@@ -332,3 +332,53 @@ def test_a_new_token_comes_with_the_setting_that_lets_it_in(tmp_path: Path) -> N
 def python(*arguments: str, environment: dict[str, str] | None = None) -> str:
     command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+SPLIT = """\
+service: reviews
+subsets: {stable: {labels: {version: v1}}, gray: {labels: {version: v2}}}
+baseline: stable
+http:
+  - name: vip
+    match: [{headers: {x-user-id: {in: {list: vip}}}}, {cookies: {vip: {present: true}}}]
+    route: [{subset: gray}]
+  - name: night
+    match: [{schedule: {hours: ["22:00-06:00"], timezone: UTC}}]
+    route: [{subset: gray}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "target"),
+    [
+        (["--header", "x-user-id=1"], 'vip: yes; x-user-id is in the list vip ("1")', "reviews|gray"),
+        (["--cookie", "vip=", "--uri", "/a"], 'vip: yes; cookie vip is there ("")', "reviews|gray"),
+        (
+            ["--at", "2026-11-25T23:00:00"],
+            "night: yes; schedule is open at 2026-11-25T23:00:00+00:00",
+            "gray",
+        ),
+        (["--at", "2026-11-25T12:00:00"], "baseline: yes; every request matches", "reviews|stable"),
+    ],
+)
+def test_a_request_is_explained(tmp_path: Path, arguments: list[str], line: str, target: str) -> None:
+    rule_file(tmp_path, "reviews.yaml", SPLIT)
+    rule_file(tmp_path, "vip.list", "1\n2\n")
+    result = grayplane("explain", "reviews", tmp_path, *arguments)
+    assert result.exit_code == 0, result.output
+    assert line in result.output
+    assert f"{target}  100 %" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["nothing"], "there is no document for the service nothing", 1),
+        (["reviews", "--header", "x"], "--header x: write NAME=VALUE", 2),
+    ],
+)
+def test_what_cannot_be_explained(tmp_path: Path, arguments: list[str], said: str, code: int) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", GOOD)
+    result = grayplane("explain", arguments[0], file, *arguments[1:])
+    assert result.exit_code == code
+    assert said in result.output
