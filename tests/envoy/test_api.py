@@ -155,6 +155,26 @@ async def test_a_document_is_published_and_audited(world: World) -> None:
     assert (audited[0]["who"], audited[0]["reason"], audited[0]["outcome"]) == ("local", "ticket 42", "done")
 
 
+async def test_a_rollout_is_shown_and_steered(world: World) -> None:
+    steps = [{"weight": 10, "for": "1h30m"}, {"weight": 50, "approval": True}, {"weight": 100}]
+    world.grayplane.rule("reviews.yaml", rule() | {"rollout": {"subset": "gray", "steps": steps}})
+    await world.until_split(gray=10, stable=90)
+    rollout = await world.get("/rollouts/reviews")
+    assert rollout["steps"] == ["10 % for 1h30m", "50 %, approval", "100 %"]
+    assert (rollout["step"], rollout["of"], rollout["weight"]) == (1, 3, 10)
+    assert {"pause", "abort"} <= set(rollout["actions"])
+    [listed] = (await world.get("/rollouts"))["items"]
+    assert listed["phase"] == rollout["phase"] == (await world.get(SERVICE))["rollout"]
+
+    done = await world.api.post("/rollouts/reviews/abort", json={"reason": "errors"})
+    assert done.status_code == 204, done.text
+    await world.until_split(gray=0, stable=100)
+    again = await world.api.post("/rollouts/reviews/pause", json={})
+    assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
+    [said] = [entry for entry in world.grayplane.log() if entry.get("action") == "rollout abort"]
+    assert (said["who"], said["reason"], said["outcome"]) == ("local", "errors", "done")
+
+
 async def test_changes_are_told_as_they_happen(world: World) -> None:
     async with world.api.stream("GET", "/events", timeout=60) as events:
         lines = events.aiter_lines()

@@ -1,6 +1,7 @@
 """Rollouts as the API shows them."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from xds.http.api.backend import Conflict
 from xds.http.api.models import Rollout, RolloutSample, RolloutSummary
@@ -60,8 +61,16 @@ async def act(rollouts: Rollouts, service: ServiceId, command: Command) -> None:
 
 def _steps(state: State) -> Iterable[str]:
     for step in state.plan.steps:
-        lasts = f" for {step.for_}" if step.for_ else ""
+        lasts = f" for {_duration(step.for_)}" if step.for_ else ""
         yield f"{step.weight:g} %{lasts}{', approval' if step.approval else ''}"
+
+
+def _duration(time: timedelta) -> str:
+    """Write a duration as documents do: ``1h30m``."""
+    seconds = time.total_seconds()
+    hours, minutes, rest = int(seconds // 3600), int(seconds % 3600 // 60), seconds % 60
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{value:g}{unit}" for value, unit in parts if value)
 
 
 def _sample(sample: Sample) -> RolloutSample:

@@ -31,6 +31,7 @@ const TEXTS = {
     token: "Token", tokenAsk: "This server wants a token. It stays in this tab.", signIn: "Sign in", signOut: "Sign out",
     notFound: "There is no such page.", failed: "This did not work: {why}",
     Programmed: "Programmed", Programming: "Programming", Rejected: "Rejected", Waiting: "Waiting", Quarantined: "Quarantined",
+    Entering: "entering a step", Observing: "observing", Leaving: "leaving a step", Paused: "paused", Promoted: "promoted", RolledBack: "rolled back", Disabled: "disabled",
     "in step": "in step", "behind.": "behind", "rejected.": "rejects", unknown: "unknown", errors: "{n} errors", warnings: "{n} warnings",
   },
   zh: {
@@ -61,6 +62,7 @@ const TEXTS = {
     token: "令牌", tokenAsk: "此服务器需要令牌。令牌只保存在当前标签页。", signIn: "登录", signOut: "退出",
     notFound: "没有这个页面。", failed: "未能完成：{why}",
     Programmed: "已生效", Programming: "下发中", Rejected: "有错误", Waiting: "等待中", Quarantined: "已隔离",
+    Entering: "进入步骤", Observing: "观察中", Leaving: "离开步骤", Paused: "已暂停", Promoted: "已全量", RolledBack: "已回滚", Disabled: "已停用",
     "in step": "已同步", "behind.": "落后", "rejected.": "已拒绝", unknown: "未知", errors: "{n} 个错误", warnings: "{n} 个警告",
   },
 };
