@@ -1,6 +1,7 @@
 """What becomes of gray's share of the requests while gray cannot serve, whatever the registry says."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -197,3 +198,28 @@ async def test_gray_that_dies_under_load(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
             await gray.stop()
         assert found[503] <= 8, "at most those that were under way"
+
+
+@pytest.mark.parametrize(("fallback", "answer"), [("beta", "beta"), ("none", 503), (None, "stable")])
+async def test_a_rule_says_who_serves_instead(
+    tmp_path: Path, fallback: str | None, answer: str | int
+) -> None:
+    document = rule()
+    document["subsets"]["beta"] = {"labels": {"version": "beta"}}
+    if fallback:
+        document["http"][0]["fallback"] = fallback
+    async with Upstream("reviews", "stable") as stable, Upstream("reviews", "beta") as beta:
+        alive = [*at("stable", stable.port), *at("beta", beta.port)]
+        dead = at("gray", free_port())
+        async with edge(tmp_path, document, *alive, *dead) as (grayplane, envoy, client):
+            assert await answers(client, 20) == {answer: 20}, "registered, and dead"
+            grayplane.listed("reviews", alive)
+            await until(lambda: _has_no_dead(envoy))
+            assert await answers(client, 20) == {answer: 20}, "not registered"
+
+
+async def _has_no_dead(envoy: EnvoyProcess) -> bool:
+    """Whether every cluster of gray has instances of its fallback alone."""
+    statuses = json.loads(await envoy.admin("/clusters?format=json"))["cluster_statuses"]
+    gray = [status for status in statuses if status["name"].startswith("reviews|gray")]
+    return all(host.get("priority") for status in gray for host in status.get("host_statuses", ()))
