@@ -96,17 +96,18 @@ async def test_a_key_marked_during_its_read_is_read_once_more() -> None:
         reading.set()
         await answer.wait()
 
+    reads = ReadQueue(read)
     async with asyncio.TaskGroup() as tasks:
-        reads = ReadQueue(read, tasks)
-        reads.mark("a")
-        await reading.wait()
-        for _ in range(3):
+        with reads.within(tasks):
             reads.mark("a")
-        answer.set()
-        await reads.read(["a"])
-        assert seen == ["a", "a"]
-        await reads.read(["b", "a"])
-        assert sorted(seen) == ["a", "a", "a", "b"]
+            await reading.wait()
+            for _ in range(3):
+                reads.mark("a")
+            answer.set()
+            await reads.read(["a"])
+            assert seen == ["a", "a"]
+            await reads.read(["b", "a"])
+            assert sorted(seen) == ["a", "a", "a", "b"]
 
 
 GOOD_V1 = {"pageItems": [{"dataId": "a.yaml", "group": "GRAY_GROUP", "md5": "1"}], "pagesAvailable": 1}

@@ -120,7 +120,7 @@ class Documents:
         self._foreign: set[str] = set()
         self._deletions = DeletionGuard(settings.settle, mass=_MASS, mass_deletion=settings.mass_deletion)
         self._timer = PollTimer(settings.poll)
-        self._reads: ReadQueue
+        self._reads = ReadQueue(self._read)
         # Set once every document that existed at the start has been emitted.
         self.complete = asyncio.Event()
         # How many updates no push told of, found by a listing.
@@ -141,13 +141,13 @@ class Documents:
     @property
     def unread_since(self) -> float | None:
         """Since when the longest unread change waits, in loop time; None when none does."""
-        return self._reads.oldest if hasattr(self, "_reads") else None
+        return self._reads.oldest
 
     async def run(self) -> None:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connection.run())
-            with ReadQueue(self._read, tasks) as self._reads:
+            with self._reads.within(tasks):
                 async for _ in self._timer:
                     try:
                         await self._reconcile()

@@ -76,7 +76,7 @@ class Instances:
         self._to_audit: deque[str] = deque()
         self._deletions = DeletionGuard(settings.settle)
         self._timer = PollTimer(settings.poll)
-        self._reads: ReadQueue
+        self._reads = ReadQueue(self._read)
         # Set once every service that existed at the start has been emitted.
         self.complete = asyncio.Event()
 
@@ -94,7 +94,7 @@ class Instances:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connection.run())
-            with ReadQueue(self._read, tasks) as self._reads:
+            with self._reads.within(tasks):
                 async for _ in self._timer:
                     try:
                         await self._reconcile()

@@ -1,36 +1,38 @@
 """Reads things that are known to have changed, each by one reader at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Set
-from typing import Self
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
+from contextlib import contextmanager
 
 _CONCURRENT_READS = 16
 
 
 class ReadQueue:
-    """Reads keys in background tasks, until it is left as a context.
+    """Reads keys in background tasks, for as long as the context ``within`` lasts.
 
     Two reads of one key never overlap, so an older answer cannot overtake a newer one. A key that is marked
     during its read is read again: what marked it may be newer than the answer.
     """
 
-    def __init__(self, read: Callable[[str], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, read: Callable[[str], Awaitable[None]]) -> None:
         self._read = read
-        self._tasks = tasks
+        # Where reads run; None before and after. Written by `within`.
+        self._tasks: asyncio.TaskGroup | None = None
         # The task of each key that waits or is read, and since when (loop time). Written by `mark`, `_run`.
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._since: dict[str, float] = {}
         # Keys to read once more. Written by `mark`, cleared by `_run`.
         self._again: set[str] = set()
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
-        # Whether the context was left: the task group takes no more tasks.
-        self._left = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._left = True
+    @contextmanager
+    def within(self, tasks: asyncio.TaskGroup) -> Iterator[None]:
+        """Read in these tasks. What is marked outside of the context is not read."""
+        self._tasks = tasks
+        try:
+            yield
+        finally:
+            self._tasks = None
 
     @property
     def oldest(self) -> float | None:
@@ -46,7 +48,7 @@ class ReadQueue:
         """Have a key read."""
         if key in self._reading:
             self._again.add(key)
-        elif not self._left:
+        elif self._tasks is not None:
             self._since[key] = asyncio.get_running_loop().time()
             self._reading[key] = self._tasks.create_task(self._run(key))
 
