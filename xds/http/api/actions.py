@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from xds.documents import DocumentId
 from xds.http.access import Role
 from xds.http.api.backend import Conflict, Unavailable
-from xds.http.api.context import Api, asked_by
+from xds.http.api.context import Api, TheApi, asked_by
 from xds.http.api.models import (
     ActionRequest,
     DiffRequest,
@@ -33,67 +33,65 @@ class Published(Model):
     revision: str
 
 
-def asking(api: Api) -> APIRouter:
-    """Return the paths that say what a document or a request would do; nothing is changed."""
-    router = APIRouter()
-    backend = api.backend
+asking = APIRouter()
+"""The paths that say what a document or a request would do; nothing is changed."""
 
-    @router.post("/lint")
-    async def lint(body: LintRequest) -> LintResult:
-        """Check a document beside those in force"""
-        return backend.lint(DocumentId(body.namespace, body.name), body.text)
+acting = APIRouter()
+"""The paths that change something."""
 
-    @router.post("/diff")
-    async def diff(body: DiffRequest) -> DiffResult:
-        """Say what a document would change, beside the one in force"""
-        return await backend.diff(DocumentId(body.namespace, body.name), body.text)
 
-    @router.post("/explain")
-    async def explain(body: ExplainRequest) -> ExplainResult:
-        """Say where a request would go, and why."""
+@asking.post("/lint")
+async def lint(api: TheApi, body: LintRequest) -> LintResult:
+    """Check a document beside those in force."""
+    return api.backend.lint(DocumentId(body.namespace, body.name), body.text)
+
+
+@asking.post("/diff")
+async def diff(api: TheApi, body: DiffRequest) -> DiffResult:
+    """Say what a document would change, beside the one in force."""
+    return await api.backend.diff(DocumentId(body.namespace, body.name), body.text)
+
+
+@asking.post("/explain")
+async def explain(api: TheApi, body: ExplainRequest) -> ExplainResult:
+    """Say where a request would go, and why."""
+    try:
+        return api.backend.explain(body)
+    except KeyError:
+        raise ProblemError(404, f"there is no service {body.service}") from None
+
+
+@acting.put("/documents/{name:path}")
+async def publish(
+    api: TheApi, name: str, body: PublishRequest, request: Request, namespace: str = ""
+) -> Published:
+    """Publish a document where documents come from; for operators. Refused if it has errors."""
+    document = DocumentId(namespace, name)
+
+    async def do() -> Published:
+        checked = api.backend.lint(document, body.text)
+        if not checked.ok:
+            problems = [problem.model_dump() for problem in checked.problems]
+            raise ProblemError(422, f"{document} has errors", problems=problems)
+        return Published(revision=await api.backend.publish(document, body.text, body.revision))
+
+    return await _audited(api, request, do, action="publish", target=str(document), reason=body.reason)
+
+
+@acting.post("/rollouts/{name:path}/{action}", status_code=204)
+async def act(
+    api: TheApi, name: str, action: Action, body: ActionRequest, request: Request, *, namespace: str = ""
+) -> None:
+    """Do something to a rollout; for operators."""
+    service = ServiceId(namespace, name)
+
+    async def do() -> None:
         try:
-            return backend.explain(body)
+            await api.backend.act(service, action, request.state.caller, body.reason)
         except KeyError:
-            raise ProblemError(404, f"there is no service {body.service}") from None
+            raise ProblemError(404, f"there is no rollout of {service}") from None
 
-    return router
-
-
-def acting(api: Api) -> APIRouter:
-    """Return the paths that change something."""
-    router = APIRouter()
-    backend = api.backend
-
-    @router.put("/documents/{name:path}")
-    async def publish(name: str, body: PublishRequest, request: Request, namespace: str = "") -> Published:
-        """Publish a document where documents come from; for operators. Refused if it has errors."""
-        document = DocumentId(namespace, name)
-
-        async def do() -> Published:
-            checked = backend.lint(document, body.text)
-            if not checked.ok:
-                problems = [problem.model_dump() for problem in checked.problems]
-                raise ProblemError(422, f"{document} has errors", problems=problems)
-            return Published(revision=await backend.publish(document, body.text, body.revision))
-
-        return await _audited(api, request, do, action="publish", target=str(document), reason=body.reason)
-
-    @router.post("/rollouts/{name:path}/{action}", status_code=204)
-    async def act(
-        name: str, action: Action, body: ActionRequest, request: Request, namespace: str = ""
-    ) -> None:
-        """Do something to a rollout; for operators."""
-        service = ServiceId(namespace, name)
-
-        async def do() -> None:
-            try:
-                await backend.act(service, action, request.state.caller, body.reason)
-            except KeyError:
-                raise ProblemError(404, f"there is no rollout of {service}") from None
-
-        await _audited(api, request, do, action=f"rollout {action}", target=str(service), reason=body.reason)
-
-    return router
+    await _audited(api, request, do, action=f"rollout {action}", target=str(service), reason=body.reason)
 
 
 async def _audited(

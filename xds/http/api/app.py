@@ -28,9 +28,10 @@ def api_app(api: Api, version: str) -> FastAPI:
         docs_url=None,  # their pages fetch scripts from elsewhere
         redoc_url=None,
     )
-    app.include_router(reading(api))
-    app.include_router(asking(api))
-    app.include_router(acting(api))
+    app.state.api = api
+    app.include_router(reading)
+    app.include_router(asking)
+    app.include_router(acting)
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_invalid)

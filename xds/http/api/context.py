@@ -28,9 +28,13 @@ def asked_by(request: Request, role: Role = Role.VIEWER) -> Caller:
     return caller
 
 
-async def _the_request(request: Request) -> Request:
-    return request
+async def _api_of(request: Request) -> Api:
+    api: Api = request.app.state.api
+    return api
 
 
-Ask = Annotated[Request, Depends(_the_request)]
-"""The request itself, for who sent it."""
+TheApi = Annotated[Api, Depends(_api_of)]
+"""The parts of the API that serves the request.
+
+Functions of paths get them so, and hold none of them: the framework keeps such functions for ever.
+"""

@@ -4,12 +4,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 
 from xds.documents import DocumentId
 from xds.http.access import Role
-from xds.http.api.context import Api, Ask, asked_by
+from xds.http.api.context import TheApi, asked_by
 from xds.http.api.models import (
     AuditRecord,
     Document,
@@ -36,84 +36,95 @@ Search = Annotated[str, Query(max_length=200, description="A part of the name, i
 Namespace = Annotated[str, Query(description="'' is the default one.")]
 
 
-def reading(api: Api) -> APIRouter:  # noqa: C901  # one function for each path
-    """Return the paths that change nothing."""
-    router = APIRouter()
-    backend = api.backend
+reading = APIRouter()
+"""The paths that change nothing."""
 
-    @router.get("/overview")
-    async def overview(ask: Ask) -> Overview:
-        """Everything at a glance, and who the caller is."""
-        caller = asked_by(ask)
-        return backend.overview(caller.name, caller.role)
 
-    @router.get("/services")
-    async def services(
-        limit: Limit = 100, after: After = None, search: Search = "", namespace: str | None = None
-    ) -> Page[ServiceSummary]:
-        """All services that are known, with and without rules."""
-        ids = [each for each in backend.service_ids() if namespace in (None, each.namespace)]
-        return _page(ids, limit, after, search, backend.service_summary)
+@reading.get("/overview")
+async def overview(api: TheApi, request: Request) -> Overview:
+    """Everything at a glance, and who the caller is."""
+    caller = asked_by(request)
+    return api.backend.overview(caller.name, caller.role)
 
-    @router.get("/services/{name:path}")
-    async def service(name: str, namespace: Namespace = "") -> Service:
-        """One service: its subsets, its splits now and before."""
-        return _found(backend.service, ServiceId(namespace, name), "service")
 
-    @router.get("/documents")
-    async def documents(
-        limit: Limit = 100,
-        after: After = None,
-        search: Search = "",
-        namespace: str | None = None,
-        state: str | None = None,
-    ) -> Page[DocumentSummary]:
-        """All documents."""
-        ids = [each for each in backend.document_ids(state) if namespace in (None, each.namespace)]
-        return _page(ids, limit, after, search, backend.document_summary)
+@reading.get("/services")
+async def services(
+    api: TheApi, limit: Limit = 100, after: After = None, search: Search = "", namespace: str | None = None
+) -> Page[ServiceSummary]:
+    """All services that are known, with and without rules."""
+    ids = [each for each in api.backend.service_ids() if namespace in (None, each.namespace)]
+    return _page(ids, limit, after, search, api.backend.service_summary)
 
-    @router.get("/documents/{name:path}")
-    async def document(name: str, namespace: Namespace = "") -> Document:
-        """One document: its text, what is wrong with it, who runs it and who does not."""
-        return _found(backend.document, DocumentId(namespace, name), "document")
 
-    @router.get("/proxies")
-    async def proxies(
-        limit: Limit = 100, after: After = None, search: Search = "", state: str | None = None
-    ) -> Page[ProxySummary]:
-        """All connected proxies and gRPC clients."""
-        return _page(backend.proxy_ids(state), limit, after, search, backend.proxy_summary)
+@reading.get("/services/{name:path}")
+async def service(api: TheApi, name: str, namespace: Namespace = "") -> Service:
+    """One service: its subsets, its splits now and before."""
+    return _found(api.backend.service, ServiceId(namespace, name), "service")
 
-    @router.get("/proxies/{proxy_id:path}")
-    async def proxy(proxy_id: str) -> Proxy:
-        """One proxy: what it runs, what it lacks, what it rejected and why."""
-        return _found(backend.proxy, proxy_id, "proxy")
 
-    @router.get("/rollouts")
-    async def rollouts(limit: Limit = 100, after: After = None, search: Search = "") -> Page[RolloutSummary]:
-        """All rollouts."""
-        return _page(backend.rollout_ids(), limit, after, search, backend.rollout_summary)
+@reading.get("/documents")
+async def documents(
+    api: TheApi,
+    *,
+    limit: Limit = 100,
+    after: After = None,
+    search: Search = "",
+    namespace: str | None = None,
+    state: str | None = None,
+) -> Page[DocumentSummary]:
+    """All documents."""
+    ids = [each for each in api.backend.document_ids(state) if namespace in (None, each.namespace)]
+    return _page(ids, limit, after, search, api.backend.document_summary)
 
-    @router.get("/rollouts/{name:path}")
-    async def rollout(name: str, namespace: Namespace = "") -> Rollout:
-        """One rollout: its steps, its numbers, what may be done."""
-        return _found(backend.rollout, ServiceId(namespace, name), "rollout")
 
-    @router.get("/audit")
-    async def audit(ask: Ask) -> Sequence[AuditRecord]:
-        """The last changes that were asked for, newest first; for operators."""
-        asked_by(ask, Role.OPERATOR)
-        return [AuditRecord.model_validate(entry, from_attributes=True) for entry in api.audit.entries]
+@reading.get("/documents/{name:path}")
+async def document(api: TheApi, name: str, namespace: Namespace = "") -> Document:
+    """One document: its text, what is wrong with it, who runs it and who does not."""
+    return _found(api.backend.document, DocumentId(namespace, name), "document")
 
-    @router.get("/events", response_class=StreamingResponse)
-    async def events() -> StreamingResponse:
-        """Server-sent events, one for every topic that something changed in; `data` has some names."""
-        following = api.events.follow()
-        await anext(following)  # too many streams are a problem, not a stream
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_sent(following), media_type="text/event-stream", headers=headers)
 
-    return router
+@reading.get("/proxies")
+async def proxies(
+    api: TheApi, limit: Limit = 100, after: After = None, search: Search = "", state: str | None = None
+) -> Page[ProxySummary]:
+    """All connected proxies and gRPC clients."""
+    return _page(api.backend.proxy_ids(state), limit, after, search, api.backend.proxy_summary)
+
+
+@reading.get("/proxies/{proxy_id:path}")
+async def proxy(api: TheApi, proxy_id: str) -> Proxy:
+    """One proxy: what it runs, what it lacks, what it rejected and why."""
+    return _found(api.backend.proxy, proxy_id, "proxy")
+
+
+@reading.get("/rollouts")
+async def rollouts(
+    api: TheApi, limit: Limit = 100, after: After = None, search: Search = ""
+) -> Page[RolloutSummary]:
+    """All rollouts."""
+    return _page(api.backend.rollout_ids(), limit, after, search, api.backend.rollout_summary)
+
+
+@reading.get("/rollouts/{name:path}")
+async def rollout(api: TheApi, name: str, namespace: Namespace = "") -> Rollout:
+    """One rollout: its steps, its numbers, what may be done."""
+    return _found(api.backend.rollout, ServiceId(namespace, name), "rollout")
+
+
+@reading.get("/audit")
+async def audit(api: TheApi, request: Request) -> Sequence[AuditRecord]:
+    """The last changes that were asked for, newest first; for operators."""
+    asked_by(request, Role.OPERATOR)
+    return [AuditRecord.model_validate(entry, from_attributes=True) for entry in api.audit.entries]
+
+
+@reading.get("/events", response_class=StreamingResponse)
+async def events(api: TheApi) -> StreamingResponse:
+    """Server-sent events, one for every topic that something changed in; `data` has some names."""
+    following = api.events.follow()
+    await anext(following)  # too many streams are a problem, not a stream
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_sent(following), media_type="text/event-stream", headers=headers)
 
 
 def _found(get: Callable[[Key], Item], key: Key, what: str) -> Item:
