@@ -28,7 +28,7 @@ from xds.http import Readiness, Standing
 from xds.http_port import HttpPort
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
 from xds.protocol import Event
-from xds.rollouts_port import rollouts_of
+from xds.rollouts_port import rollout_of, rollouts_of
 from xds.rules.instance import ServiceId
 from xds.server import (
     Authorization,
@@ -160,7 +160,9 @@ class ControlPlane:
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
                 if at.source == "files":
-                    tasks.create_task(StatusFiles(self.status, at.state_dir / "status").run())
+                    tasks.create_task(
+                        StatusFiles(self.status, at.state_dir / "status", self.status_dict).run()
+                    )
                 for other in others:
                     tasks.create_task(other())
                 tasks.create_task(self._certificates.follow(self._services.renew_listeners))
@@ -195,7 +197,9 @@ class ControlPlane:
     def status_dict(self, document: DocumentId) -> Mapping[str, Any] | None:
         """Return the status of a document as authors read it; None if there is no such document."""
         status = self.status.document(document)
-        return None if status is None or status.revision is None else status.as_dict()
+        if status is None or status.revision is None:
+            return None
+        return {**status.as_dict(), **rollout_of(self.rollouts, status.services)}
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""

@@ -3,7 +3,7 @@
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from xds.rollout import (
     Rollouts,
     SharedReplicas,
 )
+from xds.rules.instance import ServiceId
 from xds.settings import Settings
 from xds.status import Status
 
@@ -49,6 +50,29 @@ def rollouts_of(settings: Settings, pipeline: Pipeline, status: Status) -> tuple
         tick=min(1.0, at.report_interval / 2),
     )
     return rollouts, tasks
+
+
+def rollout_of(rollouts: Rollouts, services: Iterable[ServiceId]) -> dict[str, Any]:
+    """Return what the status of a document says of the rollout of its service: nothing if there is none."""
+    for service in services:
+        if service in rollouts.ids():
+            state = rollouts.state(service)
+            plan = state.plan
+            others = sum(plan.weights.values())
+            split = {name: share / others / 100 for name, share in plan.split(state.weight).items()}
+            return {
+                "split": {plan.rule: {name: round(percent, 2) for name, percent in split.items()}},
+                "rollout": {
+                    "state": state.phase.value,
+                    "revision": plan.revision,
+                    "step": state.step + 1,
+                    "of": len(plan.steps),
+                    "since": state.since.isoformat(timespec="seconds"),
+                    "verdict": state.verdict.result.value if state.verdict else None,
+                    "why": state.why,
+                },
+            }
+    return {}
 
 
 def _shared(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
@@ -42,11 +43,12 @@ def document(**rollout: Any) -> dict[str, Any]:
 class World:
     """Grayplane, an Envoy edge, two versions of a service, and users who ask without pause."""
 
-    def __init__(self, grayplane: Grayplane, v1: Upstream, v2: Upstream) -> None:
+    def __init__(self, home: Path, grayplane: Grayplane, v1: Upstream, v2: Upstream) -> None:
         self.grayplane = grayplane
         self.v1, self.v2 = v1, v2
         self.answers: list[tuple[int, str]] = []
         self.pause = 0.0
+        self.status = home / "state" / "status" / "reviews.yaml"
 
     async def said(self, what: str, seen: int = 0) -> dict[str, Any]:
         return await self.grayplane.until_logged(lambda entry: entry["event"] == f"rollout: {what}", seen)
@@ -82,7 +84,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         grayplane.rule("reviews.yaml", {key: one for key, one in document().items() if key != "rollout"})
         async with grayplane, EnvoyProcess(grayplane.bootstrap("edge")) as envoy:
             assert envoy
-            world = World(grayplane, v1, v2)
+            world = World(tmp_path, grayplane, v1, v2)
             async with _load(world):
                 yield world
 
@@ -102,6 +104,12 @@ async def test_a_good_release_goes_through_and_no_request_fails(world: World) ->
     await world.all_from("v2")
     assert world.weights() == [20, 60, 100]
     assert {status for status, _ in world.answers} == {200}
+
+    async def told() -> bool:
+        said = yaml.safe_load(world.status.read_text()) if world.status.exists() else {}
+        return (said.get("rollout") or {}).get("state") == "Promoted" and said["split"]["ramp"]["gray"] == 100
+
+    await until(told)
 
 
 async def test_a_release_that_fails_altogether_is_taken_back_at_once(world: World) -> None:

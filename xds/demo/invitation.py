@@ -29,6 +29,8 @@ Everything runs. In another terminal:
     {loop}
 
 {_rules(plan)}
+
+{_rollout(plan)}
 The dashboard is at http://127.0.0.1:{plan.settings.http.port}/
 Logs are in {plan.directory.root / "logs"}. Ctrl-C stops everything.
 """
@@ -43,3 +45,39 @@ and send the thousand again."""
     return f"""\
 The rules are in Nacos at {nacos.server}: namespace {nacos.namespace or "public"}, group {nacos.rules_group}.
 Change the weights of dataId reviews.yaml in its console, publish, and send the thousand again."""
+
+
+_ROLLOUT = """\
+rollout:
+  subset: gray
+  steps: [{weight: 10, for: 20s}, {weight: 50, for: 60s}, {weight: 100}]
+  analysis: {interval: 5s, minRequests: 10, successRate: {min: 95}}
+"""
+
+
+def _rollout(plan: Plan) -> str:
+    """Say how to start a rollout of the gray version, and how to break it."""
+    edge = f"127.0.0.1:{plan.settings.edge.port}"
+    server = f"--server http://127.0.0.1:{plan.settings.http.port}"
+    users = f"while :; do curl -s -o /dev/null -H 'Host: reviews.example.com' {edge}/; done"
+    gray = next(sample for sample in plan.samples if (sample.service, sample.version) == ("reviews", "v2"))
+    if plan.settings.source == "files":
+        begin = f"cat >> {plan.directory.rules / 'reviews.yaml'} <<'END'\n{_ROLLOUT}END"
+    else:
+        begin = f"# add this to reviews.yaml in the console\n{_ROLLOUT.rstrip()}"
+    return f"""\
+A rollout takes the gray version to all users by itself if it is good. With users that never stop, and the
+steps at the end of the rules:
+
+    {users}
+
+{begin}
+
+    grayplane rollout status reviews --watch {server}
+
+It is taken back if it is not. Break the gray version on the way; then mend it, and begin again:
+
+    curl -X POST 127.0.0.1:{gray.port}/break
+    curl -X POST 127.0.0.1:{gray.port}/mend
+    grayplane rollout retry reviews {server}
+"""

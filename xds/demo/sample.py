@@ -60,9 +60,17 @@ class Service(BaseSettings):
 
 
 def application(service: Service, client: httpx.AsyncClient) -> Starlette:
-    """Build the service; ``client`` makes the calls to the upstream."""
+    """Build the service; ``client`` makes the calls to the upstream.
+
+    From a POST to ``/break`` to one to ``/mend`` it answers with status 500, as a bad release does.
+    """
+    status = 200
 
     async def answer(request: Request) -> JSONResponse:
+        nonlocal status
+        if request.method == "POST" and request.url.path in {"/break", "/mend"}:
+            status = 500 if request.url.path == "/break" else 200
+            return JSONResponse({"status": status})
         said: dict[str, object] = {
             "service": service.name,
             "version": service.version,
@@ -72,7 +80,7 @@ def application(service: Service, client: httpx.AsyncClient) -> Starlette:
         }
         if service.upstream is not None:
             said["upstream"] = await _call(client, service.upstream, request.headers)
-        return JSONResponse(said)
+        return JSONResponse(said, status)
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=_METHODS)])
 

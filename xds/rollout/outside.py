@@ -115,11 +115,10 @@ def _body(service: ServiceId, state: State, call: Call) -> dict[str, Any]:
 
 
 def _value(answer: Any) -> float | None:
-    """Read an instant vector of one element, or a scalar."""
-    if not isinstance(answer, dict) or answer.get("status") != "success":
-        return None
-    data = answer.get("data", {})
-    result = data.get("result")
-    if data.get("resultType") == "scalar":
-        return float(result[1])
-    return float(result[0]["value"][1]) if isinstance(result, list) and len(result) == 1 else None
+    """Read an instant vector of one element, or a scalar; None for anything else."""
+    match answer:
+        case {"status": "success", "data": {"resultType": "scalar", "result": [_, str(number)]}}:
+            return float(number)
+        case {"status": "success", "data": {"resultType": "vector", "result": [{"value": [_, str(number)]}]}}:
+            return float(number)
+    return None

@@ -1,14 +1,14 @@
 """The status of every document in a file of its own, for those who keep their documents in files."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 import yaml
 
 from xds.documents import DocumentId
-from xds.status.model import DocumentStatus
 from xds.status.status import Status
 
 _log = structlog.get_logger(__name__)
@@ -21,11 +21,18 @@ class StatusFiles:
     """Keeps a directory in step with the status: ``<directory>/[<namespace>/]<document>``, in YAML.
 
     Files are written in a thread, each whole or not at all. Those of an earlier run are removed at the start.
-    A directory that cannot be written is a warning.
+    A directory that cannot be written is a warning. ``status_of`` returns what is written of a document, by
+    default its status as the read model has it.
     """
 
-    def __init__(self, status: Status, directory: Path) -> None:
+    def __init__(
+        self,
+        status: Status,
+        directory: Path,
+        status_of: Callable[[DocumentId], Mapping[str, Any] | None] | None = None,
+    ) -> None:
         self._status = status
+        self._status_of = status_of or self._as_dict
         self._directory = directory
         self._feed = status.feed()
         self._failing = False
@@ -42,7 +49,7 @@ class StatusFiles:
         changed = self._status.changed_documents(self._feed)
         if not changed:
             return
-        statuses = {document: self._status.document(document) for document in changed}
+        statuses = {document: self._status_of(document) for document in changed}
         try:
             await asyncio.to_thread(self._write, statuses)
         except OSError as error:
@@ -57,12 +64,16 @@ class StatusFiles:
         else:
             self._failing = False
 
+    def _as_dict(self, document: DocumentId) -> Mapping[str, Any] | None:
+        status = self._status.document(document)
+        return status.as_dict() if status else None
+
     def _clear(self) -> None:
         for file in self._directory.rglob("*") if self._directory.is_dir() else ():
             if file.is_file():
                 file.unlink(missing_ok=True)
 
-    def _write(self, statuses: Mapping[DocumentId, DocumentStatus | None]) -> None:
+    def _write(self, statuses: Mapping[DocumentId, Mapping[str, Any] | None]) -> None:
         for document, status in statuses.items():
             file = self._directory / document.namespace / document.name
             if status is None:
@@ -70,6 +81,6 @@ class StatusFiles:
                 continue
             file.parent.mkdir(parents=True, exist_ok=True)
             beside = file.with_name(f".{file.name}.new")
-            text = yaml.safe_dump(status.as_dict(), sort_keys=False, allow_unicode=True)
+            text = yaml.safe_dump(dict(status), sort_keys=False, allow_unicode=True)
             beside.write_text(text, encoding="utf-8")
             beside.replace(file)

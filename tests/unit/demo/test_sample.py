@@ -47,3 +47,12 @@ async def test_an_upstream_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -
     async with asking(service(monkeypatch, "http://ratings/"), transport) as client:
         said = (await client.get("/")).json()
     assert "503" in said["upstream"]["error"]
+
+
+async def test_it_can_be_broken_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asking(service(monkeypatch)) as client:
+        statuses = []
+        for path in ("/break", "/mend"):
+            await client.post(path)
+            statuses.append((await client.get("/")).status_code)
+    assert statuses == [500, 200]
