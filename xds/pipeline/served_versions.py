@@ -186,7 +186,7 @@ class ServedVersions:
             record.acknowledged = record.latest
             del self._unknown[service]
             self._tried.discard(service)
-        return found, self._try_next() if found else set()
+        return found, self.try_next()
 
     def name_line(self, quarantine: Quarantine) -> None:
         """Take a quarantine with the line that the client's words are about."""
@@ -219,13 +219,13 @@ class ServedVersions:
         self._tried.difference_update(suspects)
         if named or len(suspects) == 1:
             found = [self._quarantine(one, event, node, now) for one in suspects]
-            return found, {*suspects, *self._try_next()}
+            return found, {*suspects, *self.try_next()}
         for service in suspects:
             self._records[service].held_back = True
             self._unknown.pop(service, None)
         middle = len(suspects) // 2
         self._queue += [suspects[middle:], suspects[:middle]]
-        return [], {*suspects, *self._try_next()}
+        return [], {*suspects, *self.try_next()}
 
     def give_up_trials(self) -> set[ServiceId]:
         """Serve all suspects again: there is no client left that could tell which is at fault."""
@@ -270,8 +270,8 @@ class ServedVersions:
         self._unknown.pop(service, None)
         return record.quarantine
 
-    def _try_next(self) -> set[ServiceId]:
-        """Serve the next suspects, if those before them are known to be good or bad."""
+    def try_next(self) -> set[ServiceId]:
+        """Try the next suspects if those before them are known or gone; return which to serve anew."""
         while not self._tried and self._queue:
             self._tried = {one for one in self._queue.pop() if self._records[one].held_back}
             for service in self._tried:

@@ -10,6 +10,7 @@ from xds.pipeline.compilation import Compilation, Inputs
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import ServedVersions, Version
 from xds.pipeline.staged_push import StagedPushes
+from xds.pipeline.time_slice import TimeSlice
 from xds.protocol import Event, Rejected
 from xds.rules.instance import ServiceId
 from xds.server import StreamInfo
@@ -53,6 +54,8 @@ class Serving:
         self._versions = ServedVersions(services)
         # Services of which another version is to be served. Taken by ``serve_due``.
         self._due: set[ServiceId] = set()
+        # Services whose acknowledged version is to be kept. Taken by ``serve_due``.
+        self._acknowledged: set[ServiceId] = set()
 
     # What the server tells
 
@@ -81,9 +84,10 @@ class Serving:
             return
         group, staged = self._group_of(stream.node), self._pushes.staged
         acknowledged, again = self._versions.acknowledge(group, generation, staged)
-        for service in acknowledged:
-            self._keep_acknowledged(service)
+        self._acknowledged.update(acknowledged)
         self._serve_later(again)
+        if acknowledged:
+            self._wake()
 
     # What the pipeline asks for
 
@@ -132,13 +136,12 @@ class Serving:
         """Go on with trials and staged pushes; return whether there is something for ``serve_due``."""
         if self._versions.tried_too_long(now):
             self._due |= self._versions.give_up_trials()
+        self._due |= self._versions.try_next()
         if self._pushes.staged:
             advanced, over = self._pushes.advance(now, self._cohort_has)
             self._due |= advanced
-            for service in over:
-                if self._versions.confirm(service):
-                    self._keep_acknowledged(service)
-        return bool(self._due)
+            self._acknowledged.update(service for service in over if self._versions.confirm(service))
+        return bool(self._due or self._acknowledged)
 
     async def serve_due(self) -> None:
         """Do what follows from answers, and from ``due``."""
@@ -147,6 +150,11 @@ class Serving:
             for service in due:
                 self.choose(service)
             await self.serve(due)
+        acknowledged, self._acknowledged = self._acknowledged, set()
+        turn = TimeSlice()
+        for service in acknowledged:
+            self._keep_acknowledged(service)
+            await turn.pause()
 
     @property
     def patience(self) -> float | None:

@@ -177,6 +177,19 @@ def test_suspects_are_served_again_if_nobody_is_left_to_tell(world: World) -> No
     assert {world.served(name) for name in "abcd"} == {"r1"}
 
 
+def test_an_edit_of_what_is_tried_does_not_keep_the_others_waiting(world: World) -> None:
+    world.edit(a="r2")
+    world.answer()
+    world.bad = {("a.yaml", "r1")}
+    world.edit(a="r1", b="r1")
+    world.answer()
+    assert world.served("b") is None, "it is held back"
+    world.edit(a="r2")
+    world.serve(world.versions.try_next())
+    world.settle()
+    assert (world.served("a"), world.served("b")) == ("r2", "r1")
+
+
 NAMES = [f"s{number}" for number in range(9)]
 
 
