@@ -53,6 +53,7 @@ from xds.status import LogSink, Sink, Status, StatusFiles
 from xds.views import (
     Cohorts,
     CompiledService,
+    GrpcClientGroup,
     ListenerSettings,
     NodeGroup,
     RouteModeSwitches,
@@ -248,6 +249,8 @@ class ControlPlane:
 
     def _view_of(self, node: Node, _: Peer) -> View:
         group = self._group_of(node)
+        if isinstance(group, GrpcClientGroup):
+            self._pipeline.serve_grpc_clients()
         if isinstance(group, UnknownNode):
             _log.warning("a client says nothing that can be served", node=node.id, reason=group.reason)
         return self._services.view_of(group, time.time())

@@ -24,6 +24,7 @@ class Inputs:
     ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
     hosts, ``aliases_of`` what an operator calls a service in the mesh besides, ``region_header`` is the
     header with the region of a request. ``overrides`` is what is in force instead of what documents say.
+    ``grpc_clients``: gRPC clients without a proxy were seen, so every service is compiled for them as well.
     """
 
     wall_clock: Callable[[], float]
@@ -33,6 +34,7 @@ class Inputs:
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
+    grpc_clients: bool = False
 
     def exists(self, service: ServiceId) -> bool:
         """Whether a service has a rule or instances."""
@@ -41,6 +43,10 @@ class Inputs:
     def instances_of(self, service: ServiceId) -> tuple[Instance, ...]:
         """Return the instances of a service."""
         return self.instances.get(service) or ()
+
+    def for_grpc_clients(self, rule: RuleDocument | None) -> bool:
+        """Whether a service with this rule is to be compiled for gRPC clients, too."""
+        return self.grpc_clients or (rule is not None and "grpc" in rule.clients)
 
     def routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
         """Say what is decided for a service now."""
@@ -88,15 +94,18 @@ class Compilation:
         """
         inputs = self._inputs
         origins, instances = inputs.documents.origins(service), inputs.instances_of(service)
-        routing = inputs.routing(service, inputs.documents.rule(service))
-        digest = inputs_digest(routing, origins, instances)
+        rule = inputs.documents.rule(service)
+        routing = inputs.routing(service, rule)
+        for_grpc = inputs.for_grpc_clients(rule)
+        digest = inputs_digest(routing, origins, instances, grpc_clients=for_grpc)
         saved = self._saved.pop(service, None)
         if saved and saved.inputs == digest:
             return saved, routing
         served = self._services.get(service)
-        if instances_only and served and served.origins == origins:
+        complete = served is not None and (served.grpc_clients is not None or not for_grpc)
+        if instances_only and served and served.origins == origins and complete:
             return SavedService(digest, served.with_instances(routing, instances)), routing
-        compiled = CompiledService.of(service, routing, origins, instances)
+        compiled = CompiledService.of(service, routing, origins, instances, grpc_clients=for_grpc)
         if served:
             compiled = compiled.keeping_for_grpc_clients(served)
         return SavedService(digest, compiled), routing
@@ -113,4 +122,6 @@ class Compilation:
             return None
         routing = self._inputs.routing(service, rule)
         instances = self._inputs.instances_of(service)
-        return Version(CompiledService.of(service, routing, origins, instances), routing)
+        for_grpc = self._inputs.for_grpc_clients(rule)
+        compiled = CompiledService.of(service, routing, origins, instances, grpc_clients=for_grpc)
+        return Version(compiled, routing)

@@ -14,12 +14,14 @@ from xds.routing import Routing
 from xds.rules.instance import Instance
 
 
-def inputs_digest(routing: Routing, origins: tuple[Origin, ...], instances: Sequence[Instance]) -> str:
+def inputs_digest(
+    routing: Routing, origins: tuple[Origin, ...], instances: Sequence[Instance], *, grpc_clients: bool
+) -> str:
     """Return a digest of everything that a service is compiled from, the code included."""
     digest = hashlib.blake2b(code_digest(), digest_size=16)
     # The names of types are part of what is decided. Only a set has no order of its own.
     digest.update(repr((sorted(routing.gateways), replace(routing, gateways=frozenset()))).encode())
-    digest.update(msgspec.json.encode((origins, instances), order="deterministic"))
+    digest.update(msgspec.json.encode((origins, instances, grpc_clients), order="deterministic"))
     return digest.hexdigest()
 
 

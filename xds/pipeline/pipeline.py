@@ -150,6 +150,15 @@ class Pipeline:
         self._timers.put(service, self._wall_clock())
         self._changes.wake()
 
+    def serve_grpc_clients(self) -> None:
+        """Have every service compiled for gRPC clients as well, from when the first one is seen."""
+        if self._inputs.grpc_clients:
+            return
+        self._inputs.grpc_clients = True
+        for service in self.documents.services() | self._inputs.instances.keys():
+            self._timers.put(service, self._wall_clock())
+        self._changes.wake()
+
     async def run(self) -> None:
         """Work until cancelled."""
         self._saved = await self._snapshot.load()
@@ -176,6 +185,8 @@ class Pipeline:
 
     async def _restore(self) -> None:
         """Serve the snapshot, to nobody yet."""
+        known = (saved.service for saved in self._saved.services.values() if saved)
+        self._inputs.grpc_clients = any(service.grpc_clients for service in known)
         await self.serving.serve_saved(
             {service: saved.service if saved else None for service, saved in self._saved.services.items()}
         )

@@ -25,7 +25,7 @@ class CompiledService:
     it has no hosts). ``requires`` are the clusters that either names, ``required_services`` the other
     services that these belong to. ``origins`` are the versions of the documents
     that it was compiled from; none if it has no rule document. ``grpc_clients`` is all that gRPC clients are
-    sent of it; None: they cannot do what its rules say (``xds.rules.grpc_limits``).
+    sent of it; None: there are none, or they cannot do what its rules say (``xds.rules.grpc_limits``).
     """
 
     id: ServiceId
@@ -49,8 +49,10 @@ class CompiledService:
         routing: Routing,
         origins: tuple[Origin, ...],
         instances: Sequence[Instance],
+        *,
+        grpc_clients: bool = True,
     ) -> Self:
-        """Compile a service from what is decided for it and its instances."""
+        """Compile a service from its instances and what is decided for it, for gRPC clients, too, if asked."""
         routes = compile_routes(routing)
         clusters, endpoints = _upstreams(routing, origins, instances)
         return cls(
@@ -66,14 +68,16 @@ class CompiledService:
             required_services=frozenset(map(service_of, routes.requires)) - {service.name},
             clusters=clusters,
             endpoints=endpoints,
-            grpc_clients=_for_grpc_clients(routing, origins, instances),
+            grpc_clients=_for_grpc_clients(routing, origins, instances) if grpc_clients else None,
         )
 
     def with_instances(self, routing: Routing, instances: Sequence[Instance]) -> Self:
         """Return the same service with other instances; no route depends on those."""
         clusters, endpoints = _upstreams(routing, self.origins, instances)
-        grpc_clients = _for_grpc_clients(routing, self.origins, instances)
-        return replace(self, clusters=clusters, endpoints=endpoints, grpc_clients=grpc_clients)
+        after = replace(self, clusters=clusters, endpoints=endpoints)
+        if self.grpc_clients is not None:
+            after = replace(after, grpc_clients=_for_grpc_clients(routing, self.origins, instances))
+        return after.keeping_for_grpc_clients(self)
 
     def keeping_for_grpc_clients(self, before: Self) -> Self:
         """Return the same service, with what gRPC clients had ``before`` if they cannot do what it says."""
