@@ -28,10 +28,11 @@ help:
 demo: $(STAMP)
 	@exec $(BIN)/grayplane demo $(if $(NACOS),--nacos $(NACOS)) $(DEMO)
 
-# TEST passes arguments on: make test TEST='tests/unit -x'.
+# TEST passes arguments on: make test TEST='tests/unit -x'. WORKERS are processes that run tests side by side.
+WORKERS := 2
 test: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest -m 'not compose and not outage' $(TEST)
+	@$(BIN)/pytest -m 'not compose and not outage' -n $(WORKERS) --dist worksteal $(TEST)
 	@echo 'Not run, since they need Docker: the tests of the compose demo. Run them by: make test-compose'
 
 test-compose: $(STAMP)
