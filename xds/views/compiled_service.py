@@ -52,7 +52,7 @@ class CompiledService:
         *,
         grpc_clients: bool = True,
     ) -> Self:
-        """Compile a service from its instances and what is decided for it; ``grpc_clients``: for them, too."""
+        """Compile a service from its routing and its instances; ``grpc_clients``: for those, too."""
         routes = compile_routes(routing)
         clusters, endpoints = _upstreams(routing, origins, instances)
         return cls(
