@@ -284,7 +284,7 @@ def _authorization(settings: Settings, denied: Callable[[], None]) -> Authorizat
         )
         for each in settings.xds.grants
     ]
-    return Authorization(grants, denied) if grants else None
+    return Authorization(grants, denied, settings.namespace_of) if grants else None
 
 
 def _tls_files(tls: MutualTls | Tls | None) -> TlsFiles | None:

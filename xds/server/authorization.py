@@ -48,16 +48,29 @@ class Grant:
 
 
 class Authorization:
-    """Decides by grants. ``denied`` is called for everything that was refused."""
+    """Decides by grants.
 
-    def __init__(self, grants: Sequence[Grant], denied: Callable[[], object] = lambda: None) -> None:
+    ``denied`` is called for everything that was refused. ``namespace_of`` says which namespace a proxy group
+    has if its nodes do not say.
+    """
+
+    def __init__(
+        self,
+        grants: Sequence[Grant],
+        denied: Callable[[], object] = lambda: None,
+        namespace_of: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self._grants = tuple(grants)
         self._denied = denied
+        self._namespace_of = namespace_of
 
     def check(self, node: Node, peer: Peer) -> None:
         """Let a node be what it claims to be. Raise ``StreamError`` (PERMISSION_DENIED) if it may not."""
         matched = self._matched(peer)
-        reasons = [_refusal(node, grant, names) for grant, names in matched]
+        namespace = node.metadata.get("namespace")
+        if namespace is None:
+            namespace = self._namespace_of(node.cluster)
+        reasons = [_refusal(node, str(namespace), grant, names) for grant, names in matched]
         if all(reasons):  # no grant without a reason against it, or no grant at all
             raise self._deny(peer, f"node {node.id!r} may not claim this", [each for each in reasons if each])
 
@@ -77,8 +90,8 @@ class Authorization:
         return StreamError(grpc.StatusCode.PERMISSION_DENIED, f"{what}: {who}: {why}")
 
 
-def _refusal(node: Node, grant: Grant, names: Mapping[str, str]) -> str | None:
-    """Return why a grant does not allow what a node claims; None if it does."""
+def _refusal(node: Node, namespace: str, grant: Grant, names: Mapping[str, str]) -> str | None:
+    """Return why a grant does not allow what a node in a namespace claims; None if it does."""
     metadata = node.metadata
     role = metadata.get("role")
     if not isinstance(role, str):
@@ -86,7 +99,7 @@ def _refusal(node: Node, grant: Grant, names: Mapping[str, str]) -> str | None:
     claims: list[tuple[str, Collection[str], frozenset[str] | None]] = [
         ("role", [role], grant.roles),
         ("group (node.cluster)", [node.cluster], grant.groups),
-        ("namespace", [str(metadata.get("namespace") or "")], grant.namespaces),
+        ("namespace", [namespace], grant.namespaces),
     ]
     service = metadata.get("service")
     if service is not None or (grant.services is not None and role == "sidecar"):

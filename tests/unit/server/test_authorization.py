@@ -137,3 +137,15 @@ async def test_rest_discovery_is_closed_where_certificates_decide() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         response = await client.post("/v3/discovery:clusters", json={"node": {"metadata": {"role": "edge"}}})
     assert (response.status_code, "no grant" in response.json()["error"]) == (403, True)
+
+
+@pytest.mark.parametrize(("namespace", "is_allowed"), [("shop", True), ("", False), ("other", False)])
+def test_a_group_has_the_namespace_that_the_operator_gave_it(namespace: str, is_allowed: bool) -> None:
+    authorization = Authorization(GRANTS, namespace_of=lambda _: namespace)
+    node = Node("orders-1", "mesh", metadata={name: CALLS[name] for name in CALLS if name != "namespace"})
+    peer = Peer("ipv4:127.0.0.1:1", (ORDERS,))
+    if is_allowed:
+        authorization.check(node, peer)
+    else:
+        with pytest.raises(StreamError, match=f"namespace '{namespace}' is not granted"):
+            authorization.check(node, peer)
