@@ -41,8 +41,8 @@ from xds.wire import encode
 _compile = CompiledService.of.__func__  # type: ignore[attr-defined]  # a class method's function
 
 
-def _compile_badly(cls: type[CompiledService], *inputs: Any) -> CompiledService:
-    compiled: CompiledService = _compile(cls, *inputs)
+def _compile_badly(cls: type[CompiledService], *inputs: Any, **options: Any) -> CompiledService:
+    compiled: CompiledService = _compile(cls, *inputs, **options)
     if any(host.startswith("bad-route") for host in compiled.hosts):
         regex = RouteMatch(safe_regex=RegexMatcher(regex="("))
         wrong = encode(VirtualHost(routes=[Route(match=regex, redirect=RedirectAction(path_redirect="/"))]))
