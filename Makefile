@@ -80,7 +80,7 @@ audit: $(STAMP)
 lock upgrade: $(BIN)/uv
 	$(BIN)/uv pip compile $(RESOLVE) --group build -o requirements-build.lock
 	$(BIN)/uv pip compile $(RESOLVE) --extra dev --constraint requirements-build.lock pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile $(RESOLVE) --constraint requirements.lock pyproject.toml -o requirements-runtime.lock
+	$(BIN)/uv pip compile $(RESOLVE) --extra oidc --extra otel --constraint requirements.lock pyproject.toml -o requirements-runtime.lock
 
 RESOLVE := --quiet $(if $(filter upgrade,$(MAKECMDGOALS)),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
