@@ -92,8 +92,9 @@ class ClientState:
         # again. The only record of a NACK.
         self.rejected: dict[str, Rejection] = {}
         # The client may hold this instead. Either it rejected this together with others and may have taken it
-        # all the same (Envoy takes what it finds no fault with), or this was on its way when the client
-        # unsubscribed and subscribed again. Cleared by an ACK.
+        # all the same (Envoy takes what it finds no fault with), or it rejected others together with the
+        # removal of this, or this was on its way when the client unsubscribed and subscribed again. Cleared by
+        # an ACK.
         self.uncertain: dict[str, Resource] = {}
         # The client has not acknowledged any version since it subscribed, or since the resource was last
         # removed. Only an ACK of the response of this number, or of a later one, counts.
@@ -296,6 +297,9 @@ class ClientState:
         for name, (held, sent) in response.changes.items():
             if name in response.repeated and held is sent:
                 continue
+            if sent is None and held and together and self._subscribed.wants(held):
+                # Envoy removes what a response leaves out, whatever else in it was at fault.
+                self.uncertain[name], held = held, None
             self._still_holds(name, Rejection(held, together, reason), response.number)
             if sent and len(together) > 1 and self._subscribed.wants(sent):
                 self.uncertain[name] = sent
@@ -312,5 +316,9 @@ class ClientState:
             return
         elif name in self.behind:
             self._note(name, rejection.held)
-        elif self._subscribed.target(name) or (rejection.held and self._subscribed.wants(rejection.held)):
+        elif (
+            self._subscribed.target(name)
+            or (rejection.held and self._subscribed.wants(rejection.held))
+            or name in self.uncertain  # a removal of what it may hold: it must be told again
+        ):
             self.rejected[name] = rejection

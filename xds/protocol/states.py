@@ -7,7 +7,7 @@ random clients, changes and networks, and checks that every step is in the table
 Invariants, which the same test checks after every step:
 
 - No name is both due and rejected: after the NACK of an outdated version, the name stays due.
-- A rejected name has a target, or the client holds a version of it that it still subscribes to.
+- A rejected name has a target, or the client holds, or may hold, a version of it that it still subscribes to.
 - ``never_acked`` waits for a response that was or will be sent, never for one further on.
 
 What each response may say, given all those before, is judged by the ledger of the same test.

@@ -1,7 +1,7 @@
 """What a server may conclude of one stream, from what it sent and heard: the judge of its responses."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.unit.protocol.model import (
     COLLECTIONS,
@@ -55,7 +55,7 @@ class TypeLedger:
     silently_removed: set[str] = field(default_factory=set)
     """Names of what was removed without a word for it, and may have been created again since."""
     sure: bool = False
-    """Whether the client took anything on this stream, so that it has nothing else."""
+    """Whether the client took anything on this stream, or told what it has, so that it has nothing else."""
     last_nonce: str = ""
 
     def held(self) -> dict[str, Thing]:
@@ -149,7 +149,10 @@ class Ledger:
         for type_url, kept in self._types.items():
             # There is no word for these removals: the client drops them with what refers to them.
             if type_url not in COMPLETE:
-                kept.silently_removed |= (kept.held().keys() | kept.uncertain.keys()) - truth[type_url].keys()
+                gone = (kept.held().keys() | kept.uncertain.keys()) - truth[type_url].keys()
+                kept.silently_removed |= gone
+                # What was sent before it was gone once more says nothing of what the client has after that.
+                kept.sent = [replace(sent, again=sent.again - gone) for sent in kept.sent]
 
     def _settle(self, kept: TypeLedger, request: Request) -> None:
         if all(sent.nonce != request.nonce for sent in kept.sent):
@@ -159,13 +162,19 @@ class Ledger:
             answered = sent.nonce == request.nonce
             if answered and request.error:
                 things = {name: thing for name, thing in sent.changes.items() if thing}
-                if not sent.outdated:
-                    together = frozenset(sent.together)
-                    kept.rejected |= {name: (thing, together) for name, thing in things.items()}
+                together = frozenset(sent.together)
+                for name, thing in things.items():
+                    # The last rejection counts; what was in it and changed since is as good as new.
+                    kept.rejected.pop(name, None)
+                    if not sent.outdated:
+                        kept.rejected[name] = (thing, together)
                 kept.unsure |= sent.together.keys()
                 kept.rejected_before |= {*sent.together.values()}
                 if len(sent.together) > 1:
                     kept.uncertain |= things
+                for name in (sent.changes.keys() - things.keys()) & kept.settled.keys():
+                    # It may have removed this all the same.
+                    kept.uncertain[name] = kept.settled.pop(name)
             else:
                 kept.take(sent.changes)
                 kept.silently_removed -= sent.again
@@ -219,8 +228,8 @@ class Ledger:
         self._begin(kept, before, things)
         all_of_it = request.whole and request.have == subscribed.wanted(things.values())
         if first and everything and not names and request.version and all_of_it:
-            # Its version may say so; then nothing need be sent.
-            kept.settled = dict(request.have)
+            # Its version may say so; then nothing need be sent, and it has nothing else.
+            kept.settled, kept.sure = dict(request.have), True
 
     def _begin(self, kept: TypeLedger, before: Mapping[str, Thing], things: Mapping[str, Thing]) -> None:
         """Forget what is not wanted any more, and what was not wanted until now."""

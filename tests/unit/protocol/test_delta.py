@@ -473,3 +473,18 @@ def test_types_that_clients_make_up_leave_nothing_behind(view: View) -> None:
         client.settle()
         client.disconnect()
     assert "made-up" not in repr(vars(view))
+
+
+def test_a_removal_that_was_rejected_with_something_else_is_told_again() -> None:
+    view = View()
+    view.apply([cluster("a", "bad"), cluster("b")])
+    client = DeltaClient(view)
+    client.ask(CLUSTER)
+    [both] = client.take()
+    client.nack(both)  # it may have taken b all the same
+    view.apply(drop=[Ref(CLUSTER, "b")])
+    [without] = client.take()
+    assert without.removed == ("b",)
+    client.nack(without)
+    view.apply([cluster("a", "good")])
+    assert ("b",) in [each.removed for each in client.settle()]

@@ -285,3 +285,19 @@ def test_what_was_rejected_on_a_new_stream_is_listed_until_something_was_taken()
     view.apply([cluster("d")])
     [response] = client.take()
     assert response.names == {"a", "c", "d"}
+
+
+def test_what_a_rejected_response_left_out_is_sent_again_when_it_is_back() -> None:
+    """Envoy removes what a response leaves out, also when it rejects something else in it."""
+    view = View()
+    view.apply([cluster("a")])
+    client = SotwClient(view)
+    client.ask(CLUSTER)
+    client.settle()
+    view.apply([cluster("bad")], drop=[Ref(CLUSTER, "a")])
+    added, removed = client.take()
+    assert (added.names, removed.names) == ({"a", "bad"}, {"bad"})
+    client.nack(added)
+    client.nack(removed)
+    view.apply([cluster("a")], drop=[Ref(CLUSTER, "bad")])
+    assert client.settle()[-1].names == {"a"}

@@ -92,6 +92,7 @@ def _check(subscription: Subscription) -> None:
     assert not client.behind.keys() & client.rejected.keys(), "due and rejected"
     for name, rejection in client.rejected.items():
         held = rejection.held is not None and subscribed.wants(rejection.held)
+        held = held or name in client.uncertain
         assert subscribed.target(name) or held, "rejected, and neither wanted nor held"
     sent = max((response.number for response in client.unanswered.values()), default=None)
     for first in client.never_acked.values():
