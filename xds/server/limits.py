@@ -46,10 +46,20 @@ class Limits:
     connection_idle: float | None = 300.0
     """That a connection may stay open without any stream."""
     connection_age: float | None = None
-    """After which a connection is closed in good order, so that clients spread over replicas again."""
+    """After which a connection is closed in good order, so that clients spread over replicas again.
+
+    It takes no new streams after 0.9 to 1.1 times this age (gRPC spreads it). Its discovery streams end after
+    ``STREAM_AGES``, what else there is on it after 1.4 to 1.6.
+    """
 
 
 DEFAULTS = Limits()
+
+STREAM_AGES = (1.1, 1.4)
+"""After which discovery streams end, as multiples of ``connection_age``."""
+
+AGE_GRACE = 0.5
+"""How long an old connection stays open for its streams, as a multiple of ``connection_age``."""
 
 HANDLING = 0.0002
 """Seconds that a request costs us in gRPC alone, roughly."""

@@ -17,7 +17,7 @@ from xds.server.coalescer import ChangeCoalescers
 from xds.server.decoder import RequestDecoder
 from xds.server.handlers import Handlers
 from xds.server.health import Health
-from xds.server.limits import DEFAULTS, Limits
+from xds.server.limits import AGE_GRACE, DEFAULTS, Limits
 from xds.server.load_reports import LoadReporting, LoadReports
 from xds.server.observer import LogObserver, Observer, Peer
 from xds.server.open_streams import OpenStreams
@@ -141,6 +141,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         "grpc.keepalive_timeout_ms": _ms(limits.keepalive_timeout),
         "grpc.max_connection_idle_ms": _ms(limits.connection_idle),
         "grpc.max_connection_age_ms": _ms(limits.connection_age),
+        "grpc.max_connection_age_grace_ms": _ms(limits.connection_age and limits.connection_age * AGE_GRACE),
     }
     return [(name, int(value)) for name, value in options.items() if value is not None]
 

@@ -1,6 +1,7 @@
 """Drives one stream: bytes in, protocol, bytes out."""
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from xds.server.authorization import Authorization
 from xds.server.coalescer import ChangeCoalescers, CoalescedStream
 from xds.server.decoder import RequestDecoder
 from xds.server.errors import StreamError, exhausted
-from xds.server.limits import HANDLING, Limits, TimeBudget
+from xds.server.limits import HANDLING, STREAM_AGES, Limits, TimeBudget
 from xds.server.observer import Observer, Peer, StreamInfo
 from xds.server.open_streams import OpenStreams
 from xds.server.tls import identities
@@ -105,6 +106,7 @@ class StreamHandler:
             self._server.authorization.check(node, peer)
         self.info = StreamInfo(node, peer, f"{self._method.service}/{self._method.name}")
         self._server.open_streams.add(self)
+        ageing = self._end_with_age()
         try:
             self.view = self._server.view_of(node, peer)
             self.stream = Stream(
@@ -124,7 +126,7 @@ class StreamHandler:
                 self._server.observer.closed(self.info)
         finally:
             self._server.open_streams.remove(self)
-            for timer in (self._alarm, self._watchdog):
+            for timer in (self._alarm, self._watchdog, ageing):
                 if timer:
                     timer.cancel()
 
@@ -132,6 +134,15 @@ class StreamHandler:
         """End the stream in good order, once the client has what is due to it now."""
         self._ending = True
         self._wake.set()
+
+    def _end_with_age(self) -> asyncio.TimerHandle | None:
+        # gRPC tells the client that an old connection takes no new streams, but leaves its streams open. They
+        # end after that, each at a time of its own, so that they do not all come back at once.
+        age = self._server.limits.connection_age
+        if age is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(age * random.uniform(*STREAM_AGES), self.finish)  # noqa: S311  # no secret
 
     async def _first(self) -> Request | None:
         limit = self._server.limits.first_request

@@ -126,7 +126,9 @@ class RawStream:
             self._channel = grpc.aio.secure_channel(target, credentials, options)
         else:
             self._channel = grpc.aio.insecure_channel(target, options)
-        self.call: grpc.aio.StreamStreamCall[bytes, bytes] = self._channel.stream_stream(method)()
+        self._method = method
+        self.call: grpc.aio.StreamStreamCall[bytes, bytes]
+        self.open()
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,6 +136,10 @@ class RawStream:
     async def __aexit__(self, *_: object) -> None:
         self.call.cancel()
         await self._channel.close()
+
+    def open(self) -> None:
+        """Open the stream, also another time."""
+        self.call = self._channel.stream_stream(self._method)()
 
     async def send(self, data: bytes) -> None:
         async with asyncio.timeout(PATIENCE):

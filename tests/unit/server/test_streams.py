@@ -169,6 +169,19 @@ async def test_a_server_that_stops_ends_streams_cleanly() -> None:
         assert len(it.journal.closed_streams) == 2
 
 
+async def test_a_stream_of_an_old_connection_ends_cleanly_and_comes_back_on_another_one() -> None:
+    async with running(A, limits=Limits(connection_age=1.0)) as it, DeltaStream(it.port) as stream:
+        await stream.ask(CLUSTER, "a")
+        await stream.ack(await stream.next())
+        assert await stream.receive() is None
+        assert (await stream.status())[0] is grpc.StatusCode.OK
+        stream.open()
+        await stream.ask(CLUSTER, "a", initial_resource_versions={"a": A.version})
+        await it.journal.until_opened(2)
+        first, second = it.journal.streams
+        assert first.peer.address != second.peer.address
+
+
 async def test_acknowledgements_and_rejections_reach_the_observer() -> None:
     async with running(A) as it, DeltaStream(it.port) as stream:
         await stream.ask(CLUSTER, node=NODE)
