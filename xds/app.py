@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until cancelled. Raise ``BindError`` if an address is taken.
+    """Serve until cancelled. Raise ``StartError`` if it cannot start.
 
     The source is asked first of all: it may take its time to answer, and everything else is imported and
     read from the disk meanwhile.

@@ -19,6 +19,7 @@ from xds.http.events_sink import EventsSink
 from xds.http.metrics import Metrics
 from xds.http.observed import Observed
 from xds.http.ofrep import Flags, flag_source, ofrep_routes
+from xds.oidc_port import oidc_of
 from xds.pipeline import Pipeline
 from xds.publishing import Publisher
 from xds.rollout import Rollouts
@@ -55,7 +56,9 @@ class HttpPort:
         """
         at = self._settings.http
         tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
-        access = Access(tokens, loopback=is_loopback(at.address))
+        self._oidc = oidc_of(at.oidc)
+        identities = self._oidc.identities if self._oidc else None
+        access = Access(tokens, loopback=is_loopback(at.address), identities=identities)
         self._backend = LiveBackend(
             pipeline,
             status,
@@ -82,6 +85,7 @@ class HttpPort:
             api=api_app(Api(self._backend, access, audit, self._events), version("grayplane")),
             metrics=self._metrics.exposition,
             ofrep=ofrep_routes(flags, region_header, access, self._events),
+            login=self._oidc.routes if self._oidc else (),
         )
         self._server = HttpServer(app, self._events.close, tls=tls)
 
@@ -101,6 +105,8 @@ class HttpPort:
             tasks.create_task(self._server.run())
             tasks.create_task(self._backend.run())
             tasks.create_task(self._metrics.run())
+            if self._oidc:
+                tasks.create_task(self._oidc.run())
 
     def close(self) -> None:
         """Give the address back."""

@@ -15,18 +15,30 @@ from xds.http.access import Access, Token
 from xds.http.api import Api, api_app
 from xds.http.audit import Audit
 from xds.http.events import Events, Topic
+from xds.oidc_port import OidcParts
 
 
 class Site:
     """A server for a test, in a thread of its own. ``url`` ends with a slash."""
 
-    def __init__(self, backend: SampleBackend, tokens: tuple[Token, ...] = ()) -> None:
+    def __init__(
+        self,
+        backend: SampleBackend,
+        tokens: tuple[Token, ...] = (),
+        *,
+        port: int = 0,
+        oidc: OidcParts | None = None,
+    ) -> None:
         self.backend = backend
         self._events = Events()
-        api = Api(backend, Access(tokens, loopback=True), Audit(lambda: datetime.now(UTC)), self._events)
-        app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(), api=api_app(api, "1"))
+        self._oidc = oidc
+        access = Access(tokens, loopback=True, identities=oidc.identities if oidc else None)
+        self.audit = Audit(lambda: datetime.now(UTC))
+        api = api_app(Api(backend, access, self.audit, self._events), "1")
+        login = oidc.routes if oidc else ()
+        app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(), api=api, login=login)
         self._server = HttpServer(app, self._events.close)
-        self.url = f"http://127.0.0.1:{self._server.bind('127.0.0.1', 0)}/"
+        self.url = f"http://127.0.0.1:{self._server.bind('127.0.0.1', port)}/"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
 
@@ -50,9 +62,15 @@ class Site:
             self._server.close()
 
     def _run(self) -> None:
-        self._serving = self._loop.create_task(self._server.run())
+        self._serving = self._loop.create_task(self._run_all())
         try:
             self._loop.run_until_complete(asyncio.gather(self._serving, return_exceptions=True))
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
+
+    async def _run_all(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._server.run())
+            if self._oidc:
+                tasks.create_task(self._oidc.run())

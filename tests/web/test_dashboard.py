@@ -89,6 +89,10 @@ class Page:
         element.clear()
         element.send_keys(text)
 
+    def complaints_but(self, words: str) -> list[str]:
+        """The same but for those that say some words."""
+        return [each for each in self.complaints() if words not in each]
+
     def complaints(self) -> list[str]:
         """What the browser wrote to its console: a blocked script, a missing file, an exception."""
         return [str(entry["message"]) for entry in self.chromium.get_log("browser")]  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ import typer
 from xds import app, logs
 from xds.cli.errors import MISUSED, fail, settings_errors
 from xds.cli.values import assignment
-from xds.errors import BindError
+from xds.errors import StartError
 from xds.settings import Given, Settings, flag, load
 
 ConfigFlag = Annotated[
@@ -76,7 +76,7 @@ def _run(settings: Settings) -> None:
     logs.configure(settings.log.level, settings.log.format)
     try:
         asyncio.run(_until_signal(settings))
-    except BindError as error:
+    except StartError as error:
         fail([str(error)])
 
 

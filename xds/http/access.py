@@ -1,4 +1,6 @@
-"""Who may use the HTTP API: bearer tokens with roles; without tokens, this machine alone."""
+"""Who may use the HTTP API: bearer tokens with roles, people of an OpenID Connect provider; without either,
+this machine alone.
+"""
 
 import hashlib
 import hmac
@@ -7,12 +9,15 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 from xds.http.problem import ProblemError
 
 _SCHEME = "bearer "
+_PREFIX = "gp_"  # of our own tokens
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="grayplane"'}
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,13 +32,36 @@ class Role(StrEnum):
     """Act on rollouts and publish documents, too."""
 
 
+class Identity(NamedTuple):
+    """Somebody who is known, and what they may do."""
+
+    name: str
+    role: Role
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request."""
+    """Who sent a request; ``in_session`` says that it was a browser in which somebody is logged in."""
 
     name: str
     role: Role
     address: str
+    in_session: bool = False
+
+
+class Identities(Protocol):
+    """Whom an OpenID Connect provider knows (``xds.http.oidc``)."""
+
+    login: str
+    """Where browsers log in: a path of ours."""
+
+    async def of_token(self, token: str) -> Identity:
+        """Return whose access token it is. Raise ``ProblemError`` if it is not accepted."""
+        ...
+
+    def of_session(self, method: str, headers: Headers, cookies: Mapping[str, str]) -> Identity | None:
+        """Return who is logged in in a browser. Raise ``ProblemError`` for a change from another page."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +77,7 @@ class Token:
 
 def new_token() -> tuple[str, str]:
     """Make a token; return its text and its hash."""
-    text = f"gp_{secrets.token_urlsafe(32)}"
+    text = _PREFIX + secrets.token_urlsafe(32)
     return text, digest(text)
 
 
@@ -61,39 +89,55 @@ def digest(text: str) -> str:
 class Access:
     """Decides on requests.
 
-    ``loopback`` says whether the port is bound to this machine alone. Then, and only then, no tokens means
-    that every local program may do everything. A page in a browser on this machine may not: without tokens
-    the ``Host`` must be this machine (DNS rebinding), and a change must not come from another origin (CSRF).
-    With tokens neither is possible: browsers add no token by themselves, for there are no cookies.
+    ``loopback`` says whether the port is bound to this machine alone. Then, and only then, no tokens and no
+    ``identities`` mean that every local program may do everything. A page in a browser on this machine may
+    not: the ``Host`` must be this machine (DNS rebinding), and a change must not come from another origin
+    (CSRF). With tokens neither is possible: browsers add none by themselves. The cookie of a session is sent
+    by our own pages alone, and a change is made for one of ours alone.
     """
 
-    def __init__(self, tokens: Sequence[Token], *, loopback: bool) -> None:
+    def __init__(
+        self, tokens: Sequence[Token], *, loopback: bool, identities: Identities | None = None
+    ) -> None:
         self._tokens: Mapping[str, Token] = {token.sha256: token for token in tokens}
         self._loopback = loopback
+        self._identities = identities
 
     @property
-    def needs_token(self) -> bool:
-        """Whether callers must have a token."""
-        return bool(self._tokens) or not self._loopback
+    def login(self) -> str | None:
+        """Where browsers log in; None if they cannot."""
+        return self._identities.login if self._identities else None
 
-    def caller(self, method: str, headers: Headers, address: str) -> Caller:
+    async def caller(self, method: str, headers: Headers, address: str) -> Caller:
         """Say who sends a request. Raise ``ProblemError`` if that may not be answered."""
-        if self._tokens:
-            return self._by_token(headers.get("authorization", ""), address)
+        if self._tokens or self._identities:
+            return await self._known(method, headers, address)
         if not self._loopback:
             detail = "no tokens are set: make one by `grayplane token`, or bind http.address to 127.0.0.1"
             raise ProblemError(403, detail)
         _refuse_foreign_pages(method, headers)
         return Caller("local", Role.OPERATOR, address)
 
-    def _by_token(self, authorization: str, address: str) -> Caller:
-        if not authorization.lower().startswith(_SCHEME):
-            raise ProblemError(401, "send a token: Authorization: Bearer gp_…", headers=_CHALLENGE)
-        hashed = digest(authorization[len(_SCHEME) :].strip())
+    async def _known(self, method: str, headers: Headers, address: str) -> Caller:
+        authorization = headers.get("authorization", "")
+        if authorization.lower().startswith(_SCHEME):
+            return await self._by_token(authorization[len(_SCHEME) :].strip(), address)
+        if self._identities:
+            cookies = cookie_parser(headers.get("cookie", ""))
+            if found := self._identities.of_session(method, headers, cookies):
+                return Caller(found.name, found.role, address, in_session=True)
+            detail = f"log in at {self._identities.login}, or send a token: Authorization: Bearer …"
+            raise ProblemError(401, detail, headers=_CHALLENGE, login=self._identities.login)
+        raise ProblemError(401, "send a token: Authorization: Bearer gp_…", headers=_CHALLENGE)
+
+    async def _by_token(self, text: str, address: str) -> Caller:
+        hashed = digest(text)
         token = self._tokens.get(hashed)
-        if token is None or not hmac.compare_digest(token.sha256, hashed):
-            raise ProblemError(401, "this token is not known", headers=_CHALLENGE)
-        return Caller(token.name, token.role, address)
+        if token is not None and hmac.compare_digest(token.sha256, hashed):
+            return Caller(token.name, token.role, address)
+        if self._identities and not text.startswith(_PREFIX):
+            return Caller(*await self._identities.of_token(text), address)
+        raise ProblemError(401, "this token is not known", headers=_CHALLENGE)
 
 
 def require(caller: Caller, role: Role) -> None:

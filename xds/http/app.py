@@ -21,11 +21,13 @@ def http_app(
     api: ASGIApp | None = None,
     metrics: Callable[[], tuple[bytes, str]] | None = None,
     ofrep: Sequence[BaseRoute] = (),
+    login: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """Return the application: ``/live``, ``/ready``, and discovery by REST-JSON.
 
     ``api`` is served below ``/api/v1``, with the dashboard that uses it at ``/``; ``metrics`` returns what is
-    served at ``/metrics``, and its content type. ``ofrep`` are the paths of ``xds.http.ofrep``.
+    served at ``/metrics``, and its content type. ``ofrep`` are the paths of ``xds.http.ofrep``, ``login``
+    those of ``xds.http.oidc``.
     """
     routes: list[BaseRoute] = [
         Route("/live", _live),
@@ -35,7 +37,7 @@ def http_app(
         routes.append(Route("/metrics", _MetricsEndpoint(metrics).__call__))
     if api is not None:
         routes += [Mount("/api/v1", api), Route("/", _to_dashboard), *dashboard_routes()]
-    routes += ofrep
+    routes += [*login, *ofrep]
     routes.append(Mount("/", discovery))
     return Starlette(
         routes=routes,

@@ -4,11 +4,11 @@ Making a `Settings` in code reads nothing but its arguments; `load` reads the se
 and the flags.
 """
 
+from xds.settings.http import Http, Oidc
 from xds.settings.model import (
     Drain,
     Files,
     Grant,
-    Http,
     Limits,
     Log,
     MutualTls,
@@ -43,6 +43,7 @@ __all__ = [
     "Log",
     "MutualTls",
     "Nacos",
+    "Oidc",
     "Port",
     "Settings",
     "Sidecar",

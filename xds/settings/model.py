@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from xds.rules.scalars import HeaderName
+from xds.settings.http import Http
 from xds.settings.proxies import Certificate, Edge, Group, MeshName, Sidecar
 from xds.settings.section import IpAddress, NonEmpty, Section, Tls
 
@@ -160,35 +161,6 @@ class Xds(Section):
                 f"address {self.address} lets other machines read all configuration and be any proxy: "
                 "set tls.client_ca and grants, or trusted_network: true if nobody else is on that network"
             )
-        return self
-
-
-class ApiToken(Section):
-    """A token that the HTTP API accepts, by the hash of its text; `grayplane token` makes both."""
-
-    name: NonEmpty
-    role: Literal["viewer", "operator"]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Http(Section):
-    """Where Grayplane says how it stands: API, dashboard, metrics, REST-JSON discovery. Port 0: a free one.
-
-    Without ``tokens`` the API answers this machine alone, if ``address`` is a loopback address; if not,
-    nobody.
-    """
-
-    address: IpAddress = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 18080
-    tls: Tls | None = None
-    tokens: tuple[ApiToken, ...] = ()
-
-    @model_validator(mode="after")
-    def _tokens_differ(self) -> Self:
-        for field in ("name", "sha256"):
-            values = [getattr(token, field) for token in self.tokens]
-            if twice := {value for value in values if values.count(value) > 1}:
-                raise ValueError(f"two tokens have the {field} {min(twice)}")
         return self
 
 

@@ -55,7 +55,7 @@ class _OnlyCallers:
             return
         request = Request(scope)
         try:
-            request.state.caller = self._caller(request)
+            request.state.caller = await self._caller(request)
         except ProblemError as error:
             answer = await on_problem(request, error)
             await answer(scope, receive, send)
@@ -68,7 +68,7 @@ class _OnlyCallers:
 
         await self._app(scope, receive, sending)
 
-    def _caller(self, request: Request) -> Caller | None:
+    async def _caller(self, request: Request) -> Caller | None:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _MAX_BODY:
             raise ProblemError(413, f"a body has at most {_MAX_BODY} bytes")
@@ -76,7 +76,7 @@ class _OnlyCallers:
         if path in _OPEN:
             return None
         address = request.client.host if request.client else ""
-        return self._access.caller(request.method, request.headers, address)
+        return await self._access.caller(request.method, request.headers, address)
 
 
 async def _on_conflict(_: Request, error: Exception) -> JSONResponse:

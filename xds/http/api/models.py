@@ -195,6 +195,15 @@ class Counts(Model):
     by_state: Mapping[str, int]
 
 
+class Who(Model):
+    """The caller. ``in_session``: logged in in a browser; ``login``: where browsers log in, if they can."""
+
+    name: str
+    role: Literal["viewer", "operator"]
+    in_session: bool
+    login: str | None
+
+
 class Overview(Model):
     """Everything at a glance."""
 

@@ -22,6 +22,7 @@ from xds.http.api.models import (
     RolloutSummary,
     Service,
     ServiceSummary,
+    Who,
 )
 from xds.http.events import Topic
 from xds.http.problem import ProblemError
@@ -45,6 +46,13 @@ async def overview(api: TheApi, request: Request) -> Overview:
     """Everything at a glance, and who the caller is."""
     caller = asked_by(request)
     return api.backend.overview(caller.name, caller.role)
+
+
+@reading.get("/caller")
+async def caller(api: TheApi, request: Request) -> Who:
+    """Who the caller is, and what they may do."""
+    found = asked_by(request)
+    return Who(name=found.name, role=found.role.value, in_session=found.in_session, login=api.access.login)
 
 
 @reading.get("/services")

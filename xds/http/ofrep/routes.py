@@ -76,7 +76,7 @@ class _Endpoints:
     async def events(self, request: HttpRequest) -> Response:
         """Tell when flags should be asked for again (server-sent events)."""
         try:
-            self._admit(request)
+            await self._admit(request)
         except ProblemError as error:
             return _refused(error)
         return StreamingResponse(self._follow(), media_type="text/event-stream")
@@ -89,7 +89,7 @@ class _Endpoints:
                 yield 'data: {"type": "refetchEvaluation"}\n\n'
 
     async def _context(self, request: HttpRequest) -> Context:
-        self._admit(request)
+        await self._admit(request)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -97,14 +97,14 @@ class _Endpoints:
                 raise InvalidContextError(f"a context has at most {_MAX_BODY} bytes")
         return read_context(bytes(body), self._region_header)
 
-    def _admit(self, request: HttpRequest) -> None:
+    async def _admit(self, request: HttpRequest) -> None:
         headers = request.headers
         if (key := headers.get("x-api-key")) and "authorization" not in headers:
             headers = headers.mutablecopy()
             headers["authorization"] = f"Bearer {key}"
         address = request.client.host if request.client else ""
         # It reads only, whatever its method is.
-        self._access.caller("GET", headers, address)
+        await self._access.caller("GET", headers, address)
 
 
 def _namespace(request: HttpRequest) -> str:

@@ -18,6 +18,11 @@ export function setToken(token) {
   else sessionStorage.setItem(TOKEN, token);
 }
 
+/** Whether this tab has a token. */
+export function hasToken() {
+  return sessionStorage.getItem(TOKEN) !== null;
+}
+
 /** Ask for a path; `query` leaves out what is empty. */
 export function get(path, query = {}) {
   const wanted = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
@@ -28,6 +33,12 @@ export function get(path, query = {}) {
 /** Send a JSON body. */
 export function post(path, body, method = "POST") {
   return send(method, path, body);
+}
+
+/** End the session of this browser; answer where it logs out at the provider, or null. */
+export async function logOut() {
+  const answer = await fetch("/auth/logout", { method: "POST" });
+  return answer.ok ? (await answer.json()).location : null;
 }
 
 async function send(method, path, body) {

@@ -1,6 +1,6 @@
 // The frame of the page: which view is shown, what follows the server, language, theme and token.
 
-import { ApiError, follow, setToken } from "./api.js";
+import { ApiError, follow, get, hasToken, logOut, setToken } from "./api.js";
 import { h, replace } from "./dom.js";
 import { ask, badgeFailure } from "./parts.js";
 import { switchLanguage, t } from "./text.js";
@@ -73,11 +73,19 @@ async function refresh(view = shown) {
 }
 
 async function failed(error) {
-  if (error instanceof ApiError && error.status === 401) await signIn();
+  if (error instanceof ApiError && error.status === 401) await signIn(error.body.login);
   else replace(main, badgeFailure(error));
 }
 
-async function signIn() {
+/** Offer what the server takes: a login at its provider, if it has one, or a token. */
+async function signIn(login) {
+  if (login) {
+    const to = `${login}?to=${encodeURIComponent(location.hash || "#/")}`;
+    replace(main, h("h1", {}, t("signIn")), h("p", {}, t("loginAsk")), h("div", { class: "buttons" },
+      h("a", { class: "button main", href: to }, t("signIn")),
+      h("button", { type: "button", class: "plain", onclick: () => signIn().then(() => refresh()) }, t("useToken"))));
+    return;
+  }
   const token = await ask({ title: t("tokenAsk"), label: t("token"), action: t("signIn"), type: "password" });
   if (token === null) {
     replace(main, h("p", {}, t("tokenAsk")), h("button", { type: "button", onclick: () => refresh() }, t("signIn")));
@@ -85,6 +93,22 @@ async function signIn() {
   }
   setToken(token);
   again = true;
+  who();
+}
+
+/** Say in the header who is signed in, with a button to sign out. */
+async function who() {
+  const found = await get("/caller").catch(() => null);
+  const known = found !== null && (found.inSession || hasToken());
+  replace(document.getElementById("who"), known && h("span", { class: "quiet" }, found.name),
+    known && h("button", { type: "button", class: "plain", id: "sign-out", onclick: () => signOut(found) }, t("signOut")));
+}
+
+async function signOut(found) {
+  setToken(null);
+  const elsewhere = found.inSession ? await logOut() : null;
+  if (elsewhere) location.assign(elsewhere);
+  else location.reload();
 }
 
 function frame(current) {
@@ -120,6 +144,7 @@ document.getElementById("theme").addEventListener("click", () => {
 document.getElementById("language").addEventListener("click", () => {
   switchLanguage();
   show();
+  who();
 });
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address names the page
@@ -130,6 +155,7 @@ addEventListener("hashchange", show);
 
 dress();
 show();
+who();
 follow(
   (topic) => shown?.topics.includes(topic) && refresh(),
   (on) => {
