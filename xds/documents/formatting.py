@@ -80,8 +80,8 @@ def _same(one: tree.Node, other: tree.Node) -> bool:
     if isinstance(one, tree.Sequence) and isinstance(other, tree.Sequence):
         return len(one.items) == len(other.items) and all(map(_same, one.items, other.items))
     if isinstance(one, tree.Mapping) and isinstance(other, tree.Mapping):
-        return list(one.entries) == list(other.entries) and all(
-            _same(entry.value, other.entries[key].value) for key, entry in one.entries.items()
+        return list(one.items) == list(other.items) and all(
+            _same(item, other.items[key]) for key, item in one.items.items()
         )
     if isinstance(one, tree.Refused) and isinstance(other, tree.Refused):
         return one.message == other.message

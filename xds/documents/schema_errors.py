@@ -165,10 +165,8 @@ _LIMITS = {
 
 def _size(node: Node) -> int:
     match node:
-        case Sequence(items=items):
-            return len(items)
-        case MappingNode(entries=entries):
-            return len(entries)
+        case Sequence() | MappingNode():
+            return len(node.items)
         case _:
             return 0
 

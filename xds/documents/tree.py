@@ -10,8 +10,8 @@ refused: nothing in a rule needs them, and without them a document is as large a
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 import yaml
 from yaml import events
@@ -27,13 +27,12 @@ MAX_VALUES = 50_000
 """How many keys and values a document may hold."""
 
 _NO_VALUE = "has no value"
-_FIRST = frozenset("-+.0123456789tTfF")
-"""How a plain scalar begins that is no text."""
+_FIRST_OF_NUMBER = frozenset("-+.0123456789")
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_ODD = _NULLS | _BOOLEANS.keys() | {"<<"}
+"""Plain scalars that are no text, or, as a key, no name."""
 
-_FIRST_OF_NULL = frozenset(("", "~", "n", "N"))
-_NULL = re.compile(r"|~|null|Null|NULL")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _NUMBER = re.compile(
@@ -59,7 +58,7 @@ class _Node:
     @property
     def mark(self) -> Mark:
         """Where it begins."""
-        return Mark(self.at.line + 1, self.at.column + 1)
+        return _mark(self.at)
 
 
 @dataclass(slots=True)
@@ -79,14 +78,14 @@ class Scalar(_Node):
     def value(self) -> "str | int | float | bool | Scalar":
         """The value; itself, which fits no field, for a number that is not plainly decimal."""
         text = self.text
-        if not self.plain or text[:1] not in _FIRST:
+        if not self.plain:
+            return text
+        if text in _BOOLEANS:
+            return _BOOLEANS[text]
+        if text[:1] not in _FIRST_OF_NUMBER:
             return text
         if _INT.fullmatch(text):
             return int(text)
-        if _TRUE.fullmatch(text):
-            return True
-        if _FALSE.fullmatch(text):
-            return False
         if _DECIMAL.fullmatch(text) and math.isfinite(number := float(text)):
             return number
         return self if self.is_number else text
@@ -94,30 +93,25 @@ class Scalar(_Node):
 
 @dataclass(slots=True)
 class Sequence(_Node):
-    """A list."""
+    """A list. ``value`` has the plain values of ``items``."""
 
     at: Position
-    items: "list[Node]" = field(default_factory=list)
-
-
-class Entry(NamedTuple):
-    """A value of a mapping and its key."""
-
-    key: Scalar
-    value: "Node"
-
-    @property
-    def mark(self) -> Mark:
-        """Where the key stands."""
-        return self.key.mark
+    items: "list[Node]"
+    value: "list[Data]"
 
 
 @dataclass(slots=True)
 class Mapping(_Node):
-    """A mapping with text keys, no key twice."""
+    """A mapping with text keys, no key twice: what they lead to, its plain values, and where they stand."""
 
     at: Position
-    entries: dict[str, Entry] = field(default_factory=dict)
+    items: "dict[str, Node]"
+    value: "dict[str, Data]"
+    keys: dict[str, Position]
+
+    def mark_of(self, key: str) -> Mark:
+        """Where a key stands."""
+        return _mark(self.keys[key])
 
 
 @dataclass(slots=True)
@@ -128,25 +122,15 @@ class Refused(_Node):
     message: str
     hint: str
 
+    @property
+    def value(self) -> "Refused":
+        """Itself, which fails every type check."""
+        return self
+
 
 Node = Scalar | Sequence | Mapping | Refused
 Data = str | int | float | bool | list["Data"] | dict[str, "Data"] | Scalar | Refused
-
-
-def data(node: Node) -> Data:
-    """The plain values below ``node``. What has none stands for itself and so fails every type check."""
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, Mapping):
-        return mapping_data(node)
-    if isinstance(node, Sequence):
-        return [data(item) for item in node.items]
-    return node
-
-
-def mapping_data(node: Mapping) -> dict[str, Data]:
-    """The plain values of a mapping."""
-    return {key: data(entry.value) for key, entry in node.entries.items()}
+"""The plain value of a node. What has none stands for itself and so fails every type check."""
 
 
 def is_null(node: Node) -> bool:
@@ -160,8 +144,8 @@ def without_value(node: Node, path: Path = ()) -> Iterator[tuple[Path, Mark, str
         for index, item in enumerate(node.items):
             yield from without_value(item, (*path, index))
     elif isinstance(node, Mapping):
-        for key, entry in node.entries.items():
-            yield from without_value(entry.value, (*path, key))
+        for key, item in node.items.items():
+            yield from without_value(item, (*path, key))
     elif isinstance(node, Refused) and not is_null(node):
         yield path, node.mark, node.message, node.hint
     elif isinstance(node, Scalar) and node.value is node:
@@ -171,11 +155,11 @@ def without_value(node: Node, path: Path = ()) -> Iterator[tuple[Path, Mark, str
 
 def find(root: Node, path: Path) -> Node | None:
     """The node at ``path``, if there is one."""
-    node = root
+    node: Node | None = root
     for step in path:
-        if isinstance(node, Mapping) and step in node.entries:
-            node = node.entries[str(step)].value
-        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+        if isinstance(step, str):
+            node = node.items.get(step) if isinstance(node, Mapping) else None
+        elif isinstance(node, Sequence) and step < len(node.items):
             node = node.items[step]
         else:
             return None
@@ -187,8 +171,8 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
     node = find(root, path)
     if path and (at_key or node is None):
         around = find(root, path[:-1])
-        if isinstance(around, Mapping) and path[-1] in around.entries:
-            return around.entries[str(path[-1])].mark
+        if isinstance(around, Mapping) and path[-1] in around.items:
+            return around.mark_of(str(path[-1]))
     return node.mark if node else locate(root, path[:-1])
 
 
@@ -204,91 +188,142 @@ def compose(text: str, most: int = MAX_VALUES) -> tuple[Node, list[tuple[Mark, D
         raise yaml_errors.explain(error, text) from None
 
 
+# The kinds of libyaml's events, for comparing: asking `isinstance` costs more.
+_ALIAS: type = events.AliasEvent
+_SCALAR: type = events.ScalarEvent
+_SEQUENCE: type = events.SequenceStartEvent
+_SEQUENCE_END: type = events.SequenceEndEvent
+_MAPPING_END: type = events.MappingEndEvent
+_STREAM_END: type = events.StreamEndEvent
+
+
+class _Event(Protocol):
+    """What is used of libyaml's events; each has those of the attributes that its kind has."""
+
+    start_mark: Position
+    anchor: str | None
+    tag: str | None
+    value: str
+    style: str | None
+
+
 class _Composer:
-    """Recursive descent over libyaml's events, as deep as ``MAX_DEPTH``."""
+    """Recursive descent over libyaml's events, as deep as ``MAX_DEPTH``.
+
+    Nearly all events are scalars that are their text. `_sequence` and `_mapping` take these in their loops,
+    since a call for each would be a tenth of what a start spends on reading; all others go to `_node`.
+    """
 
     def __init__(self, text: str, most: int) -> None:
         self.defects: list[tuple[Mark, Defect]] = []
         # None comes only behind the end of the stream, which is never read.
-        self._next = cast("Callable[[], events.Event]", yaml.CSafeLoader(text).get_event)
+        self._next = cast("Callable[[], _Event]", yaml.CSafeLoader(text).get_event)
         self._path: list[str | int] = []
         self._most = most
-        self._values = 0
+        self._left = most  # keys and values that there may be yet
         self._depth = 0
 
     def document(self) -> Node:
         self._next()  # the stream begins
-        begin = self._next()
+        begin: object = self._next()
         if not isinstance(begin, events.DocumentStartEvent):
             raise EmptyDocumentError(Mark(1, 1), "the document is empty", "delete it, or write something")
         if begin.version or begin.tags:
-            raise UnreadableError(_mark(begin), "directives (%) are not supported", "remove the line")
+            at = cast("_Event", begin).start_mark
+            raise UnreadableError(_mark(at), "directives (%) are not supported", "remove the line")
         root = self._node(self._next())
         self._next()  # the document ends
         after = self._next()
-        if not isinstance(after, events.StreamEndEvent):
-            raise UnreadableError(
-                _mark(after), "a second YAML document begins here", "write one document per service"
-            )
+        if type(after) is not _STREAM_END:
+            message = "a second YAML document begins here"
+            raise UnreadableError(_mark(after.start_mark), message, "write one document per service")
         return root
 
-    def _node(self, event: events.Event) -> Node:
-        self._values += 1
-        if self._values > self._most:
+    def _node(self, event: _Event) -> Node:
+        at, kind = event.start_mark, type(event)
+        self._left -= 1
+        if self._left < 0:
             message = f"more than {self._most:,} keys and values"
-            raise UnreadableError(_mark(event), message, "split the document or shorten its lists")
-        assert event.start_mark is not None  # libyaml always says where
-        if isinstance(event, events.ScalarEvent):
-            if event.anchor is not None or event.tag is not None:
-                return _refused(event, event.start_mark)
-            text, plain = event.value, not event.style
-            if plain and text[:1] in _FIRST_OF_NULL and _NULL.fullmatch(text):
-                return Refused(event.start_mark, _NO_VALUE, "write one, or remove it")
-            return Scalar(event.start_mark, text, plain)
-        if isinstance(event, events.AliasEvent):
-            return _refused(event, event.start_mark)
-        assert isinstance(event, events.CollectionStartEvent)
-        return self._collection(event, event.start_mark)
+            raise UnreadableError(_mark(at), message, "split the document or shorten its lists")
+        if kind is _ALIAS:
+            return _refused(event)
+        if kind is not _SCALAR:
+            return self._collection(event)
+        if event.anchor is not None or event.tag is not None:
+            return _refused(event)
+        if not event.style and event.value in _NULLS:
+            return Refused(at, _NO_VALUE, "write one, or remove it")
+        return Scalar(at, event.value, not event.style)
 
-    def _collection(self, event: events.CollectionStartEvent, at: Position) -> Node:
+    def _collection(self, event: _Event) -> Node:
+        at = event.start_mark
         if self._depth == MAX_DEPTH:
-            raise UnreadableError(
-                _mark(event), f"nested more than {MAX_DEPTH} levels deep", "is a bracket not closed?"
-            )
+            message = f"nested more than {MAX_DEPTH} levels deep"
+            raise UnreadableError(_mark(at), message, "is a bracket not closed?")
         self._depth += 1
         known = len(self.defects)
-        collection = self._sequence(at) if isinstance(event, events.SequenceStartEvent) else self._mapping(at)
+        collection = self._sequence(at) if type(event) is _SEQUENCE else self._mapping(at)
         self._depth -= 1
         if event.anchor is None and event.tag is None:
             return collection
         del self.defects[known:]  # what is wrong inside does not matter any more
-        return _refused(event, at)
+        return _refused(event)
 
     def _sequence(self, at: Position) -> Sequence:
         items: list[Node] = []
-        while not isinstance(event := self._next(), events.SequenceEndEvent):
+        values: list[Data] = []
+        following = self._next
+        while (kind := type(event := following())) is not _SEQUENCE_END:
+            if kind is _SCALAR and (text := _text(event)) is not None and self._left:
+                self._left -= 1
+                items.append(Scalar(event.start_mark, text, not event.style))
+                values.append(text)
+                continue
             self._path.append(len(items))
-            items.append(self._node(event))
+            item = self._node(event)
             self._path.pop()
-        return Sequence(at, items)
+            items.append(item)
+            values.append(item.value)
+        return Sequence(at, items, values)
 
     def _mapping(self, at: Position) -> Mapping:
-        entries: dict[str, Entry] = {}
-        while not isinstance(event := self._next(), events.MappingEndEvent):
-            key = self._node(event)
-            name = self._key(key)
-            if name is None or not isinstance(key, Scalar):
-                self._node(self._next())
+        items: dict[str, Node] = {}
+        values: dict[str, Data] = {}
+        keys: dict[str, Position] = {}
+        following = self._next
+        while (kind := type(event := following())) is not _MAPPING_END:
+            name = _text(event) if kind is _SCALAR and self._left else None
+            if name is None or name in keys:
+                key = self._node(event)
+                name = self._key(key)
+                if name is None or name in keys:
+                    self._skip(key, name, keys)
+                    continue
+            else:
+                self._left -= 1
+            keys[name] = event.start_mark
+            event = following()
+            if type(event) is _SCALAR and (text := _text(event)) is not None and self._left:
+                self._left -= 1
+                items[name] = Scalar(event.start_mark, text, not event.style)
+                values[name] = text
                 continue
             self._path.append(name)
-            value = self._node(self._next())
-            if first := entries.get(name):
-                line, column = first.mark
-                self._defect(key, f"is given twice, first at line {line}, column {column}", "keep one")
-            else:
-                entries[name] = Entry(key, value)
+            items[name] = item = self._node(event)
             self._path.pop()
-        return Mapping(at, entries)
+            values[name] = item.value
+        return Mapping(at, items, values, keys)
+
+    def _skip(self, key: Node, name: str | None, keys: dict[str, Position]) -> None:
+        """Read over the value of a key that gives no name, or one that is given already."""
+        if name is None:
+            self._node(self._next())
+            return
+        self._path.append(name)
+        line, column = _mark(keys[name])
+        self._defect(key, f"is given twice, first at line {line}, column {column}", "keep one")
+        self._node(self._next())
+        self._path.pop()
 
     def _key(self, key: Node) -> str | None:
         """The name that a key gives; None if it gives none."""
@@ -312,14 +347,22 @@ class _Composer:
         self.defects.append((node.mark, Defect((*self._path, *inside), message, hint)))
 
 
-def _mark(event: events.Event) -> Mark:
-    assert event.start_mark is not None  # libyaml always says where
-    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+def _text(event: _Event) -> str | None:
+    """The text of a scalar if that is its value; None if it has to be looked at."""
+    if event.anchor is None and event.tag is None:
+        text = event.value
+        if event.style or (text not in _ODD and text[:1] not in _FIRST_OF_NUMBER):
+            return text
+    return None
 
 
-def _refused(event: events.NodeEvent, at: Position) -> Refused:
+def _mark(at: Position) -> Mark:
+    return Mark(at.line + 1, at.column + 1)
+
+
+def _refused(event: _Event) -> Refused:
     if event.anchor is not None:
         message = f"anchors and aliases (&, *) are not supported: {printable(event.anchor)}"
-        return Refused(at, message, "write the value out")
-    message = f"tags (!) are not supported: {printable(str(getattr(event, 'tag', '')))}"
-    return Refused(at, message, "write text in quotes instead")
+        return Refused(event.start_mark, message, "write the value out")
+    message = f"tags (!) are not supported: {printable(str(event.tag))}"
+    return Refused(event.start_mark, message, "write text in quotes instead")

@@ -53,8 +53,8 @@ def _rule(path: Path, rule: dict[str, Any], document: dict[str, Any]) -> Iterato
         yield from _reference((*path, "fallback"), fallback, document)
     elif fallback is not None and NO_FALLBACK in _mapping(document.get("subsets")):
         yield Defect((*path, "fallback"), "means both no fallback and the subset none", "rename the subset")
-    mirror = _mapping(rule.get("mirror"))
-    yield from _reference((*path, "mirror", "subset"), mirror.get("subset"), document)
+    if mirror := _mapping(rule.get("mirror")):
+        yield from _reference((*path, "mirror", "subset"), mirror.get("subset"), document)
     for side, changes in _mapping(rule.get("headers")).items():
         yield from _header_changes((*path, "headers", side), _mapping(changes))
 
@@ -72,7 +72,8 @@ def _header_changes(path: Path, changes: dict[str, Any]) -> Iterator[Defect]:
 
 
 def _rollout(document: dict[str, Any]) -> Iterator[Defect]:
-    rollout = _mapping(document.get("rollout"))
+    if not (rollout := _mapping(document.get("rollout"))):
+        return
     yield from _reference(("rollout", "subset"), rollout.get("subset"), document)
     subset, baseline = rollout.get("subset"), document.get("baseline")
     if subset is not None and subset == baseline:
@@ -88,11 +89,11 @@ def _rollout(document: dict[str, Any]) -> Iterator[Defect]:
         yield Defect(
             ("rollout", "rule"), f"there is no rule {quoted(name)} that splits", did_you_mean(name, split)
         )
-    elif rollout and name is None and len(split) != 1:
+    elif name is None and len(split) != 1:
         message = f"{len(split)} rules split" if split else "no rule splits"
         hint = did_you_mean("", split) or "write a rule whose route has the baseline and the subset"
         yield Defect(("rollout",), message, f"name one with rule: {hint}" if split else hint)
-    elif rollout:
+    else:
         rule = name if isinstance(name, str) else next(iter(split))
         if subset in _mapping(document.get("subsets")) and subset not in split[rule]:
             yield Defect(("rollout", "subset"), f"is not in the route of {printable(rule)}", "add it there")
@@ -134,18 +135,23 @@ def _alternatives(path: Path, match: object) -> Iterator[Defect]:
     for index, alternative in _items(match):
         if alternative == {}:
             yield Defect((*path, index), "is empty", everything)
-        for kind in ("headers", "cookies", "query"):
-            here = (*path, index, kind)
-            matchers = _mapping(alternative).get(kind)
-            if matchers == {}:
-                yield Defect(here, "is empty", "name one, or remove the key")
-            if kind == "headers":
-                yield from _same_header(here, _mapping(matchers))
-            for name, matcher in _mapping(matchers).items():
-                yield from _values((*here, name), _mapping(matcher))
-        yield from _values((*path, index, "method"), _mapping(_mapping(alternative).get("method")))
-        for key in ("sourceIp", "device", "region"):
-            yield from _twice((*path, index, key), _items(_mapping(alternative).get(key)), fold=str.upper)
+        for kind, tests in _mapping(alternative).items():
+            yield from _tests((*path, index, kind), kind, tests)
+
+
+def _tests(path: Path, kind: str, tests: object) -> Iterator[Defect]:
+    """Check what an alternative says of one thing, such as headers."""
+    if kind in {"headers", "cookies", "query"}:
+        if tests == {}:
+            yield Defect(path, "is empty", "name one, or remove the key")
+        if kind == "headers":
+            yield from _same_header(path, _mapping(tests))
+        for name, matcher in _mapping(tests).items():
+            yield from _values((*path, name), _mapping(matcher))
+    elif kind == "method":
+        yield from _values(path, _mapping(tests))
+    elif kind in {"sourceIp", "device", "region"}:
+        yield from _twice(path, _items(tests), fold=str.upper)
 
 
 def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Defect]:
@@ -158,8 +164,9 @@ def _same_header(path: Path, headers: dict[str, Any]) -> Iterator[Defect]:
 
 
 def _values(path: Path, matcher: dict[str, Any]) -> Iterator[Defect]:
-    fold = str.lower if matcher.get("ignoreCase") is True else None
-    yield from _twice((*path, "in"), _items(matcher.get("in")), fold=fold)
+    if values := _items(matcher.get("in")):
+        fold = str.lower if matcher.get("ignoreCase") is True else None
+        yield from _twice((*path, "in"), values, fold=fold)
 
 
 def _split(path: Path, route: list[tuple[int, Any]], document: dict[str, Any]) -> Iterator[Defect]:
@@ -184,13 +191,14 @@ def _twice(
     fold: Callable[[str], str] | None = None,
 ) -> Iterator[Defect]:
     """Every text that occurs again; ``at`` is the field of each entry that holds it."""
-    first: dict[str, Path] = {}
+    first: dict[str, int] = {}
     for index, value in values:
         if isinstance(value, str):
-            here = (*path, index) if at is None else (*path, index, at)
-            known = first.setdefault(fold(value) if fold else value, here)
-            if known is not here:
-                yield Defect(here, f"{quoted(value)} is given twice, first in {render(known)}", "remove one")
+            known = first.setdefault(fold(value) if fold else value, index)
+            if known != index:
+                field = () if at is None else (at,)
+                message = f"{quoted(value)} is given twice, first in {render((*path, known, *field))}"
+                yield Defect((*path, index, *field), message, "remove one")
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a valid document says that its author can hardly mean."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from xds.documents.defect import Defect, Path, printable, render
 from xds.documents.problem import Problem, Severity
@@ -83,8 +83,9 @@ def _said(labels: Iterable[tuple[str, str]]) -> str:
     return ", ".join(printable(f"{key}={value}") for key, value in labels)
 
 
-def _unreachable(rules: Iterable[HttpRule]) -> Iterator[Defect]:
+def _unreachable(rules: Sequence[HttpRule]) -> Iterator[Defect]:
     known: dict[str, Path] = {}
+    alone = sum(len(rule.match) for rule in rules) < 2
     taker: HttpRule | None = None
     for index, rule in enumerate(rules):
         path: Path = ("http", index)
@@ -93,7 +94,7 @@ def _unreachable(rules: Iterable[HttpRule]) -> Iterator[Defect]:
                 path, f"is never reached: rule {taker.name} takes every request", "move it above that rule"
             )
             continue
-        for number, match in enumerate(rule.match):
+        for number, match in enumerate(() if alone else rule.match):
             here = (*path, "match", number)
             first = known.setdefault(_canonical(match), here)
             if first is not here:

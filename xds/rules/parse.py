@@ -114,8 +114,7 @@ def parse(
 
 
 def _rules(root: tree.Node, stem: str, exact_only: ExactOnly) -> tuple[RuleDocument | None, list[Defect]]:
-    values = _mapping(root, "a rule is a mapping of fields", "begin with `service:`")
-    values.setdefault("service", stem)
+    values = {"service": stem, **_mapping(root, "a rule is a mapping of fields", "begin with `service:`")}
     rule, defects = _RULES.read(root, values)
     defects += cross_checks.check(values)
     if rule:
@@ -143,7 +142,7 @@ def _mapping(root: tree.Node, expected: str, hint: str) -> dict[str, tree.Data]:
     if not isinstance(root, tree.Mapping):
         kind = "a list" if isinstance(root, tree.Sequence) else "text"
         raise UnreadableError(root.mark, f"{expected}, this is {kind}", hint)
-    return tree.mapping_data(root)
+    return root.value
 
 
 def _refuse_many_regexes(root: tree.Node) -> None:
@@ -157,10 +156,10 @@ def _regexes(node: tree.Node) -> Iterator[Mark]:
         for item in node.items:
             yield from _regexes(item)
     elif isinstance(node, tree.Mapping):
-        for key, entry in node.entries.items():
+        for key, item in node.items.items():
             if key == "regex":
-                yield entry.mark
-            yield from _regexes(entry.value)
+                yield node.mark_of(key)
+            yield from _regexes(item)
 
 
 def _problems(document: str, found: Iterable[tuple[Mark, Defect]]) -> tuple[Problem, ...]:

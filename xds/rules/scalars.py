@@ -15,18 +15,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 from xds.documents.defect import invalid, quoted
 from xds.documents.words import did_you_mean
 
-_NAME = r"[A-Za-z0-9_.:-]{1,200}"
-_TCHAR = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}"  # RFC 9110, 5.6.2
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+_TCHAR = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")  # RFC 9110, 5.6.2
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = rf"(?:\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*)"
-_PATH = r"/[\x21\x22\x24-\x3e\x40-\x7e]*"  # visible ASCII without '?' and '#'
-_QUERY_NAME = r"[\x21\x22\x24\x25\x27-\x3c\x3e-\x7e]{1,200}"  # visible ASCII without '#', '&', '='
-_METHOD = r"[A-Z][A-Z0-9_-]{0,39}"
-_REGION = r"[A-Z]{2}(?:-(?:[A-Z0-9]{1,3}|\*))?"
-_SALT = r"[\x21-\x7e]{1,100}"
-_DNS_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+_HOST = re.compile(rf"(?:\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*)")
+_PATH = re.compile(r"/[\x21\x22\x24-\x3e\x40-\x7e]*")  # visible ASCII without '?' and '#'
+_QUERY_NAME = re.compile(
+    r"[\x21\x22\x24\x25\x27-\x3c\x3e-\x7e]{1,200}"
+)  # visible ASCII without '#', '&', '='
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,39}")
+_REGION = re.compile(r"[A-Z]{2}(?:-(?:[A-Z0-9]{1,3}|\*))?")
+_SALT = re.compile(r"[\x21-\x7e]{1,100}")
+_DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_DURATION = r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h))+"
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h))+")
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|s|m|h)")
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _LONGEST = timedelta(days=365)
@@ -57,7 +59,7 @@ _ELSEWHERE = {
 
 def check_name(text: str) -> str:
     """A name as Nacos takes it for a dataId; '|' separates service and subset on the wire."""
-    if re.fullmatch(_NAME, text):
+    if _NAME.fullmatch(text):
         return text
     if not text or len(text) > 200:
         raise invalid(f"a name of {len(text)} characters", "a name has 1 to 200 characters")
@@ -69,21 +71,21 @@ def check_header_name(text: str) -> str:
     name = text.lower()
     if name in _ELSEWHERE:
         raise invalid(f"{quoted(text)} cannot be used as a header here", _ELSEWHERE[name])
-    if re.fullmatch(_TCHAR, text):
+    if _TCHAR.fullmatch(text):
         return name
     raise invalid(f"{quoted(text)} is not a header name", "use letters, digits and '-', such as x-user-id")
 
 
 def check_cookie_name(text: str) -> str:
     """The name of a cookie (RFC 6265, 4.1.1); case counts."""
-    if re.fullmatch(_TCHAR, text):
+    if _TCHAR.fullmatch(text):
         return text
     raise invalid(f"{quoted(text)} is not a cookie name", "use letters, digits, '-' and '_'")
 
 
 def check_query_name(text: str) -> str:
     """The name of a query parameter as it stands in the URL; case counts."""
-    if re.fullmatch(_QUERY_NAME, text):
+    if _QUERY_NAME.fullmatch(text):
         return text
     hint = "use letters, digits, '-' and '_'; others percent-encoded, as they stand in the URL"
     raise invalid(f"{quoted(text)} is not the name of a query parameter", hint)
@@ -100,7 +102,7 @@ def check_value(text: str) -> str:
 
 def check_path(text: str) -> str:
     """A path, or the beginning of one, as it stands in the URL."""
-    if re.fullmatch(_PATH, text):
+    if _PATH.fullmatch(text):
         return text
     if not text.startswith("/"):
         raise invalid(f"{quoted(text)} is not a path", "a path begins with '/'")
@@ -112,10 +114,10 @@ def check_path(text: str) -> str:
 
 def check_method(text: str) -> str:
     """An HTTP method; case counts and all registered ones are in upper case (RFC 9110, 9.1)."""
-    if re.fullmatch(_METHOD, text):
+    if _METHOD.fullmatch(text):
         return text
     upper = text.upper()
-    hint = f"methods are in upper case: {upper}" if re.fullmatch(_METHOD, upper) else "such as GET"
+    hint = f"methods are in upper case: {upper}" if _METHOD.fullmatch(upper) else "such as GET"
     raise invalid(f"{quoted(text)} is not a method", hint)
 
 
@@ -125,14 +127,14 @@ def check_host(text: str) -> str:
     problem, hint = f"{quoted(text)} is not a host", "such as reviews.example.com, *.example.com or *"
     if not text.isascii():
         raise invalid(problem, f"write it as clients send it: {_in_ascii(host)}")
-    if host.endswith(".") and re.fullmatch(_HOST, host[:-1]):
+    if host.endswith(".") and _HOST.fullmatch(host[:-1]):
         raise invalid(problem, f"without the dot at the end: {host[:-1]}")
     name, colon, port = host.rpartition(":")
-    if colon and port.isdigit() and re.fullmatch(_HOST, name):
+    if colon and port.isdigit() and _HOST.fullmatch(name):
         raise invalid(problem, f"without the port: {name}; it is served on every port of the gateway")
     if "://" in host:
         raise invalid(problem, "without the scheme")
-    if len(host) > 253 or not re.fullmatch(_HOST, host):
+    if len(host) > 253 or not _HOST.fullmatch(host):
         raise invalid(problem, hint)
     if host.rpartition(".")[2].isdigit():  # no top-level domain is all digits: it is meant as an address
         try:
@@ -148,14 +150,14 @@ def _in_ascii(host: str) -> str:
         sent = host.encode("idna").decode()
     except UnicodeError:
         sent = ""
-    return sent if re.fullmatch(_HOST, sent) else "in ASCII"
+    return sent if _HOST.fullmatch(sent) else "in ASCII"
 
 
 def check_duration(value: object) -> timedelta:
     """A time span in Go's notation, as Istio has it: units h, m, s, ms, down to one millisecond."""
     if isinstance(value, timedelta):
         span = value
-    elif isinstance(value, str) and len(value) <= 40 and re.fullmatch(_DURATION, value):
+    elif isinstance(value, str) and len(value) <= 40 and _DURATION.fullmatch(value):
         amount = sum(float(n) * _MILLISECONDS[unit] for n, unit in _DURATION_PART.findall(value))
         span = timedelta(milliseconds=round(amount, 3))
     else:
@@ -195,7 +197,7 @@ def check_cidr(text: str) -> str:
 def check_region(text: str) -> str:
     """A country or a part of one (ISO 3166), in upper case; ``CN-*`` is every part of CN."""
     region = text.upper()
-    if re.fullmatch(_REGION, region):
+    if _REGION.fullmatch(region):
         return region
     raise invalid(f"{quoted(text)} is not a region", "such as CN, CN-SH or CN-* (ISO 3166)")
 
@@ -218,7 +220,7 @@ def check_positive_percent(value: float) -> float:
 
 def check_salt(text: str) -> str:
     """A salt of a hash."""
-    if re.fullmatch(_SALT, text):
+    if _SALT.fullmatch(text):
         return text
     raise invalid(f"{quoted(text)} is not a salt", "1 to 100 visible ASCII characters without spaces")
 
@@ -229,7 +231,7 @@ def check_authority(text: str) -> str:
     host, colon, port = authority.rpartition(":")
     if not colon:
         host, port = authority, "80"
-    if re.fullmatch(_DNS_NAME, host) and len(host) <= 253 and port.isdecimal() and 0 < int(port) < 65536:
+    if _DNS_NAME.fullmatch(host) and len(host) <= 253 and port.isdecimal() and 0 < int(port) < 65536:
         return authority
     raise invalid(f"{quoted(text)} is not a host", "such as reviews.example.com or reviews.internal:8080")
 
@@ -237,7 +239,7 @@ def check_authority(text: str) -> str:
 def check_dns_name(text: str) -> str:
     """A domain name, in lower case; one label is enough."""
     name = text.lower()
-    if len(name) <= 253 and re.fullmatch(_DNS_NAME, name):
+    if len(name) <= 253 and _DNS_NAME.fullmatch(name):
         return name
     raise invalid(
         f"{quoted(text)} is not a domain name", "letters, digits and '-', such as foo-bar or foo.example.com"
@@ -311,8 +313,9 @@ def format_duration(span: timedelta) -> str:
     return f"{span // timedelta(milliseconds=1)}ms" if rest else f"{seconds}s"
 
 
-def _whole(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+def _whole(pattern: re.Pattern[str], *, any_case: bool = False) -> WithJsonSchema:
+    allowed = pattern.pattern.replace("a-z", "A-Za-z") if any_case else pattern.pattern
+    return WithJsonSchema({"type": "string", "pattern": f"^{allowed}$"})
 
 
 Name = Annotated[str, AfterValidator(check_name), _whole(_NAME)]
@@ -321,7 +324,7 @@ CookieName = Annotated[str, AfterValidator(check_cookie_name), _whole(_TCHAR)]
 QueryName = Annotated[str, AfterValidator(check_query_name), _whole(_QUERY_NAME)]
 Value = Annotated[str, AfterValidator(check_value), Field(min_length=1)]
 UriPath = Annotated[str, AfterValidator(check_path), _whole(_PATH)]
-Host = Annotated[str, AfterValidator(check_host), _whole(_HOST.replace("a-z", "A-Za-z"))]
+Host = Annotated[str, AfterValidator(check_host), _whole(_HOST, any_case=True)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(check_duration),
@@ -335,12 +338,12 @@ Salt = Annotated[str, AfterValidator(check_salt), _whole(_SALT)]
 BaggageKey = CookieName
 HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 Authority = Annotated[str, AfterValidator(check_authority)]
-DnsName = Annotated[str, AfterValidator(check_dns_name), _whole(_DNS_NAME.replace("a-z", "A-Za-z"))]
+DnsName = Annotated[str, AfterValidator(check_dns_name), _whole(_DNS_NAME, any_case=True)]
 HostName = DnsName
 SubjectAltName = Annotated[str, AfterValidator(check_subject_alt_name)]
-FilePath = Annotated[str, AfterValidator(check_file_path), _whole("/.+")]
+FilePath = Annotated[str, AfterValidator(check_file_path), _whole(re.compile("/.+"))]
 Text = Annotated[str, AfterValidator(check_text)]
-HttpUrl = Annotated[str, AfterValidator(check_url), _whole("https?://.+")]
+HttpUrl = Annotated[str, AfterValidator(check_url), _whole(re.compile("https?://.+"))]
 BodyText = Annotated[str, AfterValidator(check_body)]
 Substitution = Annotated[str, AfterValidator(check_substitution)]
 RetryCondition = Annotated[str, AfterValidator(check_retry_condition)]

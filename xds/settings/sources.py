@@ -115,13 +115,13 @@ def _from_file(file: Path) -> list[Given]:
 
 
 def _leaves(file: Path, mapping: tree.Mapping, parent: SettingPath) -> Iterator[Given]:
-    for name, entry in mapping.entries.items():
-        path, value = (*parent, name), entry.value
-        origin = f"{file}:{entry.mark.line}:{entry.mark.column}"
-        if isinstance(value, tree.Mapping) and value.entries:
-            yield from _leaves(file, value, path)
-        elif not tree.is_null(value):
-            yield Given(path, tree.data(value), origin)
+    for name, item in mapping.items.items():
+        path, mark = (*parent, name), mapping.mark_of(name)
+        origin = f"{file}:{mark.line}:{mark.column}"
+        if isinstance(item, tree.Mapping) and item.items:
+            yield from _leaves(file, item, path)
+        elif not tree.is_null(item):
+            yield Given(path, item.value, origin)
         elif path not in _SECTIONS:
             # A section whose settings are all commented out has no value; that sets nothing.
             yield Given(path, None, origin)

@@ -20,6 +20,9 @@ def words_of(model: type[BaseModel]) -> dict[str, str]:
 
 def given(model: BaseModel, *fields: str) -> list[str]:
     """Those of some fields that have a value, as words of the language."""
-    values = ((field, getattr(model, field)) for field in fields)
     words = words_of(type(model))
-    return [words[field] for field, value in values if value is not None and value is not False]
+    return [
+        words[field]
+        for field in fields
+        if (value := getattr(model, field)) is not None and value is not False
+    ]

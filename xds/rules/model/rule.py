@@ -62,7 +62,7 @@ class HttpRule(Model):
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> Self:
-        found = [word for word in ("route", "redirect", "directResponse") if word in _actions(self)]
+        found = (["route"] if self.route else []) + given(self, "redirect", "direct_response")
         if not found:
             hint = "where the requests go, such as [{subset: gray}]; or give redirect or directResponse"
             raise invalid("is missing", hint, "route")
@@ -77,10 +77,6 @@ class HttpRule(Model):
                     idle[0],
                 )
         return self
-
-
-def _actions(rule: HttpRule) -> set[str]:
-    return ({"route"} if rule.route else set()) | set(given(rule, "redirect", "direct_response"))
 
 
 class Subset(Model):

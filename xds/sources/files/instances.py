@@ -84,20 +84,19 @@ def parse_instances(document: str, content: bytes) -> ParsedInstances:
 def _values(root: tree.Node) -> tree.Data:
     """The plain values of the file; those of metadata are the texts that they are written as."""
     if not isinstance(root, tree.Sequence):
-        return tree.data(root)
-    return [_instance(item) if isinstance(item, tree.Mapping) else tree.data(item) for item in root.items]
+        return root.value
+    return [_instance(item) if isinstance(item, tree.Mapping) else item.value for item in root.items]
 
 
 def _instance(item: tree.Mapping) -> dict[str, tree.Data]:
-    values = tree.mapping_data(item)
-    metadata = item.entries.get("metadata")
-    if metadata and isinstance(metadata.value, tree.Mapping):
-        entries = metadata.value.entries.items()
-        values["metadata"] = {
-            key: entry.value.text if isinstance(entry.value, tree.Scalar) else tree.data(entry.value)
-            for key, entry in entries
-        }
-    return values
+    metadata = item.items.get("metadata")
+    if not isinstance(metadata, tree.Mapping):
+        return item.value
+    texts: dict[str, tree.Data] = {
+        key: value.text if isinstance(value, tree.Scalar) else value.value
+        for key, value in metadata.items.items()
+    }
+    return {**item.value, "metadata": texts}
 
 
 def _duplicates(entries: list[_Entry]) -> Iterator[Defect]:
