@@ -32,6 +32,7 @@ NAMES = (
     "push_profile",
     "encode",
     "nacos_publish",
+    "replicas",
 )
 
 

@@ -20,6 +20,7 @@ from xds.documents import DocumentId, Origin
 from xds.pipeline import Pipeline
 from xds.rules.instance import ServiceId
 from xds.server import StreamInfo, XdsServer
+from xds.server.limits import Limits
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
@@ -88,7 +89,11 @@ async def _main(arguments: argparse.Namespace) -> None:
 
     services = Services(Cache(), settings, changed=changed)
     status = _Observer(services)
-    server = XdsServer(lambda node, _: services.view_of(node_group_of(node), time.time()), status)
+    server = XdsServer(
+        lambda node, _: services.view_of(node_group_of(node), time.time()),
+        status,
+        limits=Limits(connection_age=arguments.connection_age),
+    )
     buffer = ChangeBuffer()
     if arguments.services:
         report(buffer, arguments.services, arguments.upstreams)
@@ -102,6 +107,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--services", type=int, help="how many the source has; none: it says nothing")
     parser.add_argument("--upstreams", type=int, nargs=2, help="ports of the edited service's v1 and v2")
     parser.add_argument("--routes", choices=DELIVERIES, default="shared")
+    parser.add_argument("--connection-age", type=float, help="seconds until a connection is closed")
     parser.add_argument("--listener", type=int, default=10000, help="port that proxies listen on")
     return parser.parse_args()
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,11 @@ class Server:
         times = self._process.cpu_times()
         return float(times.user + times.system)
 
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        self._process.kill()
+        self._process.wait()
+
     def tell(self, line: str) -> str:
         """Send a line to the control port; return the answer."""
         with socket.create_connection(("127.0.0.1", self.control)) as connection:
@@ -124,6 +129,7 @@ class Answer(msgspec.Struct):
     rounds: list["Answer"] = []
     bytes: int = 0
     messages: int = 0
+    reopened: int = 0
 
 
 class Load:
@@ -165,11 +171,55 @@ def subscription(resources: Corpus, streams: int, *, everything: bool, parallel:
 
 
 @contextmanager
-def load_of(server: Server) -> Iterator[Load]:
-    """Run the load client for the length of a block."""
-    arguments = ["-xds", f"127.0.0.1:{server.xds}", "-control", f"127.0.0.1:{server.control}"]
-    with _process([str(golang.binary()), "load", *arguments]) as process:
+def load_of(*servers: Server, through: Sequence[int] = ()) -> Iterator[Load]:
+    """Run the load client for the length of a block; ``through`` are ports of balancers before servers."""
+    xds = addresses(through or [server.xds for server in servers])
+    control = addresses(server.control for server in servers)
+    with _process([str(golang.binary()), "load", "-xds", xds, "-control", control]) as process:
         yield Load(process)
+
+
+def addresses(ports: Iterable[int]) -> str:
+    """Write ports of this machine as the Go half reads them."""
+    return ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
+class Balancer:
+    """A TCP load balancer (``peer/balance.go``)."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.port = int(self._read())
+
+    def use(self, ports: Iterable[int]) -> None:
+        """Pass new connections on to these ports."""
+        self._write(f"backends {addresses(ports)}")
+
+    def counts(self) -> dict[int, int]:
+        """Return the open connections by port."""
+        self._write("counts")
+        counts = msgspec.json.decode(self._read(), type=dict[str, int])
+        return {int(address.rpartition(":")[2]): count for address, count in counts.items()}
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin
+        print(line, file=self._process.stdin, flush=True)
+
+    def _read(self) -> str:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchError(f"a balancer ended with status {self._process.wait()}")
+        return line
+
+
+@contextmanager
+def balancer(ports: Iterable[int]) -> Iterator[Balancer]:
+    """Run a balancer before ports of this machine for the length of a block."""
+    with _process([str(golang.binary()), "balance"]) as process:
+        it = Balancer(process)
+        it.use(ports)
+        yield it
 
 
 @contextmanager

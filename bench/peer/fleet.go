@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,20 +13,34 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/structpb"
 )
+
+// longestPause is how long a client that persists waits at most before it opens its stream again.
+const longestPause = 500 * time.Millisecond
 
 // patience is how long anything may take before the bench gives up.
 const patience = 3 * time.Minute
 
-func nodeOf(id string) *core.Node {
-	return &core.Node{Id: id, Cluster: "edge"}
+// node is an edge, or, with so many groups of sidecars, one of these.
+func (w *wish) node(id string, index int) *core.Node {
+	if w.Groups == 0 {
+		return &core.Node{Id: id, Cluster: "edge"}
+	}
+	role := map[string]*structpb.Value{"role": structpb.NewStringValue("sidecar")}
+	return &core.Node{
+		Id:       id,
+		Cluster:  fmt.Sprintf("service-%05d", index%w.Groups),
+		Metadata: &structpb.Struct{Fields: role},
+	}
 }
 
 // fleet is many xDS clients that want the same.
 type fleet struct {
-	server string
-	wish   wish
+	servers []string
+	wish    wish
 
 	connections []*grpc.ClientConn
 	streams     []*client
@@ -37,6 +52,7 @@ type fleet struct {
 	round    atomic.Pointer[round]
 	bytes    atomic.Int64 // read from sockets, with all that HTTP/2 adds
 	messages atomic.Int64
+	reopened atomic.Int64 // streams that ended and were opened again
 
 	mu       sync.Mutex
 	versions map[string]string // what the first client holds; at rest all hold the same
@@ -72,8 +88,8 @@ func (f *fleet) wait(r *round) error {
 	}
 }
 
-func newFleet(server string, w wish) *fleet {
-	return &fleet{server: server, wish: w, failed: make(chan struct{})}
+func newFleet(servers []string, w wish) *fleet {
+	return &fleet{servers: servers, wish: w, failed: make(chan struct{})}
 }
 
 // connect opens streams, a number of them at a time, and waits until each has received so many resources
@@ -81,8 +97,8 @@ func newFleet(server string, w wish) *fleet {
 func (f *fleet) connect(streams, connections, parallel, resources, edit int, resume bool) (*round, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	f.cancel = cancel
-	for range connections {
-		connection, err := f.dial()
+	for i := range connections {
+		connection, err := f.dial(i)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +144,7 @@ func (f *fleet) close() {
 // deafen opens streams that ask and never read.
 func (f *fleet) deafen(streams int, w wish) error {
 	for i := range streams {
-		connection, err := f.dial()
+		connection, err := f.dial(i)
 		if err != nil {
 			return err
 		}
@@ -137,7 +153,7 @@ func (f *fleet) deafen(streams int, w wish) error {
 		if err != nil {
 			return err
 		}
-		request, err := w.first(fmt.Sprintf("deaf-%d", i), nil)
+		request, err := w.first(w.node(fmt.Sprintf("deaf-%d", i), i), nil)
 		if err != nil {
 			return err
 		}
@@ -148,11 +164,14 @@ func (f *fleet) deafen(streams int, w wish) error {
 	return nil
 }
 
-func (f *fleet) dial() (*grpc.ClientConn, error) {
+func (f *fleet) dial(number int) (*grpc.ClientConn, error) {
 	return grpc.NewClient(
-		"passthrough:///"+f.server,
+		"passthrough:///"+f.servers[number%len(f.servers)],
 		grpc.WithNoProxy(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 20 * time.Second, Backoff: backoff.Config{
+			BaseDelay: longestPause / 4, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 4 * longestPause,
+		}}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(1<<30)),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
@@ -203,14 +222,25 @@ type client struct {
 	index     int
 	resources int
 	edit      int
-	counted   *round // the last round that this client has reached
+	counted   *round            // the last round that this client has reached
+	versions  map[string]string // what it holds, if it persists
 	synced    chan struct{}
 	once      sync.Once
 }
 
 func (c *client) run(ctx context.Context, connection *grpc.ClientConn, versions map[string]string) {
-	if err := c.talk(ctx, connection, versions); err != nil && ctx.Err() == nil {
-		c.fleet.fail(fmt.Errorf("stream %d: %w", c.index, err))
+	c.versions = versions
+	for {
+		err := c.talk(ctx, connection, c.versions)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !c.fleet.wish.Persist {
+			c.fleet.fail(fmt.Errorf("stream %d: %w", c.index, err))
+			return
+		}
+		c.fleet.reopened.Add(1)
+		time.Sleep(rand.N(longestPause)) // as Envoy does
 	}
 }
 
@@ -220,7 +250,7 @@ func (c *client) talk(ctx context.Context, connection *grpc.ClientConn, versions
 	if err != nil {
 		return err
 	}
-	request, err := w.first(fmt.Sprintf("node-%d", c.index), versions)
+	request, err := w.first(w.node(fmt.Sprintf("node-%d", c.index), c.index), versions)
 	if err != nil {
 		return err
 	}
@@ -253,7 +283,15 @@ func (c *client) note(r response) {
 	c.fleet.messages.Add(1)
 	c.resources += len(r.resources)
 	c.edit = max(c.edit, r.edit)
-	if c.index == 0 && c.fleet.wish.Delta {
+	if c.fleet.wish.Persist {
+		if c.versions == nil {
+			c.versions = make(map[string]string)
+		}
+		for _, resource := range r.resources {
+			name, version := nameAndVersion(resource)
+			c.versions[name] = version
+		}
+	} else if c.index == 0 && c.fleet.wish.Delta {
 		c.fleet.remember(r.resources)
 	}
 	current := c.fleet.round.Load()

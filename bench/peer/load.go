@@ -8,20 +8,22 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
 // command is what the Python half asks for, one JSON object a line; the answer is one, too.
 type command struct {
-	Do string `json:"do"` // connect, edits, storm, reconnect, deafen
+	Do string `json:"do"` // connect, edits, storm, reconnect, deafen, control
 
 	wish
-	Streams     int `json:"streams"`
-	Connections int `json:"connections"`
-	Parallel    int `json:"parallel"`  // streams that may be loading at a time
-	Resources   int `json:"resources"` // what a first load has
-	Count       int `json:"count"`     // edits
-	Rate        int `json:"rate"`      // edits a second
+	Streams     int    `json:"streams"`
+	Connections int    `json:"connections"`
+	Parallel    int    `json:"parallel"`  // streams that may be loading at a time
+	Resources   int    `json:"resources"` // what a first load has
+	Count       int    `json:"count"`     // edits
+	Rate        int    `json:"rate"`      // edits a second
+	Control     string `json:"control"`   // control ports, with commas between them
 }
 
 // answer has seconds, bytes read from sockets, and messages.
@@ -32,30 +34,40 @@ type answer struct {
 	Rounds   []answer  `json:"rounds,omitempty"`
 	Bytes    int64     `json:"bytes"`
 	Messages int64     `json:"messages"`
+	Reopened int64     `json:"reopened"` // streams, since the clients connected
 }
 
-// driver makes edits through the control port of a server and sees when its clients have received them. Both
+// driver makes edits through the control ports of servers and sees when its clients have received them. Both
 // ends of what is timed are in this process.
 type driver struct {
-	fleet   *fleet
-	server  string
-	control net.Conn
+	fleet    *fleet
+	servers  []string
+	controls []control
+	edit     int // the last one made
+}
+
+// control is a connection to the control port of a server.
+type control struct {
+	net.Conn
 	replies *bufio.Reader
-	edit    int // the last one made
+}
+
+func openControl(address string) (control, error) {
+	connection, err := net.Dial("tcp", address)
+	return control{connection, bufio.NewReader(connection)}, err
 }
 
 func load(arguments []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
-	server := flags.String("xds", "", "host:port of the server's xDS port")
-	control := flags.String("control", "", "host:port of its control port")
+	servers := flags.String("xds", "", "host:port of the xDS port; several with commas between them")
+	controls := flags.String("control", "", "the same of control ports")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	connection, err := net.Dial("tcp", *control)
-	if err != nil {
+	d := &driver{servers: strings.Split(*servers, ",")}
+	if err := d.take(*controls); err != nil {
 		return err
 	}
-	d := &driver{server: *server, control: connection, replies: bufio.NewReader(connection)}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	output := json.NewEncoder(os.Stdout)
@@ -78,7 +90,7 @@ func load(arguments []string) error {
 func (d *driver) obey(c command) (answer, error) {
 	switch c.Do {
 	case "connect":
-		d.fleet = newFleet(d.server, c.wish)
+		d.fleet = newFleet(d.servers, c.wish)
 		return d.connect(c, false)
 	case "reconnect":
 		return d.reconnect(c)
@@ -86,10 +98,31 @@ func (d *driver) obey(c command) (answer, error) {
 		return d.edits(c)
 	case "storm":
 		return d.storm(c)
+	case "control":
+		return answer{}, d.take(c.Control)
 	case "deafen":
 		return answer{}, d.fleet.deafen(c.Streams, c.wish)
 	}
 	return answer{}, fmt.Errorf("unknown command %q", c.Do)
+}
+
+// take uses other control ports from now on, and brings their servers to the edit of all others.
+func (d *driver) take(addresses string) error {
+	for _, each := range d.controls {
+		_ = each.Close()
+	}
+	d.controls = nil
+	for address := range strings.SplitSeq(addresses, ",") {
+		c, err := openControl(address)
+		if err != nil {
+			return err
+		}
+		d.controls = append(d.controls, c)
+	}
+	if d.edit == 0 {
+		return nil
+	}
+	return d.tell()
 }
 
 func (d *driver) connect(c command, resume bool) (answer, error) {
@@ -137,7 +170,7 @@ func (d *driver) storm(c command) (answer, error) {
 	made := make(chan error, 1)
 	go func() {
 		for range c.Count {
-			if err := d.reply(); err != nil {
+			if err := d.replies(); err != nil {
 				made <- err
 				return
 			}
@@ -146,7 +179,7 @@ func (d *driver) storm(c command) (answer, error) {
 	}()
 	for i := range c.Count {
 		d.edit++
-		if _, err := fmt.Fprintf(d.control, "edit %d\n", d.edit); err != nil {
+		if err := d.send(); err != nil {
 			return answer{}, err
 		}
 		time.Sleep(time.Until(start.Add(time.Duration(i+1) * time.Second / time.Duration(c.Rate))))
@@ -162,18 +195,36 @@ func (d *driver) storm(c command) (answer, error) {
 
 func (d *driver) makeEdit() error {
 	d.edit++
-	if _, err := fmt.Fprintf(d.control, "edit %d\n", d.edit); err != nil {
-		return err
-	}
-	return d.reply()
+	return d.tell()
 }
 
-func (d *driver) reply() error {
-	line, err := d.replies.ReadString('\n')
-	if err == nil && line != "done\n" {
-		err = fmt.Errorf("the server answered %q", line)
+func (d *driver) tell() error {
+	if err := d.send(); err != nil {
+		return err
 	}
-	return err
+	return d.replies()
+}
+
+func (d *driver) send() error {
+	for _, each := range d.controls {
+		if _, err := fmt.Fprintf(each, "edit %d\n", d.edit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *driver) replies() error {
+	for _, each := range d.controls {
+		line, err := each.replies.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if line != "done\n" {
+			return fmt.Errorf("a server answered %q", line)
+		}
+	}
+	return nil
 }
 
 func (d *driver) result(r *round, start time.Time, bytes, messages int64) answer {
@@ -181,6 +232,7 @@ func (d *driver) result(r *round, start time.Time, bytes, messages int64) answer
 		Seconds:  time.Since(start).Seconds(),
 		Bytes:    d.fleet.bytes.Load() - bytes,
 		Messages: d.fleet.messages.Load() - messages,
+		Reopened: d.fleet.reopened.Load(),
 	}
 	for _, delay := range r.delays {
 		a.Delays = append(a.Delays, delay.Seconds())

@@ -2,6 +2,7 @@
 //
 //	peer serve   an xDS server on go-control-plane, to stand beside Grayplane's
 //	peer load    the xDS clients that drive either server
+//	peer balance a TCP load balancer between clients and servers
 //
 // Both are started by the Python half, which says what to do in lines and reads what comes back in lines.
 package main
@@ -16,7 +17,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("peer: ")
 	if len(os.Args) < 2 {
-		log.Fatal("usage: peer serve|load ...")
+		log.Fatal("usage: peer serve|load|balance ...")
 	}
 	var err error
 	switch command, arguments := os.Args[1], os.Args[2:]; command {
@@ -24,8 +25,10 @@ func main() {
 		err = serve(arguments)
 	case "load":
 		err = load(arguments)
+	case "balance":
+		err = balance()
 	default:
-		err = fmt.Errorf("unknown command %q: it is serve or load", command)
+		err = fmt.Errorf("unknown command %q: it is serve, load or balance", command)
 	}
 	if err != nil {
 		log.Fatal(err)

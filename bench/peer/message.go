@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -103,9 +104,11 @@ func latestEdit(data []byte) int {
 
 // wish is what a client subscribes to.
 type wish struct {
-	Delta bool     `json:"delta"`
-	Type  string   `json:"type"`
-	Names []string `json:"names"`
+	Delta   bool     `json:"delta"`
+	Type    string   `json:"type"`
+	Names   []string `json:"names"`
+	Groups  int      `json:"groups"`  // of sidecars that clients are in; 0: all are edges
+	Persist bool     `json:"persist"` // open a stream again that has ended, and say what one holds
 }
 
 func (w *wish) method() string {
@@ -117,16 +120,16 @@ func (w *wish) method() string {
 }
 
 // first is the first request of a stream; versions are those the client holds from an earlier one (delta).
-func (w *wish) first(node string, versions map[string]string) ([]byte, error) {
+func (w *wish) first(node *core.Node, versions map[string]string) ([]byte, error) {
 	if w.Delta {
 		return proto.Marshal(&discovery.DeltaDiscoveryRequest{
-			Node:                    nodeOf(node),
+			Node:                    node,
 			TypeUrl:                 w.Type,
 			ResourceNamesSubscribe:  w.Names,
 			InitialResourceVersions: versions,
 		})
 	}
-	return proto.Marshal(&discovery.DiscoveryRequest{Node: nodeOf(node), TypeUrl: w.Type, ResourceNames: w.Names})
+	return proto.Marshal(&discovery.DiscoveryRequest{Node: node, TypeUrl: w.Type, ResourceNames: w.Names})
 }
 
 func (w *wish) ack(r response) ([]byte, error) {

@@ -114,6 +114,10 @@ class Grayplane:
                 assert self._process.returncode is None, f"Grayplane ended: {self.log()[-5:]}"
                 await asyncio.sleep(0.05)
 
+    def use(self, environment: Mapping[str, str]) -> None:
+        """Change variables of the environment, from the next start on."""
+        self._environment |= environment
+
     def bootstrap(self, role: str, **metadata: Any) -> dict[str, Any]:
         """Return the bootstrap that is shipped for a role, with this process and a free admin port."""
         shipped = Path(__file__).parents[2] / "envoy" / f"{role}.yaml"

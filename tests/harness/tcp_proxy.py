@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 
@@ -57,7 +57,7 @@ class TcpProxy:
         writers = [writer]
         try:
             with suppress(OSError):
-                far_reader, far_writer = await asyncio.open_connection(self._host, target)
+                far_reader, far_writer = await self._dial(target)
                 writers.append(far_writer)
                 async with asyncio.TaskGroup() as both:
                     flowing = self._flowing[target]
@@ -69,6 +69,9 @@ class TcpProxy:
         finally:
             for each in writers:
                 each.close()
+
+    async def _dial(self, target: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._host, target)
 
     async def _pump(
         self,
@@ -87,6 +90,23 @@ class TcpProxy:
                 await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
+
+
+class TcpBalancer(TcpProxy):
+    """Takes connections at a port of this machine; each goes to the next of several others that takes it."""
+
+    def __init__(self, port: int, backends: Sequence[int]) -> None:
+        super().__init__("127.0.0.1", {port: port})
+        self._backends = backends
+        self._next = 0
+
+    async def _dial(self, target: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for _ in self._backends:
+            backend = self._backends[self._next % len(self._backends)]
+            self._next += 1
+            with suppress(ConnectionRefusedError):
+                return await asyncio.open_connection(self._host, backend)
+        raise ConnectionRefusedError("no backend takes a connection")
 
 
 @asynccontextmanager
