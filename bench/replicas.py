@@ -118,8 +118,8 @@ def _notes(reopened: int, left: int) -> Iterator[str]:
         " service's routes."
     )
     yield (
-        f"A sidecar comes back after a pause of up to half a second, as Envoy does. To the {left} replicas left"
-        f" it took {number(reopened)} attempts in all."
+        f"A sidecar comes back after a pause of up to half a second, as Envoy does. To get to the {left}"
+        f" replicas left took {number(reopened)} attempts in all."
     )
     yield (
         f"Edits are made at all replicas at once; medians of {_EDITS}. Replicas, balancers and sidecars share"
