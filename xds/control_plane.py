@@ -23,6 +23,7 @@ from xds.compiler.listeners import EdgeListener, Https, SidecarListeners
 from xds.compiler.route_sources import RouteMode
 from xds.compiler.tracing import Tracing
 from xds.documents import DocumentId, Origin
+from xds.edit_traces import edit_traces_of
 from xds.errors import BindError
 from xds.http import Readiness, Standing
 from xds.http_port import HttpPort
@@ -93,6 +94,9 @@ class ControlPlane:
             partial(node_group_of, namespace_of=settings.namespace_of), partial(_stages, settings)
         )
         sinks: list[Sink] = [LogSink(), *self._http.sinks]
+        if traces := edit_traces_of(settings.tracing):
+            sinks.append(traces.sink)
+        self._traces = traces
         self.status = Status(
             sinks, self._services.groups_of, group_of=self._group_of, is_before=self._services.is_before
         )
@@ -160,6 +164,8 @@ class ControlPlane:
                     tasks.create_task(run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
+                if self._traces:
+                    tasks.create_task(self._traces.run(self.status.document))
                 if at.source == "files":
                     tasks.create_task(
                         StatusFiles(self.status, at.state_dir / "status", self.status_dict).run()

@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
-import grpc.aio
-
+from tests.harness.collector import Collector
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
@@ -74,30 +72,6 @@ async def test_an_access_log_names_rule_service_and_subset(tmp_path: Path) -> No
     assert [(line["route"], line["subset"], line["fallback"]) for line in lines] == EXPECTED
 
 
-class Collector:
-    """Takes traces as an OpenTelemetry collector does; keeps the requests as they came."""
-
-    def __init__(self) -> None:
-        self.received = b""
-
-    async def __aenter__(self) -> "Collector":
-        self._server = grpc.aio.server()
-        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]]
-        handlers = {"Export": grpc.unary_unary_rpc_method_handler(self._export)}
-        service = "opentelemetry.proto.collector.trace.v1.TraceService"
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop(None)
-
-    async def _export(self, request: bytes, _: object) -> bytes:
-        self.received += request
-        return b""
-
-
 async def test_traces_carry_rule_service_and_subset(tmp_path: Path) -> None:
     async with (
         Collector() as collector,
@@ -107,11 +81,16 @@ async def test_traces_carry_rule_service_and_subset(tmp_path: Path) -> None:
         assert "traceparent" in response.json()["headers"]
 
         async def received() -> bool:
-            return b"grayplane.subset" in collector.received
+            return bool(collector.traces)
 
         await until(received)
-        for text in (b"grayplane.rule", b"testers", b"grayplane.service", b"reviews", b"gray"):
-            assert text in collector.received
+        [trace] = collector.traces
+        found = trace.attributes()
+        assert {name: found[f"grayplane.{name}"] for name in ("rule", "service", "subset")} == {
+            "rule": "testers",
+            "service": "reviews",
+            "subset": "gray",
+        }
 
 
 async def test_statistics_are_by_service_and_subset(tmp_path: Path) -> None:

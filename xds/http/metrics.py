@@ -104,8 +104,8 @@ class Metrics:
     def tell(self, event: StatusEvent) -> None:
         """Count an event (``xds.status.Sink``)."""
         match event:
-            case events.PushAcknowledged(_, type_url, _):
-                self._answers.labels(_type(type_url), "ack").inc()
+            case events.PushAcknowledged(_, acked):
+                self._answers.labels(_type(acked.type_url), "ack").inc()
             case events.PushRejected(_, rejected, _):
                 self._answers.labels(_type(rejected.type_url), "nack").inc()
             case events.StreamOpened():

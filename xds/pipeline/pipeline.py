@@ -27,7 +27,7 @@ from xds.rules.parse import ParsedDocument
 from xds.rules.store import DocumentStore, StoreChange
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
-from xds.status import Status
+from xds.status import EditStage, Status
 from xds.views import CompiledService, NodeGroup, ServedModes, Services, node_group_of
 from xds.wire import Node
 
@@ -280,6 +280,7 @@ class Pipeline:
 
     async def _apply(self, changes: Changes) -> None:
         await self.serving.serve_due()
+        self._status.edits_taken(changes.seen)
         changed, edits = await self._edit(changes.documents)
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
@@ -293,6 +294,7 @@ class Pipeline:
         """
         texts = {name: text for name, text in documents.items() if text != self._texts.get(name)}
         parsed = await self._parse({name: text for name, text in texts.items() if text is not None})
+        self._status.reached(EditStage.PARSED)
         changed: set[ServiceId] = set()
         edits: Edits = {}
         turn = TimeSlice()
@@ -359,6 +361,7 @@ class Pipeline:
             await turn.pause()
         if not served:
             return
+        self._status.reached(EditStage.COMPILED)
         for service in served:
             before = self._services.get(service)
             self._status.compiled(service, before.origins if before else (), self.documents.origins(service))

@@ -14,6 +14,7 @@ from xds.settings.model import (
     MutualTls,
     Nacos,
     Settings,
+    Tracing,
     Xds,
     default_state_dir,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Sidecar",
     "Stage",
     "Tls",
+    "Tracing",
     "Xds",
     "default_state_dir",
     "flag",

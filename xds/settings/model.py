@@ -190,6 +190,18 @@ class Drain(Section):
     seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
 
 
+def _endpoint(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+/?", text):
+        raise ValueError(f"{text!r} is no endpoint such as http://collector:4317")
+    return text
+
+
+class Tracing(Section):
+    """Where traces of edits go: an OpenTelemetry collector, by OTLP over gRPC. Needs the extra ``otel``."""
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = None
+
+
 class Log(Section):
     """How Grayplane itself logs, to standard error."""
 
@@ -236,6 +248,7 @@ class Settings(BaseSettings):
     region_header: HeaderName = "x-region"
     drain: Drain = Drain()
     rollouts: Rollouts = Rollouts()
+    tracing: Tracing = Tracing()
     log: Log = Log()
     state_dir: Path = Field(default_factory=default_state_dir)
 

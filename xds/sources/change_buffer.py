@@ -19,12 +19,15 @@ class Changes:
     documents: dict[DocumentId, bytes | None] = field(default_factory=dict)
     instances: dict[ServiceId, tuple[Instance, ...] | None] = field(default_factory=dict)
     synced: bool = False
+    seen: dict[DocumentId, float] = field(default_factory=dict)
+    """When each document was reported first, in seconds since the epoch."""
 
     def absorb(self, later: "Changes") -> None:
         """Merge later changes into these."""
         self.documents |= later.documents
         self.instances |= later.instances
         self.synced |= later.synced
+        self.seen = later.seen | self.seen
 
 
 class ChangeBuffer:
@@ -49,6 +52,7 @@ class ChangeBuffer:
         match event:
             case DocumentChanged(document, content):
                 self._changes.documents[document] = content
+                self._changes.seen.setdefault(document, time.time())
             case InstancesChanged(service, instances):
                 self._changes.instances[service] = instances
             case Synced():

@@ -15,7 +15,8 @@ documents plus nodes, never with their product.
 """
 
 from xds.status.blame import blamed, changed_origins
-from xds.status.events import Sink, StatusEvent
+from xds.status.edits import Edits, EditTrace
+from xds.status.events import EditStage, Sink, StatusEvent
 from xds.status.files import StatusFiles
 from xds.status.log import LogSink
 from xds.status.model import (
@@ -32,6 +33,9 @@ __all__ = [
     "DocumentFeed",
     "DocumentState",
     "DocumentStatus",
+    "EditStage",
+    "EditTrace",
+    "Edits",
     "LogSink",
     "NodeStatus",
     "ProxyCount",

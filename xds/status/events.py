@@ -1,14 +1,36 @@
 """What happens, as sinks are told of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from xds.documents import DocumentId, Origin, Revision
 from xds.documents.problem import Problem
-from xds.protocol import Rejected
+from xds.protocol import Acked, Rejected
 from xds.rules.instance import ServiceId
 from xds.server import StreamInfo
 from xds.status.model import Quarantine
+
+
+class EditStage(Enum):
+    """How far a batch of edits is."""
+
+    PARSED = auto()
+    COMPILED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class EditsTaken:
+    """The pipeline began a batch: the documents that were reported, and when, in seconds since the epoch."""
+
+    seen: Mapping[DocumentId, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StageReached:
+    """All documents of the batch are parsed, or all services of it compiled."""
+
+    stage: EditStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +115,7 @@ class PushAcknowledged:
     """A client acknowledged a response."""
 
     stream: StreamInfo
-    type_url: str
-    resources: int
+    event: Acked
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +142,9 @@ class QuarantineLifted:
 
 
 StatusEvent = (
-    ProblemFound
+    EditsTaken
+    | StageReached
+    | ProblemFound
     | DocumentApplied
     | DocumentRejected
     | DocumentDeleted

@@ -25,9 +25,11 @@ class LogSink:
                 _log.info("client connected", **_who(stream), version=stream.node.user_agent_version)
             case events.StreamClosed(stream):
                 _log.info("client disconnected", **_who(stream))
-            case events.PushAcknowledged(stream, type_url, resources):
+            case events.PushAcknowledged(stream, acked):
                 if _log.is_enabled_for(logging.DEBUG):  # one for every stream and push
-                    _log.debug("acknowledged", **_who(stream), type=short(type_url), count=resources)
+                    _log.debug(
+                        "acknowledged", **_who(stream), type=short(acked.type_url), count=len(acked.changes)
+                    )
             case events.PushRejected():
                 _push_rejected(event)
             case events.ServiceQuarantined() | events.QuarantineLifted():

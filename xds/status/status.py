@@ -138,6 +138,15 @@ class Status:
 
     # What the pipeline tells
 
+    def edits_taken(self, seen: Mapping[DocumentId, float]) -> None:
+        """A batch of changes begins; ``seen`` are its documents, and when the source reported each."""
+        if seen:
+            self._tell(events.EditsTaken(seen))
+
+    def reached(self, stage: events.EditStage) -> None:
+        """The batch is so far."""
+        self._tell(events.StageReached(stage))
+
     def documents_changed(
         self,
         problems: Mapping[DocumentId, tuple[Problem, ...]],
@@ -260,10 +269,10 @@ class Status:
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """A client acknowledged or rejected a response."""
         match event:
-            case Acked(type_url, changes):
+            case Acked(type_url, changes) as acked:
                 refs = (Ref(type_url, name) for name in changes)
                 self._touch(self._streams.acknowledged(stream, refs))
-                self._tell(events.PushAcknowledged(stream, type_url, len(changes)))
+                self._tell(events.PushAcknowledged(stream, acked))
             case Rejected():
                 self._touch(self._streams.rejected(stream, dict(self._rejections(stream, event))))
                 self._tell(events.PushRejected(stream, event, blamed(event)))
