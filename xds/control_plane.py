@@ -135,6 +135,7 @@ class ControlPlane:
             region_header=settings.region_header,
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
+        self.rollouts.tally.changed = self._server.load_wanted_changed
         self._http.connect(
             self._pipeline,
             self.status,
@@ -239,9 +240,11 @@ class ControlPlane:
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.logged(group.namespace, node.id, requests)
 
-    def _clusters_to_report(self, node: Node) -> Collection[str]:
+    def _clusters_to_report(self, node: Node) -> Collection[str] | None:
+        """Return what a proxy is to report; None: all, which a gRPC client has few of."""
         group = self._group_of(node)
-        return () if isinstance(group, UnknownNode) else self.rollouts.tally.clusters(group.namespace)
+        clusters = () if isinstance(group, UnknownNode) else self.rollouts.tally.clusters(group.namespace)
+        return None if clusters and isinstance(group, GrpcClientGroup) else clusters
 
     def _view_changed(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]

@@ -106,5 +106,7 @@ class Mesh:
 @pytest.fixture
 async def mesh(tmp_path: Path, language: Language) -> AsyncIterator[Mesh]:
     async with AsyncExitStack() as stack:
-        grayplane = await stack.enter_async_context(Grayplane(tmp_path))
+        grayplane = await stack.enter_async_context(
+            Grayplane(tmp_path, "--set", "rollouts.report_interval=1")
+        )
         yield Mesh(grayplane, language, stack)

@@ -1,101 +1,20 @@
 """Rollouts on a real Envoy: what it reports of sample services that are well, fail or get little traffic."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.harness.envoy import EnvoyProcess
-from tests.harness.grayplane import Grayplane, until
-from tests.harness.http import Client, Upstream
-
-HOST = "reviews.example.com"
-LOAD = 8
-"""Connections that send requests, each as fast as they are answered."""
-
-
-def document(**rollout: Any) -> dict[str, Any]:
-    return {
-        "hosts": [HOST],
-        "subsets": {"stable": {"labels": {"version": "v1"}}, "gray": {"labels": {"version": "v2"}}},
-        "baseline": "stable",
-        "http": [
-            {
-                "name": "ramp",
-                "sticky": {"header": "x-user-id"},
-                "route": [{"subset": "stable", "weight": 95}, {"subset": "gray", "weight": 5}],
-            }
-        ],
-        "rollout": {
-            "subset": "gray",
-            "steps": [{"weight": 20, "for": "2s"}, {"weight": 60, "for": "2s"}, {"weight": 100}],
-            "analysis": {"interval": "1s", "minRequests": 20, "successRate": {"min": 95.0}},
-            **rollout,
-        },
-    }
-
-
-class World:
-    """Grayplane, an Envoy edge, two versions of a service, and users who ask without pause."""
-
-    def __init__(self, home: Path, grayplane: Grayplane, v1: Upstream, v2: Upstream) -> None:
-        self.grayplane = grayplane
-        self.v1, self.v2 = v1, v2
-        self.answers: list[tuple[int, str]] = []
-        self.pause = 0.0
-        self.status = home / "state" / "status" / "reviews.yaml"
-
-    async def said(self, what: str, seen: int = 0) -> dict[str, Any]:
-        return await self.grayplane.until_logged(lambda entry: entry["event"] == f"rollout: {what}", seen)
-
-    def weights(self) -> list[float]:
-        entered = (entry for entry in self.grayplane.log() if entry["event"] == "rollout: enter")
-        return [entry["weight"] for entry in entered]
-
-    async def all_from(self, version: str) -> None:
-        async def holds() -> bool:
-            start = len(self.answers)
-            while len(self.answers) < start + 50:
-                await asyncio.sleep(0.02)
-            return {answer[1] for answer in self.answers[start + 30 :]} == {version}
-
-        await until(holds)
-
-    async def users(self, number: int) -> None:
-        async with Client(self.grayplane.edge_port) as client:
-            while True:
-                headers = [("x-user-id", f"user-{number}-{len(self.answers) % 1000}")]
-                response = await client.get(HOST, headers=headers)
-                version = response.json()["version"] if response.body.startswith(b"{") else "none"
-                self.answers.append((response.status, version))
-                await asyncio.sleep(self.pause)
+from tests.envoy.rollout_world import World, document, entered, grayplane_says, world_in
+from tests.harness.grayplane import until
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with Upstream("reviews", "v1") as v1, Upstream("reviews", "v2") as v2:
-        grayplane = Grayplane(tmp_path, "--set", "rollouts.report_interval=0.5")
-        grayplane.instances("reviews", v1, v2)
-        grayplane.rule("reviews.yaml", {key: one for key, one in document().items() if key != "rollout"})
-        async with grayplane, EnvoyProcess(grayplane.bootstrap("edge")) as envoy:
-            assert envoy
-            world = World(tmp_path, grayplane, v1, v2)
-            async with _load(world):
-                yield world
-
-
-@asynccontextmanager
-async def _load(world: World) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        senders = [tasks.create_task(world.users(number)) for number in range(LOAD)]
-        yield
-        for sender in senders:
-            sender.cancel()
+    async with world_in(tmp_path) as made:
+        yield made
 
 
 async def test_a_good_release_goes_through_and_no_request_fails(world: World) -> None:
@@ -124,7 +43,7 @@ async def test_a_release_that_fails_altogether_is_taken_back_at_once(world: Worl
 
 async def test_a_release_that_begins_to_fail_later_is_taken_back(world: World) -> None:
     world.grayplane.rule("reviews.yaml", document())
-    await until(lambda: _entered(world, 60))
+    await until(lambda: entered(world, 60))
     world.v2.status = 500
     await world.said("fail")
     await world.all_from("v1")
@@ -158,10 +77,43 @@ async def test_too_little_traffic_holds_the_step(world: World) -> None:
     await world.said("finish")
 
 
+async def test_what_a_fallback_serves_is_not_the_subset_s(world: World) -> None:
+    # The proxy finds gray unhealthy: gray's share is served by the baseline, which then is slow.
+    world.v2.unwell = True
+    health = {"path": "/health", "interval": "1s", "timeout": "5s"}
+    checks = {"successRate": {"min": 95.0}, "latency": {"p90": "100ms"}}
+    analysis = {"interval": "1s", "minRequests": 20, **checks}
+    watched = document(analysis=analysis) | {"trafficPolicy": {"healthCheck": health}}
+    world.grayplane.rule("reviews.yaml", watched)
+    await world.said("enter")
+
+    async def fallen_back() -> bool:
+        last = (await world.samples())[-3:]
+        reported = [sample for sample in last if sample["baselineSuccess"] is not None]
+        return len(reported) == 3 and not any(sample["grayRequests"] for sample in reported)
+
+    await until(fallen_back)
+    before = len(await world.samples())
+    world.v1.delay = 0.15
+
+    async def slow_for_long() -> bool:
+        return len(await world.samples()) >= before + 4
+
+    await until(slow_for_long)
+    slow = (await world.samples())[before:]
+    for sample in slow:
+        assert (sample["grayRequests"], sample["grayP99"]) == (0, None), sample
+    assert max(sample["baselineP99"] or 0 for sample in slow) > 0.1
+    # Well again, it is judged by its own answers.
+    world.v1.delay, world.v2.unwell = 0.0, False
+    await world.said("finish")
+    assert world.weights() == [20, 60, 100]
+
+
 async def test_a_kill_in_the_middle_repeats_and_skips_no_step(world: World) -> None:
     steps = [{"weight": 20, "for": "1s"}, {"weight": 60, "for": "4s"}, {"weight": 100}]
     world.grayplane.rule("reviews.yaml", document(steps=steps))
-    await until(lambda: _entered(world, 60))
+    await until(lambda: entered(world, 60))
     await world.grayplane.kill()
     await world.grayplane.start()
     await world.said("finish")
@@ -173,34 +125,17 @@ async def test_people_steer_it_from_the_command_line(world: World) -> None:
     steps = [{"weight": 20, "approval": True}, {"weight": 60, "approval": True}, {"weight": 100}]
     world.grayplane.rule("reviews.yaml", document(steps=steps))
     await world.said("enter")
-    assert "step 1 of 3, 20 %" in await _grayplane(world, "status", "reviews")
-    await _grayplane(world, "approve", "reviews", "--reason", "looks good")
-    await until(lambda: _entered(world, 60))
-    assert "Observing" in await _grayplane(world, "list")
-    await _grayplane(world, "abort", "reviews", "--reason", "changed my mind")
+    assert "step 1 of 3, 20 %" in await grayplane_says(world, "status", "reviews")
+    await grayplane_says(world, "approve", "reviews", "--reason", "looks good")
+    await until(lambda: entered(world, 60))
+    assert "Observing" in await grayplane_says(world, "list")
+    await grayplane_says(world, "abort", "reviews", "--reason", "changed my mind")
     await world.all_from("v1")
-    said = await _grayplane(world, "status", "reviews", status=1)
+    said = await grayplane_says(world, "status", "reviews", status=1)
     assert "RolledBack" in said
     assert "changed my mind" in said
-    refused = await _grayplane(world, "approve", "reviews", status=1)
+    refused = await grayplane_says(world, "approve", "reviews", status=1)
     assert "it cannot approve; it can abort, retry" in refused
     aborted = await world.said("abort")
     assert aborted["why"] == "changed my mind"
     assert aborted["source"] == "127.0.0.1"
-
-
-async def _grayplane(world: World, *arguments: str, status: int = 0) -> str:
-    """Run ``grayplane rollout``; return what it prints."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("grayplane"),
-        *("rollout", *arguments, "--server", f"http://127.0.0.1:{world.grayplane.http_port}"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == status, said.decode()
-    return said.decode()
-
-
-async def _entered(world: World, weight: float) -> bool:
-    return weight in world.weights()

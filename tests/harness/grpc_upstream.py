@@ -15,11 +15,12 @@ class GrpcUpstream:
     """One instance on a free port of 127.0.0.1, without TLS.
 
     ``Get`` echoes with trailers; ``List`` streams three answers; ``Chat`` echoes each message as it comes;
-    ``Fail`` ends with FAILED_PRECONDITION and details.
+    ``Fail`` ends with FAILED_PRECONDITION and details. ``Get`` ends with ``status`` if that is not OK.
     """
 
     def __init__(self, version: str) -> None:
         self.version = version
+        self.status = grpc.StatusCode.OK
 
     async def __aenter__(self) -> "GrpcUpstream":
         self._server = grpc.aio.server()
@@ -39,6 +40,8 @@ class GrpcUpstream:
 
     async def _get(self, request: bytes, context: Context) -> bytes:
         context.set_trailing_metadata((("x-version", self.version),))
+        if self.status is not grpc.StatusCode.OK:
+            await context.abort(self.status, "told to")
         return request
 
     async def _list(self, request: bytes, context: Context) -> None:

@@ -22,6 +22,13 @@ from envoy_data_plane.envoy.extensions.access_loggers.grpc.v3 import (
     CommonGrpcAccessLogConfig,
     HttpGrpcAccessLogConfig,
 )
+from envoy_data_plane.envoy.type.metadata.v3 import (
+    MetadataKey,
+    MetadataKeyPathSegment,
+    MetadataKind,
+    MetadataKindHost,
+)
+from envoy_data_plane.envoy.type.tracing.v3 import CustomTag, CustomTagMetadata
 from envoy_data_plane.google.protobuf import Struct, Value
 
 from xds.compiler.metadata import NAMESPACE
@@ -68,6 +75,8 @@ def json_access_log(path: str) -> AccessLog:
     )
 
 
+FALLBACK_TAG = "fallback"
+"""In entries of `latency_log`: the subset that served instead of the cluster's own; missing if none did."""
 _MEASURED = "measured"
 _FLUSH = timedelta(seconds=1)
 
@@ -90,6 +99,7 @@ def latency_log(cluster: str) -> AccessLog:
         transport_api_version=ApiVersion.V3,
         grpc_service=build(GrpcService, envoy_grpc=build(GrpcServiceEnvoyGrpc, cluster_name=cluster)),
         buffer_flush_interval=_FLUSH,
+        custom_tags=[_fallback_tag()],
     )
     chosen = build(
         ExpressionFilter,
@@ -107,4 +117,18 @@ def latency_log(cluster: str) -> AccessLog:
             ),
         ),
         typed_config=any_of(build(HttpGrpcAccessLogConfig, common_config=common)),
+    )
+
+
+def _fallback_tag() -> CustomTag:
+    """Take the tag from the metadata of the endpoint; only those of a fallback have any."""
+    path = build(MetadataKeyPathSegment, key="subset")
+    return build(
+        CustomTag,
+        tag=FALLBACK_TAG,
+        metadata=build(
+            CustomTagMetadata,
+            kind=build(MetadataKind, host=build(MetadataKindHost)),
+            metadata_key=build(MetadataKey, key=NAMESPACE, path=[path]),
+        ),
     )

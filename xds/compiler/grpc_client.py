@@ -162,6 +162,11 @@ def _clusters(routing: Routing) -> Mapping[str, _ClusterOf]:
     return dict(sorted(found.items()))
 
 
+def split_clusters(routing: Routing) -> tuple[str, ...]:
+    """Name the clusters that sticky splits have; the zone of a locality in them is its subset."""
+    return tuple(name for name, cluster in _clusters(routing).items() if cluster.split)
+
+
 def _is_sticky(split: Split) -> bool:
     return split.identity is not None and len(split.shares) > 1
 

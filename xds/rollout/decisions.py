@@ -172,11 +172,10 @@ class Decisions:
             weights = {plan.rule: plan.split(state.weight)}
             measured = watched and plan.analysis.latency is not None
             self._services.override(service, Overrides(weights, measured))
-        self._tally.watch(
-            service,
-            self._services.clusters(service, plan.subset) if watched else (),
-            self._services.clusters(service, plan.baseline) if watched else (),
-        )
+        if watched:
+            self._tally.watch(service, plan.subset, plan.baseline, self._services.clusters(service))
+        else:
+            self._tally.ignore(service)
 
 
 def _tell_the_log(service: ServiceId, before: State | None, state: State) -> None:

@@ -1,10 +1,11 @@
 """Adds up what proxies report of the clusters under analysis, until an interval is over."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from xds.compiler.access_log import FALLBACK_TAG
 from xds.rollout.observation import Counts, Latencies, Observation
 from xds.rules.instance import ServiceId
 from xds.server import ClusterLoad, LoggedRequest
@@ -29,51 +30,95 @@ class _Interval:
     proxies: set[str] = field(default_factory=set)
 
 
+Clusters = Mapping[str, str | None]
+"""The clusters of a service by name, with the subset of each. None: they have several subsets, each in a
+locality whose zone has its name."""
+
+
+class _Watched(NamedTuple):
+    """A cluster under analysis. ``sides`` says of its subsets whether they are the baseline."""
+
+    service: ServiceId
+    subset: str | None
+    sides: Mapping[str, bool]
+
+
 class LoadTally:
-    """What was reported since each service's interval began."""
+    """What was reported since each service's interval began.
+
+    ``changed`` is called when other clusters are watched than before.
+    """
 
     def __init__(self) -> None:
-        # Which service a cluster belongs to, and whether it is the baseline's: by namespace and cluster.
-        self._clusters: dict[tuple[str, str], tuple[ServiceId, bool]] = {}
+        self.changed: Callable[[], None] = lambda: None
+        # By namespace and cluster.
+        self._clusters: dict[tuple[str, str], _Watched] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self._intervals: dict[ServiceId, _Interval] = {}
 
-    def watch(self, service: ServiceId, gray: Collection[str], baseline: Collection[str]) -> None:
-        """Add up the load of these clusters of a service from now on; none: of no cluster."""
-        for known in [known for known, (owner, _) in self._clusters.items() if owner == service]:
+    def watch(self, service: ServiceId, gray: str, baseline: str, clusters: Clusters) -> None:
+        """Add up the load of two subsets of a service from now on."""
+        sides = {gray: False, baseline: True}
+        self._intervals.setdefault(service, _Interval())
+        self._replace(
+            service,
+            {
+                (service.namespace, name): _Watched(service, subset, sides)
+                for name, subset in clusters.items()
+                if subset is None or subset in sides
+            },
+        )
+
+    def ignore(self, service: ServiceId) -> None:
+        """Add up the load of a service no longer."""
+        self._intervals.pop(service, None)
+        self._replace(service, {})
+
+    def _replace(self, service: ServiceId, watched: Mapping[tuple[str, str], _Watched]) -> None:
+        for known in [known for known, one in self._clusters.items() if one.service == service]:
             del self._clusters[known]
-        for cluster in gray:
-            self._clusters[service.namespace, cluster] = (service, False)
-        for cluster in baseline:
-            self._clusters[service.namespace, cluster] = (service, True)
-        if gray or baseline:
-            self._intervals.setdefault(service, _Interval())
-        else:
-            self._intervals.pop(service, None)
-        names = sorted(cluster for namespace, cluster in self._clusters if namespace == service.namespace)
-        self._names[service.namespace] = tuple(names)
+        self._clusters.update(watched)
+        names = tuple(
+            sorted(
+                cluster
+                for (namespace, cluster), one in self._clusters.items()
+                if namespace == service.namespace and one.subset is not None
+            )
+        )
+        if names != self._names.get(service.namespace, ()):
+            self._names[service.namespace] = names
+            self.changed()
 
     def clusters(self, namespace: str) -> tuple[str, ...]:
         """Return the clusters of a namespace that proxies are to report."""
         return self._names.get(namespace, ())
 
-    def reported(self, namespace: str, proxy: str, loads: Iterable[ClusterLoad]) -> None:
-        """Add a report of a proxy."""
+    def reported(self, namespace: str, client: str, loads: Iterable[ClusterLoad]) -> None:
+        """Add a report of a proxy or a gRPC client.
+
+        What a fallback served is nobody's. A proxy tells it by its priority; a gRPC client, which may leave
+        out the priority, by its locality.
+        """
         for load in loads:
             known = self._clusters.get((namespace, load.cluster))
             if known is None:
                 continue
-            service, is_baseline = known
-            own = [one for one in load.localities if one.priority == _OWN]
-            errors = sum(one.failed for one in own)
-            self.add(service, proxy, Counts(errors + sum(one.succeeded for one in own), errors), is_baseline)
+            for one in load.localities:
+                served = one.locality.zone or (known.subset if one.priority == _OWN else None)
+                if served is not None and served in known.sides and known.subset in {served, None}:
+                    counts = Counts(one.failed + one.succeeded, one.failed)
+                    self.add(known.service, client, counts, known.sides[served])
+            if known.subset is not None and not load.localities:
+                self.add(known.service, client, Counts(), known.sides[known.subset])
 
     def logged(self, namespace: str, proxy: str, requests: Iterable[LoggedRequest]) -> None:
-        """Add the latencies that a proxy logged."""
+        """Add the latencies that a proxy logged; not those of a fallback."""
         found: dict[tuple[ServiceId, bool], list[float]] = {}
         for request in requests:
-            if known := self._clusters.get((namespace, request.cluster)):
-                found.setdefault(known, []).append(request.milliseconds)
+            known = self._clusters.get((namespace, request.cluster))
+            if known and known.subset is not None and FALLBACK_TAG not in request.tags:
+                side = known.service, known.sides[known.subset]
+                found.setdefault(side, []).append(request.milliseconds)
         for (service, is_baseline), milliseconds in found.items():
             self.add(service, proxy, Counts(latencies=Latencies.of(milliseconds)), is_baseline)
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from xds.compiler.endpoints import can_serve
+from xds.compiler.grpc_client import split_clusters
 from xds.compiler.names import cluster_name, target_cluster
 from xds.pipeline import Pipeline
+from xds.rollout.load_tally import Clusters
 from xds.routing import Overrides
 from xds.rules.instance import ServiceId
 from xds.rules.model import RuleDocument
@@ -32,8 +34,8 @@ class Services(Protocol):
         """Whether a subset has an instance that serves."""
         ...
 
-    def clusters(self, service: ServiceId, subset: str) -> tuple[str, ...]:
-        """Return the names of the clusters of a subset."""
+    def clusters(self, service: ServiceId) -> Clusters:
+        """Return the clusters of a service that may serve one of several subsets, with these."""
         ...
 
     def override(self, service: ServiceId, overrides: Overrides | None) -> None:
@@ -73,12 +75,14 @@ class PipelineServices:
         instances = self._pipeline.instances.get(service, ())
         return any(can_serve(one) and rule.subsets[subset].selects(one.metadata) for one in instances)
 
-    def clusters(self, service: ServiceId, subset: str) -> tuple[str, ...]:
-        """Return the names of the clusters of a subset (``Services``): one for each fallback that it has."""
+    def clusters(self, service: ServiceId) -> Clusters:
+        """Return the clusters of a service (``Services``): a subset has one for each fallback."""
         routing = self._pipeline.routing(service)
-        targets = {target for target in routing.targets() if target.subset == subset}
-        names = {target_cluster(target, routing.baseline) for target in targets}
-        return tuple(sorted({cluster_name(service.name, subset), *names}))
+        own: dict[str, str | None] = {
+            cluster_name(service.name, subset): subset for subset in routing.subsets
+        }
+        targets = {target_cluster(target, routing.baseline): target.subset for target in routing.targets()}
+        return {**own, **targets, **dict.fromkeys(split_clusters(routing))}
 
     def override(self, service: ServiceId, overrides: Overrides | None) -> None:
         """Put weights in force (``Services``); nothing is compiled if they are already."""

@@ -3,7 +3,7 @@
 A proxy that has something to log opens a stream and sends batches; nothing is answered until it closes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from xds.server.authorization import Authorization
@@ -22,10 +22,14 @@ METHOD = RpcMethod(
 
 
 class LoggedRequest(NamedTuple):
-    """A request that ended: the cluster it went to, and the milliseconds until the last byte went out."""
+    """A request that ended: the cluster it went to, and the milliseconds until the last byte went out.
+
+    ``tags`` are those that the log's configuration asks for (``custom_tags``).
+    """
 
     cluster: str
     milliseconds: float
+    tags: Mapping[str, str] = {}
 
 
 AccessLogObserver = Callable[[Node, tuple[LoggedRequest, ...]], None]
@@ -58,4 +62,5 @@ def _logged(request: Any) -> Iterator[LoggedRequest]:
         common = entry.common_properties
         if common.upstream_cluster and common.HasField("time_to_last_downstream_tx_byte"):
             taken = common.time_to_last_downstream_tx_byte
-            yield LoggedRequest(common.upstream_cluster, taken.seconds * 1e3 + taken.nanos / 1e6)
+            milliseconds = taken.seconds * 1e3 + taken.nanos / 1e6
+            yield LoggedRequest(common.upstream_cluster, milliseconds, dict(common.custom_tags))

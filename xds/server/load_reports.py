@@ -1,15 +1,19 @@
 """Load reporting (LRS, ``load_stats/v3/lrs.proto``): what clients say of the requests that they sent.
 
 The client speaks first, to say who it is. The server answers which clusters it wants to hear of and how
-often, and from then on the client reports.
+often, and from then on the client reports. A client of which nothing is wanted gets no answer until something
+is: it sends nothing, and costs nothing but its open stream.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import grpc
+import grpc.aio
 
 from xds.server.authorization import Authorization
 from xds.server.errors import StreamError
@@ -17,7 +21,7 @@ from xds.server.limits import Limits
 from xds.server.requests import loaded, node_of, requests
 from xds.server.stream_handler import Context, peer_of
 from xds.wire import Locality, Node
-from xds.wire.descriptors import RpcMethod
+from xds.wire.descriptors import RpcMethod, message_class
 
 SERVICE = "envoy.service.load_stats.v3.LoadReportingService"
 METHOD = RpcMethod(
@@ -27,6 +31,8 @@ METHOD = RpcMethod(
     "envoy.service.load_stats.v3.LoadStatsResponse",
 )
 _SENDS_ALL = "envoy.lrs.supports_send_all_clusters"
+_RARELY = 3600.0
+"""Seconds between reports of nothing: when something is wanted again, a client is told at once."""
 _UTILIZATIONS = ("cpu_utilization", "mem_utilization", "application_utilization")
 
 
@@ -77,12 +83,27 @@ class LoadReporting:
     """What is asked of clients, and who is told.
 
     ``observer`` is called in the event loop with every report and must not block. ``interval`` is in
-    seconds. ``clusters`` names those that a node is to report, anew with each report; None stands for all.
+    seconds. ``clusters`` names those that a node is to report, None stands for all. When its answers change,
+    ``LoadReports.changed`` is to be called.
     """
 
     observer: Callable[[Node, tuple[ClusterLoad, ...]], None]
     interval: float = 10.0
-    clusters: Callable[[Node], Collection[str]] | None = None
+    clusters: Callable[[Node], Collection[str] | None] = lambda _: None
+
+
+@dataclass(slots=True, eq=False)
+class _Reporter:
+    """A client whose first request came. ``asked`` is what it was last asked; ``life`` ends its stream."""
+
+    node: Node
+    context: Context
+    life: asyncio.Timeout
+    asked: Collection[str] | None = ()
+
+    def end(self) -> None:
+        """End the stream in good order; the client opens another one."""
+        self.life.reschedule(asyncio.get_running_loop().time())
 
 
 class LoadReports:
@@ -92,36 +113,78 @@ class LoadReports:
         self._reporting = reporting
         self._limits = limits
         self._authorization = authorization
+        # Dict and set for those that are there; written by ``stream`` and ``changed``.
+        self._reporters: dict[_Reporter, None] = {}
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def stream(self, context: Context) -> None:
         """Serve a stream to its end. Raise ``StreamError`` where the client is at fault."""
-        node: Node | None = None
-        asked: Any = None
-        response = await loaded(METHOD.response)
-        async for request in requests(context, METHOD.request, self._limits):
-            if node is None:
-                node = node_of(request.node, self._limits)
-                if self._authorization:
-                    self._authorization.check(node, peer_of(context))
-            wanted = response(**self._wanted(node))
-            if wanted != asked:
-                await context.write(wanted.SerializeToString())
-                asked = wanted
-            if request.cluster_stats:
-                self._reporting.observer(node, tuple(_clusters(request)))
+        reporter: _Reporter | None = None
+        await loaded(METHOD.response)
+        try:
+            async with asyncio.timeout(None) as life:
+                async for request in requests(context, METHOD.request, self._limits):
+                    if reporter is None:
+                        reporter = _Reporter(self._node(request, context), context, life)
+                        self._reporters[reporter] = None
+                        await self._ask(reporter)
+                    if request.cluster_stats:
+                        self._reporting.observer(reporter.node, tuple(_clusters(request)))
+        except TimeoutError:
+            pass  # ``end``
+        finally:
+            if reporter:
+                del self._reporters[reporter]
 
-    def _wanted(self, node: Node) -> dict[str, Any]:
-        """Return the fields of the LoadStatsResponse that says what a node is to report."""
-        interval = timedelta(seconds=self._reporting.interval)
-        if self._reporting.clusters is not None:
-            names = sorted(self._reporting.clusters(node))
-            return {"clusters": names, "load_reporting_interval": interval}
-        if _SENDS_ALL not in node.client_features:
+    def changed(self) -> None:
+        """Ask clients anew, those of which something else is wanted than before."""
+        for reporter in self._reporters:
+            if self._wanted(reporter) != reporter.asked:
+                task = asyncio.create_task(self._ask_again(reporter))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    def _node(self, request: Any, context: Context) -> Node:
+        node = node_of(request.node, self._limits)
+        if self._authorization:
+            self._authorization.check(node, peer_of(context))
+        return node
+
+    def _wanted(self, reporter: _Reporter) -> Collection[str] | None:
+        names = self._reporting.clusters(reporter.node)
+        return None if names is None else tuple(sorted(names))
+
+    async def _ask_again(self, reporter: _Reporter) -> None:
+        try:
+            await self._ask(reporter)
+        except StreamError:
+            reporter.end()  # it is told why when it comes again
+
+    async def _ask(self, reporter: _Reporter) -> None:
+        """Tell a client what is wanted of it, if that is new.
+
+        One that was asked for all, and is to report nothing, is sent away: gRPC's client for Go reads the
+        first answer alone, and takes a list without names for all.
+        """
+        wanted = self._wanted(reporter)
+        if wanted == reporter.asked:
+            return
+        if reporter.asked is None:
+            reporter.end()
+            return
+        reporter.asked = wanted
+        if wanted is None and _SENDS_ALL not in reporter.node.client_features:
             raise StreamError(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"the load of all clusters is wanted, and node.client_features lacks {_SENDS_ALL}",
             )
-        return {"send_all_clusters": True, "load_reporting_interval": interval}
+        response = message_class(METHOD.response)(
+            clusters=wanted or (),
+            send_all_clusters=wanted is None,
+            load_reporting_interval=timedelta(seconds=_RARELY if wanted == () else self._reporting.interval),
+        )
+        with suppress(grpc.aio.InternalError, asyncio.InvalidStateError):  # it is gone
+            await reporter.context.write(response.SerializeToString())
 
 
 def _clusters(request: Any) -> Iterator[ClusterLoad]:

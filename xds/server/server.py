@@ -72,10 +72,9 @@ class XdsServer:
         status = ClientStatusDiscovery(self._open_streams, limits, authorization)
         handlers.add_stream(client_status.STREAM, status.stream)
         handlers.add_unary(client_status.FETCH, status.fetch)
-        if load_reporting:
-            handlers.add_stream(
-                load_reports.METHOD, LoadReports(load_reporting, limits, authorization).stream
-            )
+        self._load_reports = LoadReports(load_reporting, limits, authorization) if load_reporting else None
+        if self._load_reports:
+            handlers.add_stream(load_reports.METHOD, self._load_reports.stream)
         if access_logs:
             handlers.add_stream(
                 access_log_service.METHOD, AccessLogs(access_logs, limits, authorization).stream
@@ -105,6 +104,11 @@ class XdsServer:
     def open(self) -> None:
         """Begin to answer."""
         self._opened.set()
+
+    def load_wanted_changed(self) -> None:
+        """Say that ``LoadReporting.clusters`` may answer something else than before."""
+        if self._load_reports:
+            self._load_reports.changed()
 
     @property
     def serving(self) -> bool:

@@ -186,7 +186,7 @@ async def test_reports_reach_the_leader_whichever_replica_a_proxy_is_at(tmp_path
     leader = ReplicaLoads(store, "here", here, lambda: names)
     other = ReplicaLoads(store, "there", there, lambda: names)
     for tally in (here, there):
-        tally.watch(REVIEWS, ["reviews|gray"], ["reviews|stable"])
+        tally.watch(REVIEWS, "gray", "stable", {"reviews|gray": "gray", "reviews|stable": "stable"})
     gray = Counts(10, 1, Latencies.of([5.0] * 10))
     there.add(REVIEWS, "edge-9", gray, is_baseline=False)
     await other.share()

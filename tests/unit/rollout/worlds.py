@@ -47,8 +47,8 @@ class FakeServices:
     def can_serve(self, service: ServiceId, subset: str) -> bool:
         return self.serving
 
-    def clusters(self, service: ServiceId, subset: str) -> tuple[str, ...]:
-        return (f"{service.name}|{subset}",)
+    def clusters(self, service: ServiceId) -> dict[str, str | None]:
+        return {f"{service.name}|{subset}": subset for subset in ("stable", "gray")}
 
     def override(self, service: ServiceId, overrides: Overrides | None) -> None:
         split = overrides.weights["ramp"] if overrides else None

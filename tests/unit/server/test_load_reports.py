@@ -1,5 +1,6 @@
 """Load reporting over real gRPC."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -112,10 +113,43 @@ async def test_40_named_clusters_are_named_again_when_they_change() -> None:
         answer = await _answer(stream)
         assert answer.clusters == ["a", "b"]
         assert not answer.send_all_clusters
-        await stream.send(encode(LoadStatsRequest()))
+        it.server.load_wanted_changed()
         wanted.append("c")
-        await stream.send(encode(LoadStatsRequest()))
+        it.server.load_wanted_changed()
         assert (await _answer(stream)).clusters == ["a", "b", "c"], "and nothing in between"
+        wanted.clear()
+        it.server.load_wanted_changed()
+        nothing = await _answer(stream)
+        assert nothing.clusters == []
+        assert nothing.load_reporting_interval == timedelta(hours=1)
+
+
+async def test_a_client_of_which_nothing_is_wanted_waits_for_an_answer() -> None:
+    wanted: list[str] = []
+    asked = asyncio.Event()
+
+    def names(_: Node) -> list[str]:
+        asked.set()
+        return wanted
+
+    reporting = LoadReporting(_ignore, clusters=names)
+    async with running(load_reporting=reporting) as it, RawStream(it.port, METHOD) as stream:
+        await stream.send(HELLO)
+        await asked.wait()
+        wanted.append("a")
+        it.server.load_wanted_changed()
+        assert (await _answer(stream)).clusters == ["a"], "the first answer"
+
+
+async def test_a_client_that_reports_all_is_sent_away_when_nothing_is_wanted() -> None:
+    wanted: list[tuple[str, ...] | None] = [None]
+    reporting = LoadReporting(_ignore, clusters=lambda _: wanted[-1])
+    async with running(load_reporting=reporting) as it, RawStream(it.port, METHOD) as stream:
+        await stream.send(HELLO)
+        assert (await _answer(stream)).send_all_clusters
+        wanted.append(())
+        it.server.load_wanted_changed()
+        assert (await stream.status())[0] is grpc.StatusCode.OK
 
 
 async def test_a_client_that_cannot_report_all_clusters_is_told_so() -> None:
