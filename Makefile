@@ -40,10 +40,10 @@ test-compose: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
 	@$(BIN)/pytest -m compose tests/compose
 
-# Each outage of Nacos, with traffic: some minutes.
+# Each outage of Nacos, with traffic: some minutes, most of them spent waiting, so more side by side than there are cores.
 test-outages: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest -m outage tests/nacos
+	@$(BIN)/pytest -m outage -n 3 --dist worksteal tests/nacos
 
 # UNIT passes arguments on: make unit UNIT='tests/unit/rules -x'.
 unit: $(STAMP)

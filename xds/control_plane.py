@@ -93,7 +93,7 @@ class ControlPlane:
         self._group_of = Cohorts(
             partial(node_group_of, namespace_of=settings.namespace_of), partial(_stages, settings)
         )
-        sinks: list[Sink] = [LogSink(), *self._http.sinks]
+        sinks: list[Sink] = [LogSink(lambda: source_status().as_dict()), *self._http.sinks]
         if traces := edit_traces_of(settings.tracing):
             sinks.append(traces.sink)
         self._traces = traces
@@ -193,7 +193,7 @@ class ControlPlane:
         standing = Standing.NOTHING
         if self._server.serving:
             standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
-        troubles = [trouble for trouble in (self._buffer.trouble, self._snapshot.trouble) if trouble]
+        troubles = [trouble for trouble in (self._buffer.trouble.reason, self._snapshot.trouble) if trouble]
         return Readiness(standing, "; ".join(troubles) or None, self._source_status())
 
     async def once_in_step(self, run: Callable[[], Awaitable[None]]) -> None:

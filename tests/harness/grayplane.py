@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import yaml
 
-from tests.harness.http import Upstream
+from tests.harness.http import Client, Upstream
 from tests.harness.ports import free_ports
 
 PATIENCE = 60.0
@@ -72,9 +72,37 @@ class Grayplane:
         """Change a setting, from the next start on."""
         self._flags = (*self._flags, "--set", f"{path}={value}")
 
+    def set_variable(self, name: str, value: str) -> None:
+        """Change a variable of the environment, from the next start on."""
+        self._environment[name] = value
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def ready(self) -> dict[str, Any]:
+        """Return what /ready says."""
+        async with Client(self.http_port) as http:
+            said: dict[str, Any] = (await http.get("localhost", "/ready")).json()
+        return said
+
+    def warnings(self, seen: int = 0) -> list[str]:
+        """Return what was logged as a warning or worse, after the first ``seen`` entries."""
+        return [
+            f"{entry['event']}: {entry.get('reason', '')}"
+            for entry in self.log()[seen:]
+            if entry.get("level") not in {"debug", "info"}
+        ]
+
     async def start(self) -> None:
         """Start the process and wait until it serves."""
         seen = len(self.log())
+        await self.launch()
+        await self.until_logged(lambda entry: entry["event"] == "in step with the source", seen)
+
+    async def launch(self) -> None:
+        """Start the process."""
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 Path(sys.executable).with_name("grayplane"),
@@ -84,7 +112,6 @@ class Grayplane:
                 stderr=log,
                 env=self._environment,
             )
-        await self.until_logged(lambda entry: entry["event"] == "in step with the source", seen)
 
     async def kill(self) -> None:
         """Kill the process as ``kill -9`` does."""

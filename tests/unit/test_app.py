@@ -59,7 +59,8 @@ async def test_it_is_ready_when_the_source_has_answered(tmp_path: Path) -> None:
             return await standing(client) == "source"
 
         await until(ready)
-        assert (await client.get("/live")).text == "alive\n"
+        alive = await client.get("/live")
+        assert (alive.status_code, alive.json()["alive"]) == (200, True)
 
 
 async def test_without_its_source_it_serves_the_last_known_good_and_says_so(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from xds.http.dashboard import dashboard_routes
-from xds.http.readiness import Readiness, ReadinessEndpoint
+from xds.http.readiness import LivenessEndpoint, Readiness, ReadinessEndpoint
 from xds.http.security_headers import SecurityHeaders
 
 
@@ -30,7 +30,7 @@ def http_app(
     those of ``xds.http.oidc``.
     """
     routes: list[BaseRoute] = [
-        Route("/live", _live),
+        Route("/live", LivenessEndpoint(readiness).__call__),
         Route("/ready", ReadinessEndpoint(readiness).__call__),
     ]
     if metrics is not None:
@@ -44,10 +44,6 @@ def http_app(
         middleware=[Middleware(SecurityHeaders)],
         lifespan=discovery.router.lifespan_context,
     )
-
-
-async def _live(_: Request) -> PlainTextResponse:
-    return PlainTextResponse("alive\n")
 
 
 async def _to_dashboard(_: Request) -> Response:

@@ -118,8 +118,10 @@ class Metrics:
                 self._refused.inc()
             case events.InStepWithSource():
                 self._in_step.labels(self._source).set(1)
-            case events.SourceTrouble(reason):
-                self._trouble_since = None if reason is None else time.monotonic()
+            case events.SourceTrouble(None):
+                self._trouble_since = None
+            case events.SourceTrouble():
+                self._trouble_since = self._trouble_since or time.monotonic()
             case _:
                 pass
 

@@ -1,8 +1,7 @@
-"""Whether this server answers proxies, and from what."""
+"""Whether this server lives and answers proxies, and from what."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -50,25 +49,19 @@ class ReadinessEndpoint:
     async def __call__(self, _: Request) -> JSONResponse:
         """Answer a request."""
         now = self._readiness()
-        return JSONResponse(
-            {
-                "ready": now.ready,
-                "serving_from": now.standing,
-                "trouble": now.trouble,
-                "source": _source(now.source),
-            },
-            status_code=200 if now.ready else 503,
-        )
+        return JSONResponse({"ready": now.ready, **_standing(now)}, status_code=200 if now.ready else 503)
 
 
-def _source(status: SourceStatus) -> dict[str, Any]:
-    at = status.last_reconcile
-    looked = None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-    return {
-        "servers": status.servers,
-        "documents": status.documents,
-        "services": status.services,
-        "last_reconcile": looked,
-        "oldest_unread_seconds": round(status.oldest_unread, 3),
-        "repaired": status.repaired,
-    }
+class LivenessEndpoint:
+    """Answers 200 as long as the process answers at all, and says how the server stands, for people."""
+
+    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+        self._readiness = readiness
+
+    async def __call__(self, _: Request) -> JSONResponse:
+        """Answer a request."""
+        return JSONResponse({"alive": True, **_standing(self._readiness())})
+
+
+def _standing(now: Readiness) -> dict[str, Any]:
+    return {"serving_from": now.standing, "trouble": now.trouble, "source": now.source.as_dict()}

@@ -231,7 +231,7 @@ class Pipeline:
             async with asyncio.timeout_at(asked + _PATIENCE) as limit:
                 while not changes.synced:
                     changes.absorb(await self._take_changes())
-                    in_trouble = self._changes.trouble is not None
+                    in_trouble = self._changes.trouble.reason is not None
                     limit.reschedule(asked + (_PATIENCE_IN_TROUBLE if in_trouble else _PATIENCE))
 
     async def _take(self) -> Changes:
@@ -247,7 +247,8 @@ class Pipeline:
 
     async def _take_changes(self) -> Changes:
         changes = await self._changes.take()
-        self._status.trouble(self._changes.trouble)
+        trouble = self._changes.trouble
+        self._status.trouble(trouble.reason, trouble.topics)
         return changes
 
     def _patience(self, now: float) -> float:

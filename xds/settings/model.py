@@ -62,7 +62,10 @@ class NacosTls(Section):
 
 
 class Nacos(Section):
-    """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys."""
+    """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys.
+
+    ``password_file`` stands for ``password``, and is read again for every login.
+    """
 
     server: Annotated[str, AfterValidator(_nacos_servers)] | None = None
     namespace: str = ""
@@ -70,6 +73,7 @@ class Nacos(Section):
     naming_group: NonEmpty = "DEFAULT_GROUP"
     username: str | None = None
     password: SecretStr | None = None
+    password_file: Path | None = None
     access_key: str | None = None
     secret_key: SecretStr | None = None
     namespaces: tuple[NonEmpty, ...] = ()
@@ -88,9 +92,12 @@ class Nacos(Section):
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> Self:
-        for name, secret in (("username", "password"), ("access_key", "secret_key")):
-            if (getattr(self, name) is None) != (getattr(self, secret) is None):
-                raise ValueError(f"{name} and {secret} go together: set both or neither")
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("set password or password_file, not both")
+        if (self.username is None) != (self.password is None and self.password_file is None):
+            raise ValueError("username and password go together: set both or neither")
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key go together: set both or neither")
         return self
 
     def client_settings(self) -> tuple["NacosSettings", ...]:
@@ -111,6 +118,7 @@ class Nacos(Section):
             naming_group=self.naming_group,
             username=self.username,
             password=self.password.get_secret_value() if self.password else None,
+            password_file=self.password_file,
             access_key=self.access_key,
             secret_key=self.secret_key.get_secret_value() if self.secret_key else None,
         )

@@ -6,8 +6,9 @@ a receiver may merge them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
@@ -41,10 +42,12 @@ class Synced:
 class Trouble:
     """The source cannot be read, or only in part; what was last reported stays in force.
 
-    ``reason`` is for the operator. None: it is well again.
+    ``reason`` is for the operator. None: it is well again. ``topics`` are what operators are warned of, each
+    once for as long as it lasts. The reason may change more often: one outage makes calls fail in many ways.
     """
 
     reason: str | None
+    topics: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 Event = DocumentChanged | InstancesChanged | Synced | Trouble
@@ -65,6 +68,19 @@ class SourceStatus:
     last_reconcile: float | None = None
     oldest_unread: float = 0.0
     repaired: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As operators read it."""
+        at = self.last_reconcile
+        looked = None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        return {
+            "servers": list(self.servers),
+            "documents": self.documents,
+            "services": self.services,
+            "last_reconcile": looked,
+            "oldest_unread_seconds": round(self.oldest_unread, 3),
+            "repaired": self.repaired,
+        }
 
 
 class Source(Protocol):

@@ -39,8 +39,8 @@ class ChangeBuffer:
         # Set while there is something to take.
         self._filled = asyncio.Event()
         self._created = time.monotonic()
-        # Why the source cannot be read; None when it can. Written by `put`.
-        self.trouble: str | None = None
+        # What the source said last of its trouble. Written by `put`.
+        self.trouble = Trouble(None)
 
     @property
     def age(self) -> float:
@@ -57,8 +57,8 @@ class ChangeBuffer:
                 self._changes.instances[service] = instances
             case Synced():
                 self._changes.synced = True
-            case Trouble(reason):
-                self.trouble = reason
+            case Trouble():
+                self.trouble = event
         self._filled.set()
 
     def wake(self) -> None:

@@ -91,9 +91,13 @@ class InStepWithSource:
 
 @dataclass(frozen=True, slots=True)
 class SourceTrouble:
-    """The source cannot be read; None: it can again."""
+    """The source cannot be read; None: it can again.
+
+    ``is_news``: it is another trouble than before, not another reason for the same one.
+    """
 
     reason: str | None
+    is_news: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The log as a sink: what rule authors and operators must know."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import structlog
 
@@ -16,7 +17,10 @@ _MANY = 20
 
 
 class LogSink:
-    """Writes every event as one line."""
+    """Writes every event as one line. ``source`` says what the source holds, for that of its recovery."""
+
+    def __init__(self, source: Callable[[], Mapping[str, Any]] = dict) -> None:
+        self._source = source
 
     def __call__(self, event: events.StatusEvent) -> None:
         """Log an event."""
@@ -35,7 +39,7 @@ class LogSink:
             case events.ServiceQuarantined() | events.QuarantineLifted():
                 _quarantine(event)
             case events.ServingSnapshot() | events.InStepWithSource() | events.SourceTrouble():
-                _source(event)
+                _source(event, self._source())
             case _:
                 _document(event)
 
@@ -74,16 +78,20 @@ def _document(event: events.StatusEvent) -> None:
             )
 
 
-def _source(event: events.ServingSnapshot | events.InStepWithSource | events.SourceTrouble) -> None:
+def _source(
+    event: events.ServingSnapshot | events.InStepWithSource | events.SourceTrouble, source: Mapping[str, Any]
+) -> None:
     match event:
         case events.ServingSnapshot(services):
             _log.warning("the source has not answered yet: serving the last known good", services=services)
         case events.InStepWithSource(documents, rejected, services):
-            _log.info("in step with the source", documents=documents, rejected=rejected, services=services)
+            counts = {"documents": documents, "rejected": rejected, "services": services}
+            _log.info("in step with the source", **{**source, **counts})
         case events.SourceTrouble(None):
-            _log.info("source is well again")
-        case events.SourceTrouble(reason):
-            _log.warning("source in trouble: what it last said stays in force", reason=reason)
+            _log.info("source is well again", **source)
+        case events.SourceTrouble(reason, is_news=is_news):
+            tell = _log.warning if is_news else _log.debug
+            tell("source in trouble: what it last said stays in force", reason=reason)
 
 
 def _push_rejected(event: events.PushRejected) -> None:

@@ -77,6 +77,7 @@ class Status:
         self._quarantines: dict[ServiceId, Quarantine] = {}
         self._hidden: Set[ServiceId] = frozenset()
         self._trouble: str | None = None
+        self._trouble_topics: Set[str] = frozenset()
         self._streams = Streams()
         self._feeds: list[DocumentFeed] = []
 
@@ -224,11 +225,12 @@ class Status:
         documents = len(self._documents)
         self._tell(events.InStepWithSource(documents, len(self._rejected), services))
 
-    def trouble(self, reason: str | None) -> None:
-        """The source cannot be read (``reason``), or can be again."""
+    def trouble(self, reason: str | None, topics: Set[str]) -> None:
+        """The source cannot be read (``reason``), or can be again. ``topics`` are told once each."""
         if reason != self._trouble:
-            self._trouble = reason
-            self._tell(events.SourceTrouble(reason))
+            is_news = not (topics and topics <= self._trouble_topics)
+            self._tell(events.SourceTrouble(reason, is_news=is_news))
+        self._trouble, self._trouble_topics = reason, topics
 
     # What the views tell
 

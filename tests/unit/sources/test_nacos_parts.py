@@ -192,3 +192,20 @@ async def test_no_server_answers() -> None:
     told = str(refused.value)
     assert told.startswith("Nacos cannot be reached: 127.0.0.1:1: connection refused, ")
     assert "no-such-host.invalid:8848" in told
+
+
+def test_an_outage_is_one_topic_however_many_calls_fail() -> None:
+    events: list[Event] = []
+    health = SourceHealth(events.append)
+    health.report("connection", "no answer within 3 s", away=True)
+    health.report("list", "connection refused", away=True)
+    health.report("b.yaml", "cannot be read")
+    health.report("connection", None)
+    health.report("list", "not allowed")
+    assert [event.topics for event in events if isinstance(event, Trouble)] == [
+        {"outage"},
+        {"outage"},
+        {"outage", "cannot be read"},
+        {"outage", "cannot be read"},
+        {"not allowed", "cannot be read"},
+    ]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
-from xds.sources.nacos.errors import NacosError, RefusedError
+from xds.sources.nacos.errors import NacosError, RefusedError, os_reason
 from xds.sources.nacos.http import Answer, Http
 from xds.sources.nacos.settings import NacosSettings
 
@@ -33,18 +33,25 @@ class _Login(BaseModel):
 class Credentials:
     """Logs in when there is a user, and signs when there is an access key.
 
-    A token is replaced before it ends. Should that fail, the old one is used until it ends. The SDK could
-    log in too, but puts the password into the URL and the token into its log.
+    A token is replaced before it ends. Should that fail, the old one is used until it ends, and ``report`` is
+    told why, None when it is over. The SDK could log in too, but puts the password into the URL and the token
+    into its log.
     """
 
-    def __init__(self, settings: NacosSettings, http: Http) -> None:
+    def __init__(
+        self, settings: NacosSettings, http: Http, report: Callable[[str | None], None] = lambda reason: None
+    ) -> None:
         self._settings = settings
         self._http = http
+        self._report = report
+        # The password of the last login. Written by `_try_to_renew`.
+        self._password = ""
         self._lock = asyncio.Lock()
         # The token, when to replace it and when it ends, in loop time. Written by `_renew` and `refused`.
         self._token: str | None = None
         self._renew_at = 0.0
         self._ends_at = 0.0
+        self._good_until = ""
         # When the next login may be tried, and the wait after the next refusal. Written by `_renew`.
         self._retry_at = 0.0
         self._refused_retry = _REFUSED_RETRY
@@ -79,14 +86,46 @@ class Credentials:
             return {}
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            if now >= self._renew_at and now >= self._retry_at:
+            if now >= self._renew_at and (now >= self._retry_at or await self._has_new_password()):
                 await self._renew(now)
             if self._failure and now >= self._ends_at:
                 raise self._failure
         return {"accessToken": self._token} if self._token else {}
 
-    async def _renew(self, now: float) -> None:
+    async def _has_new_password(self) -> bool:
+        if self._settings.password_file is None:
+            return False
         try:
+            return await self._read_password() != self._password
+        except NacosError:
+            return False
+
+    async def _read_password(self) -> str:
+        file = self._settings.password_file
+        if file is None:
+            return self._settings.password or ""
+        try:
+            return (await asyncio.to_thread(file.read_text, "utf-8")).rstrip("\r\n")
+        except OSError as error:
+            raise RefusedError(f"nacos.password_file {file} cannot be read: {os_reason(error)}") from None
+        except UnicodeDecodeError:
+            raise RefusedError(f"nacos.password_file {file} is not UTF-8 text") from None
+
+    async def _renew(self, now: float) -> None:
+        await self._try_to_renew(now)
+        failure, left = self._failure, self._ends_at - now
+        if not isinstance(failure, RefusedError):
+            self._report(
+                None
+            )  # An outage of the login is of no matter while there is a token; else callers tell.
+        elif left <= 0:
+            self._report(str(failure))
+        else:
+            self._report(f"{failure}; the login of before is good until {self._good_until}")
+
+    async def _try_to_renew(self, now: float) -> None:
+        try:
+            self._password = await self._read_password()
             self._token, lifetime = await self._login()
         except RefusedError as error:
             self._failure = error
@@ -102,9 +141,10 @@ class Credentials:
             self._refused_retry = _REFUSED_RETRY
             self._renew_at = now + lifetime * _REFRESH_AT
             self._ends_at = now + lifetime
+            self._good_until = time.strftime("%H:%M:%S", time.localtime(time.time() + lifetime))
 
     async def _login(self) -> tuple[str, float]:
-        form = {"username": self._settings.username or "", "password": self._settings.password or ""}
+        form = {"username": self._settings.username or "", "password": self._password}
         for path in _LOGIN_PATHS:
             answer = await self._http.request("POST", path, form=form)
             if answer.status in {404, 501}:

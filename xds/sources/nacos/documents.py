@@ -99,7 +99,7 @@ class Documents:
             "config",
             pushed=self._pushed,
             opened=self._opened,
-            report=lambda reason: self._health.report(self._subject("connection"), reason),
+            report=lambda reason: self._health.report(self._subject("connection"), reason, away=True),
         )
         # What was read last, by dataId. Written by `_found` and `_missing`.
         self._known: dict[str, _Document] = {}
@@ -154,7 +154,8 @@ class Documents:
                     except NacosError as error:
                         self._timer.failed()
                         self._lost()
-                        self._health.report(self._subject("list"), str(error))
+                        away = isinstance(error, UnreachableError)
+                        self._health.report(self._subject("list"), str(error), away=away)
                     else:
                         self._health.report(self._subject("list"), None)
 
@@ -303,7 +304,9 @@ class Documents:
                 await self._found(data_id, document)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(data_id)
-            self._health.report(self._subject("read"), str(error))
+            self._unannounced.discard(data_id)  # An outage kept the announcement away.
+            away = isinstance(error, UnreachableError)
+            self._health.report(self._subject("read"), str(error), away=away)
         except NacosError as error:
             self._unreadable.add(data_id)
             self._health.report(subject, f"{data_id} cannot be read: {error}")

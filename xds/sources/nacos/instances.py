@@ -9,9 +9,12 @@ again. For a while after a reconnect, what is missing is therefore kept (``Delet
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import structlog
 
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import Event, InstancesChanged
@@ -36,6 +39,8 @@ from xds.sources.nacos.settings import NacosSettings
 
 _PAGE = 1000
 
+_log = structlog.get_logger("xds.sources.nacos")
+
 
 class Instances:
     """Emits the instances of all services of the group and every change of them."""
@@ -59,7 +64,7 @@ class Instances:
             "naming",
             pushed=self._pushed,
             opened=self._opened,
-            report=lambda reason: self._health.report(self._subject("connection"), reason),
+            report=lambda reason: self._health.report(self._subject("connection"), reason, away=True),
         )
         # What was emitted last, by service. Written by `_take`.
         self._known: dict[str, tuple[Instance, ...]] = {}
@@ -77,8 +82,14 @@ class Instances:
         self._deletions = DeletionGuard(settings.settle)
         self._timer = PollTimer(settings.poll)
         self._reads = ReadQueue(self._read)
+        # What the last audit found changed and no push told of since. Written by `_take`, `_pushed`.
+        self._unannounced: set[str] = set()
         # Set once every service that existed at the start has been emitted.
         self.complete = asyncio.Event()
+        # How many updates no push told of, found by the audit.
+        self.repaired = 0
+        # When the last look at the list of services ended, as Unix time; None before the first.
+        self.last_reconcile: float | None = None
 
     @property
     def connection(self) -> Connection:
@@ -90,6 +101,11 @@ class Instances:
         """How many services there are."""
         return len(self._known)
 
+    @property
+    def unread_since(self) -> float | None:
+        """Since when the longest unread change waits, in loop time; None when none does."""
+        return self._reads.oldest
+
     async def run(self) -> None:
         """Keep up until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -100,7 +116,8 @@ class Instances:
                         await self._reconcile()
                     except NacosError as error:
                         self._timer.failed()
-                        self._health.report(self._subject("list"), str(error))
+                        away = isinstance(error, UnreachableError)
+                        self._health.report(self._subject("list"), str(error), away=away)
                     else:
                         self._health.report(self._subject("list"), None)
 
@@ -111,11 +128,15 @@ class Instances:
         if not isinstance(request, NotifySubscriberRequest):
             return None
         if request.serviceInfo is not None:
-            self._reads.mark(_bare(request.serviceInfo.name))
+            service = _bare(request.serviceInfo.name)
+            self._unannounced.discard(service)
+            self._reads.mark(service)
         return NotifySubscriberResponse()
 
     def _opened(self) -> None:
         self._subscribed.clear()
+        # A new connection tells of no change made before it.
+        self._unannounced.clear()
         if self._known:
             self._deletions.lost()
         self._timer.hurry()
@@ -130,11 +151,23 @@ class Instances:
         due = (self._listed | self._known.keys()) - self._subscribed
         if self._deletions.accepts(now):
             due |= self._withheld | (self._known.keys() - self._listed)
-        await self._reads.read(due | self._audit() | self._unread | self._unreadable)
+        self._note_unannounced()
+        audited = self._audit() - due - self._unread - self._reads.keys
+        before = {service: self._known[service] for service in audited}
+        self._unannounced = set(audited)
+        await self._reads.read(due | audited | self._unread | self._unreadable)
+        self._unannounced = {each for each in self._unannounced if self._known.get(each) != before[each]}
         if self._known.keys() | self._unreadable >= self._listed:
             self.complete.set()
         if self._unread:
             self._timer.failed()
+        self.last_reconcile = time.time()
+
+    def _note_unannounced(self) -> None:
+        """Count what the audit before this one found and no push has told of since."""
+        self.repaired += len(self._unannounced)
+        for service in sorted(self._unannounced):
+            _log.warning("update found by the audit: Nacos announced none", service=service)
 
     def _missing_text(self) -> str | None:
         if not self._deletions.away:
@@ -172,7 +205,8 @@ class Instances:
             await self._take(service, reported)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(service)
-            self._health.report(self._subject("read"), str(error))
+            away = isinstance(error, UnreachableError)
+            self._health.report(self._subject("read"), str(error), away=away)
         except NacosError as error:
             self._unreadable.add(service)
             self._health.report(self._subject(service), f"service {service} cannot be read: {error}")

@@ -48,7 +48,8 @@ class NacosSettings:
     """A namespace of a Nacos cluster. Times are in seconds. Raises ``ValueError`` for what can never work.
 
     ``server_addresses``: `host:port` of each server, comma-separated. ``namespace``: the namespace's id, ''
-    for the public one. Credentials: ``username`` and ``password``, or ``access_key`` and ``secret_key``.
+    for the public one. Credentials: ``username`` with ``password`` or ``password_file``, which is read again
+    for every login, or ``access_key`` and ``secret_key``.
 
     ``poll``: time between two listings of documents and services. ``audit``: time within which every service
     is read again although nothing was announced. ``settle``: after a lost connection, how long what Nacos
@@ -62,6 +63,7 @@ class NacosSettings:
     naming_group: str = "DEFAULT_GROUP"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     tls: Tls | None = None
@@ -76,9 +78,12 @@ class NacosSettings:
     def __post_init__(self) -> None:
         addresses = [part.strip() for part in self.server_addresses.split(",")]
         object.__setattr__(self, "servers", tuple(_server(address) for address in addresses))
-        for name, secret in (("username", "password"), ("access_key", "secret_key")):
-            if bool(getattr(self, name)) != bool(getattr(self, secret)):
-                raise ValueError(f"{name} and {secret} go together: set both or neither")
+        if self.password and self.password_file:
+            raise ValueError("set password or password_file, not both")
+        if bool(self.username) != bool(self.password or self.password_file):
+            raise ValueError("username and password go together: set both or neither")
+        if bool(self.access_key) != bool(self.secret_key):
+            raise ValueError("access_key and secret_key go together: set both or neither")
 
     @property
     def config_tenant(self) -> str:

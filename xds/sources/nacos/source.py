@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import aiohttp
 
@@ -40,7 +41,7 @@ class NacosSource:
             for settings in self._settings:
                 namespace = settings.namespace if len(self._settings) > 1 else ""
                 http = Http(settings, session)
-                credentials = Credentials(settings, http)
+                credentials = Credentials(settings, http, partial(health.report, f"login {namespace}"))
                 listing = Listing(settings, http, credentials)
                 documents.append(Documents(settings, credentials, listing, emit, health, namespace=namespace))
                 instances.append(Instances(settings, credentials, emit, health, namespace=namespace))
@@ -54,16 +55,16 @@ class NacosSource:
 
     def status(self) -> SourceStatus:
         """See ``Source.status``."""
-        connections = [each.connection for each in self._documents]
-        connections += [each.connection for each in self._instances]
+        parts: list[Documents | Instances] = [*self._documents, *self._instances]
+        connections = [each.connection for each in parts]
         now = asyncio.get_running_loop().time()
-        waiting = [each.unread_since for each in self._documents if each.unread_since is not None]
-        reconciled = [each.last_reconcile for each in self._documents]
+        waiting = [each.unread_since for each in parts if each.unread_since is not None]
+        reconciled = [each.last_reconcile for each in parts]
         return SourceStatus(
             servers=tuple(sorted({str(each.server) for each in connections if each.server})),
             documents=sum(each.count for each in self._documents),
             services=sum(each.count for each in self._instances),
             last_reconcile=None if None in reconciled else min(filter(None, reconciled), default=None),
             oldest_unread=now - min(waiting) if waiting else 0.0,
-            repaired=sum(each.repaired for each in self._documents),
+            repaired=sum(each.repaired for each in parts),
         )

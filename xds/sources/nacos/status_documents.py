@@ -22,7 +22,7 @@ from xds.rules.instance import Instance
 from xds.sources.nacos.config_client import ConfigClient, ConflictError, Stored
 from xds.sources.nacos.connection import Connection, connected
 from xds.sources.nacos.credentials import Credentials
-from xds.sources.nacos.errors import NacosError
+from xds.sources.nacos.errors import NacosError, UnreachableError
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.listing import Listing
 from xds.sources.nacos.registration import registered
@@ -74,6 +74,8 @@ class StatusDocuments:
         # Whether this replica writes, and what went wrong last. Written by `run`.
         self.is_writer = False
         self.trouble: str | None = None
+        # Whether the log has a warning of the present problem. Written by `_tell`.
+        self._warned = False
 
     async def run(self) -> None:
         """Write until cancelled. Call it once the source is synced: what is not known then is removed."""
@@ -81,13 +83,17 @@ class StatusDocuments:
             http_session = await stack.enter_async_context(aiohttp.ClientSession())
             config = await stack.enter_async_context(connected(self._settings, "config"))
             naming = await stack.enter_async_context(connected(self._settings, "naming"))
+
+            def tell(reason: str | None) -> None:
+                self._tell(reason, is_outage=naming.server is None)
+
             here = Instance(
                 NetUtils.get_local_ip(),
                 random.randrange(1, 65536),  # noqa: S311  # tells replicas of one machine apart
                 weight=0,
                 metadata={"replica": self._replica},
             )
-            await stack.enter_async_context(registered(self._settings, _SERVICE, here, self._tell))
+            await stack.enter_async_context(registered(self._settings, _SERVICE, here, tell))
             http = Http(self._settings, http_session)
             listing = Listing(self._settings, http, Credentials(self._settings, http))
             client = ConfigClient(self._settings, config)
@@ -102,6 +108,8 @@ class StatusDocuments:
                         elected_at = now
                     if self.is_writer:
                         await self._write_pending(client)
+                except UnreachableError as error:
+                    self._tell(str(error), is_outage=True)
                 except NacosError as error:
                     self._tell(str(error))
                 await asyncio.sleep(_INTERVAL)
@@ -157,8 +165,12 @@ class StatusDocuments:
                     return
         self._pending.discard(name)
 
-    def _tell(self, problem: str | None) -> None:
-        if problem != self.trouble:
-            self.trouble = problem
-            if problem:
-                _log.warning("status documents cannot be written", group=self._group, reason=problem)
+    def _tell(self, problem: str | None, *, is_outage: bool = False) -> None:
+        """Warn of a problem once, until it is over. Of an outage the source warns already."""
+        if problem and not is_outage and not self._warned:
+            self._warned = True
+            _log.warning("status documents cannot be written", group=self._group, reason=problem)
+        elif problem != self.trouble:
+            _log.debug("status documents: another problem", group=self._group, reason=problem)
+        self.trouble = problem
+        self._warned = self._warned and problem is not None
