@@ -133,6 +133,7 @@ class ControlPlane:
             lacks_certificate=self._lacks_certificate,
             aliases_of=settings.aliases_of,
             region_header=settings.region_header,
+            bucket_by=settings.bucket_by,
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
         self.rollouts.tally.changed = self._server.load_wanted_changed
@@ -319,6 +320,7 @@ def _listener_settings(settings: Settings, certificates: CertificateFiles) -> Li
             routes=RouteMode(at.routes),
             trusted_hops=at.trusted_hops,
             https=_https(at),
+            bucket_by=settings.bucket_by,
             http=_http_settings(at, group, settings.rollouts.latency_cluster),
         )
 

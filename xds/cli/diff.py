@@ -63,7 +63,8 @@ def _surroundings(file: Path, settings: Settings) -> Surroundings:
         path.stem: one.content.values for path, one in parsed.items() if isinstance(one.content, ListDocument)
     }
     lanes = [one.content.lanes for one in parsed.values() if isinstance(one.content, LanesDocument)]
-    return Surroundings(_Lists(lists), lanes[0] if lanes else (), settings.region_header)
+    at = settings
+    return Surroundings(_Lists(lists), lanes[0] if lanes else (), at.region_header, at.bucket_by)
 
 
 class _Lists(dict[str, tuple[str, ...]]):

@@ -79,7 +79,8 @@ def _routing(service: str, files: list[Path] | None, settings: Settings, now: da
     if rule is None:
         wrong = [str(problem) for problems in store.problems().values() for problem in problems]
         fail([*wrong, f"there is no document for the service {service}"], FAILED)
-    surroundings = Surroundings(store.lists_of(named), store.lanes("").lanes, settings.region_header)
+    lists, lanes = store.lists_of(named), store.lanes("").lanes
+    surroundings = Surroundings(lists, lanes, settings.region_header, settings.bucket_by)
     return routing_of(service, rule, now, surroundings)
 
 

@@ -31,6 +31,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.request_id.uuid.v3 import UuidRequestIdConfig
 
 from xds.compiler.access_log import json_access_log, latency_log
+from xds.compiler.bucket_filter import bucket_filter, bucket_stripping
 from xds.compiler.lane_filters import lane_filters, mark_stripping
 from xds.compiler.names import INBOUND
 from xds.compiler.route_filters import route_filters
@@ -87,7 +88,9 @@ def edge_manager(
     trusted_hops: int,
     routes: RouteSource,
     entrances: Entrances,
+    *,
     hsts: timedelta | None = None,
+    bucket_by: str | None = None,
 ) -> HttpConnectionManager:
     """Build the connection manager of an edge, as Envoy's "Configuring Envoy as an edge proxy" says.
 
@@ -95,14 +98,16 @@ def edge_manager(
     streams (headers and idle streams are timed all the same), and header names with underscores pass, since
     rules may match on them.
 
-    ``entrances`` say who is taken into which lane.
+    ``entrances`` say who is taken into which lane, ``bucket_by`` what the bucket header is made of.
     """
-    filters = (*([_hsts(hsts)] if hsts else ()), *lane_filters(entrances), *routes.filters)
+    own = [*([_hsts(hsts)] if hsts else ()), *([bucket_filter(bucket_by)] if bucket_by else ())]
+    filters = (*own, *lane_filters(entrances), *routes.filters)
+    stripping = [*([bucket_stripping()] if bucket_by else ()), *mark_stripping(entrances)]
     return _manager(
         "edge",
         settings,
         replace(routes, filters=filters),
-        early_header_mutation_extensions=mark_stripping(entrances),
+        early_header_mutation_extensions=stripping,
         use_remote_address=True,
         xff_num_trusted_hops=trusted_hops,
         common_http_protocol_options=build(HttpProtocolOptions, idle_timeout=timedelta(hours=1)),

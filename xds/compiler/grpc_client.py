@@ -55,6 +55,7 @@ from xds.compiler.config_source import ADS
 from xds.compiler.endpoints import lb_endpoint, weights_by_address
 from xds.compiler.grpc_matches import UnsupportedError, millionths, route_matches
 from xds.compiler.names import target_cluster
+from xds.routing.buckets import decided_by_bucket
 from xds.routing.model import Abort, Decision, Delay, Forward, Retries, Routing, Split, Target
 from xds.routing.predicates import Header
 from xds.routing.splits import TOTAL
@@ -107,6 +108,7 @@ class GrpcClientResources:
 
 def compile_for_grpc_clients(routing: Routing, instances: Sequence[Instance]) -> GrpcClientResources:
     """Compile a service. Raise ``UnsupportedError`` for what `xds.rules.grpc_limits` finds."""
+    routing = decided_by_bucket(routing)
     clusters = dict(_clusters(routing))
     decided = [route for decision in routing.decisions for route in _routes(decision, routing.baseline)]
     unreached = [
@@ -127,6 +129,7 @@ def compile_endpoints_for_grpc_clients(
     routing: Routing, instances: Sequence[Instance]
 ) -> Mapping[str, bytes]:
     """Compile the load assignments alone: nothing else depends on the instances."""
+    routing = decided_by_bucket(routing)
     by_subset = _InstancesBySubset(routing, instances)
     return {name: _load_assignment(name, split, by_subset) for name, split in _clusters(routing).items()}
 

@@ -65,7 +65,8 @@ class Https:
 class EdgeListener:
     """What an operator sets of the listeners of an edge proxy.
 
-    ``trusted_hops`` is how many proxies in front of it are believed in ``x-forwarded-for``.
+    ``trusted_hops`` is how many proxies in front of it are believed in ``x-forwarded-for``. ``bucket_by`` is
+    the header that the bucket header is made of (`xds.routing.buckets`); None: there is none.
     """
 
     address: str
@@ -74,6 +75,7 @@ class EdgeListener:
     trusted_hops: int = 0
     https: Https | None = None
     http: HttpSettings = field(default_factory=lambda: HttpSettings(escaped_slashes=EscapedSlashes.REDIRECT))
+    bucket_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def edge_listener(
     """Encode the plain listener of an edge proxy, which strangers reach and where requests enter lanes."""
     if at.https and at.https.redirect:
         routes = RouteSource({"route_config": _redirection(at.https.redirect_port)})
-    manager = edge_manager(at.http, at.trusted_hops, routes, entrances)
+    manager = edge_manager(at.http, at.trusted_hops, routes, entrances, bucket_by=at.bucket_by)
     return _listener(name, _address(at.address, at.port), manager, TrafficDirection.INBOUND)
 
 
@@ -110,7 +112,9 @@ def https_listener(
     for, and takes the first if none is for that.
     """
     assert at.https is not None
-    manager = edge_manager(at.http, at.trusted_hops, routes, entrances, at.https.hsts)
+    manager = edge_manager(
+        at.http, at.trusted_hops, routes, entrances, hsts=at.https.hsts, bucket_by=at.bucket_by
+    )
     context = build(
         DownstreamTlsContext,
         common_tls_context=build(

@@ -22,15 +22,17 @@ class Inputs:
     """What services are compiled from; written by the pipeline.
 
     ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
-    hosts, ``aliases_of`` what an operator calls a service in the mesh besides, ``region_header`` is the
-    header with the region of a request. ``overrides`` is what is in force instead of what documents say.
-    ``grpc_clients``: gRPC clients without a proxy were seen, so every service is compiled for them as well.
+    hosts, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the
+    header with the region of a request, ``bucket_by`` that which edges make buckets of. ``overrides`` is what
+    is in force instead of what documents say. ``grpc_clients``: gRPC clients without a proxy were seen, so
+    every service is compiled for them as well.
     """
 
     wall_clock: Callable[[], float]
     exact_only: Callable[[str], bool]
     aliases_of: Callable[[str], tuple[str, ...]]
     region_header: str
+    bucket_by: str | None
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
@@ -51,7 +53,8 @@ class Inputs:
     def routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
         """Say what is decided for a service now."""
         lanes = self.documents.lanes(service.namespace).lanes
-        surroundings = Surroundings(self.documents.lists_of(service), lanes, self.region_header)
+        lists = self.documents.lists_of(service)
+        surroundings = Surroundings(lists, lanes, self.region_header, self.bucket_by)
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         overrides = self.overrides.get(service, Overrides())
         routing = routing_of(service.name, rule, now, surroundings, overrides)

@@ -70,7 +70,8 @@ class Pipeline:
     source says, or, if that takes long, the snapshot. ``exact_only`` says whether a gateway can serve no
     wildcard hosts, ``lacks_certificate`` whether a gateway serves a host by HTTPS and has no certificate for
     it, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the header
-    with the region of a request. ``wall_clock`` gives the seconds since the epoch.
+    with the region of a request, ``bucket_by`` that which edges make buckets of. ``wall_clock`` gives the
+    seconds since the epoch.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Pipeline:
         lacks_certificate: Callable[[str, str], bool] = lambda *_: False,
         aliases_of: Callable[[str], tuple[str, ...]] = lambda _: (),
         region_header: str = "x-region",
+        bucket_by: str | None = None,
         wall_clock: Callable[[], float] = time.time,
         group_of: Callable[[Node], NodeGroup] = node_group_of,
         soaks: Sequence[float] = (),
@@ -96,7 +98,7 @@ class Pipeline:
         self._opened = opened
         self._lacks_certificate = lacks_certificate
         self._wall_clock = wall_clock
-        self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header)
+        self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header, bucket_by)
         self._compilation = Compilation(self._inputs, services)
         self._timers = Timers()
         # The latest text of each document. Written by ``_edit`` and ``_parse``.

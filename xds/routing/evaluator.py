@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 import re2
 
+from xds.routing.buckets import with_bucket
 from xds.routing.hashing import bucket
 from xds.routing.model import Decision, Forward, Routing, Split, Target
 from xds.routing.predicates import (
@@ -100,6 +101,7 @@ class Evaluation:
 
 def evaluate(routing: Routing, request: Request) -> Evaluation:
     """Say what is decided for a request."""
+    request = with_bucket(request, routing.bucket_by)
     shares = _chances(routing)
     # What chance has decided so far, by salt, and with which probability things came so.
     branches: list[tuple[float, dict[str, int]]] = [(1.0, {})]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from xds.routing.buckets import with_bucket
 from xds.routing.evaluator import Evaluation, Outcome, Step, evaluate, hashed_identity, holds
 from xds.routing.hashing import bucket
 from xds.routing.model import Decision, Forward, Routing, Split
@@ -73,6 +74,7 @@ class Explanation:
 
 def explain(routing: Routing, request: Request) -> Explanation:
     """Say what is decided for a request, and why."""
+    request = with_bucket(request, routing.bucket_by)
     evaluation = evaluate(routing, request)
     considered = tuple(
         Considered(step.decision.name, step.held, _why_step(step, request)) for step in evaluation.steps

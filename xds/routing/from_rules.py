@@ -47,6 +47,7 @@ def routing_of(
         gateways=frozenset(document.gateways) if document.hosts else frozenset(),
         changes_at=_next_change(document, now) if document.enabled else None,
         measured=overrides.measured,
+        bucket_by=Header(surroundings.bucket_by) if surroundings.bucket_by else None,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from xds.routing.predicates import Identity, Predicate
+from xds.routing.predicates import Header, Identity, Predicate
 from xds.routing.splits import TOTAL
 from xds.rules.model import TrafficPolicy
 
@@ -169,7 +169,7 @@ class Routing:
     say how proxies talk to the instances of a subset, or, under None, of the service, where documents say
     something. ``has_rule``: somebody wrote a rule document for it. ``changes_at`` is when the
     same document decides otherwise by itself (schedules), in UTC; None: never. ``measured``: proxies report
-    how long its requests take.
+    how long its requests take. ``bucket_by`` is what edges make the bucket header of (`xds.routing.buckets`).
     """
 
     service: str
@@ -183,6 +183,7 @@ class Routing:
     has_rule: bool = False
     changes_at: datetime | None = None
     measured: bool = False
+    bucket_by: Header | None = None
 
     def targets(self) -> frozenset[Target]:
         """Return where requests may go, copies included."""

@@ -254,6 +254,7 @@ class Settings(BaseSettings):
     certificates: tuple[Certificate, ...] = ()
     mesh_names: tuple[MeshName, ...] = ()
     region_header: HeaderName = "x-region"
+    bucket_by: HeaderName | None = None
     drain: Drain = Drain()
     rollouts: Rollouts = Rollouts()
     tracing: Tracing = Tracing()
