@@ -44,7 +44,7 @@ class EditTraces:
                 await asyncio.sleep(_LOOK_EVERY if self._edits.under_way else _REST)
                 self._edits.look(status_of)
         finally:
-            # It sends what is left, and knows no end while the collector is away: nobody waits for its thread.
+            # It sends what is left, without end while the collector is away: nobody waits for its thread.
             stopping = threading.Thread(target=self._provider.shutdown, daemon=True)
             stopping.start()
             await asyncio.to_thread(stopping.join, _STOP_WITHIN)

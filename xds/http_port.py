@@ -14,6 +14,7 @@ from xds.http.access import Access, Role, Token, is_loopback
 from xds.http.api import Api, api_app
 from xds.http.api.live import LiveBackend
 from xds.http.audit import Audit
+from xds.http.connections import ConnectionLimits
 from xds.http.events import Events
 from xds.http.events_sink import EventsSink
 from xds.http.metrics import Metrics
@@ -79,6 +80,7 @@ class HttpPort:
         )
         self._metrics.observe(observed)
         audit = Audit(lambda: datetime.now(UTC))
+        limits = ConnectionLimits(**at.limits.model_dump())
         app = http_app(
             readiness,
             discovery,
@@ -86,8 +88,9 @@ class HttpPort:
             metrics=self._metrics.exposition,
             ofrep=ofrep_routes(flags, region_header, access, self._events),
             login=self._oidc.routes if self._oidc else (),
+            limits=limits,
         )
-        self._server = HttpServer(app, self._events.close, tls=tls)
+        self._server = HttpServer(app, self._events.close, tls=tls, limits=limits)
 
     def bind(self) -> int:
         """Take the address; return the port. Raise ``BindError`` if it cannot be had."""

@@ -9,6 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from xds.http.body_limits import BodyLimits
+from xds.http.connections import DEFAULTS, ConnectionLimits
 from xds.http.dashboard import dashboard_routes
 from xds.http.readiness import LivenessEndpoint, Readiness, ReadinessEndpoint
 from xds.http.security_headers import SecurityHeaders
@@ -22,6 +24,7 @@ def http_app(
     metrics: Callable[[], tuple[bytes, str]] | None = None,
     ofrep: Sequence[BaseRoute] = (),
     login: Sequence[BaseRoute] = (),
+    limits: ConnectionLimits = DEFAULTS,
 ) -> Starlette:
     """Return the application: ``/live``, ``/ready``, and discovery by REST-JSON.
 
@@ -41,7 +44,7 @@ def http_app(
     routes.append(Mount("/", discovery))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(BodyLimits, limits)],
         lifespan=discovery.router.lifespan_context,
     )
 

@@ -7,15 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from xds.http.connections import DEFAULTS, ConnectionLimits, Connections
 
 
 class _Config(uvicorn.Config):
     """Has settings of TLS handshakes as an object; uvicorn itself knows files, which it reads once."""
 
-    def __init__(self, app: Starlette, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None, limits: ConnectionLimits) -> None:
         super().__init__(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+            app,
+            http=Connections(limits).protocol,
+            ws="none",
+            log_config=None,
+            log_level="error",  # a warning for every malformed request would fill the log
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # whoever reaches the port could say that it is somebody else
+            timeout_keep_alive=int(limits.keep_alive),
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=limits.header_bytes,
         )
         self._tls = tls
 
@@ -44,9 +56,13 @@ class HttpServer:
     """
 
     def __init__(
-        self, app: Starlette, stopping: Callable[[], None] = lambda: None, tls: ssl.SSLContext | None = None
+        self,
+        app: ASGIApp,
+        stopping: Callable[[], None] = lambda: None,
+        tls: ssl.SSLContext | None = None,
+        limits: ConnectionLimits = DEFAULTS,
     ) -> None:
-        self._server = _Server(_Config(app, tls))
+        self._server = _Server(_Config(app, tls, limits))
         self._stopping = stopping
 
     def bind(self, address: str, port: int) -> int:

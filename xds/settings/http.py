@@ -91,6 +91,15 @@ class Oidc(Section):
         return self
 
 
+class HttpLimits(Section):
+    """What connections to the HTTP port may take (``xds.http.connections``). Times in seconds."""
+
+    connections: Annotated[int, Field(ge=8)] = 512
+    receive: Annotated[float, Field(gt=0)] = 30.0
+    send: Annotated[float, Field(gt=0)] = 60.0
+    body_bytes: Annotated[int, Field(ge=1024)] = 12 << 20
+
+
 class Http(Section):
     """Where Grayplane says how it stands: API, dashboard, metrics, REST-JSON discovery. Port 0: a free one.
 
@@ -103,6 +112,7 @@ class Http(Section):
     tls: Tls | None = None
     tokens: tuple[ApiToken, ...] = ()
     oidc: Oidc = Oidc()
+    limits: HttpLimits = HttpLimits()
 
     @model_validator(mode="after")
     def _tokens_differ(self) -> Self:

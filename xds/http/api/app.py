@@ -14,7 +14,6 @@ from xds.http.api.context import Api
 from xds.http.api.routes import reading
 from xds.http.problem import ProblemError, on_http_exception, on_invalid, on_problem, problem_response
 
-_MAX_BODY = 12 << 20
 _OPEN = frozenset({"/openapi.json"})
 
 
@@ -43,7 +42,7 @@ def api_app(api: Api, version: str) -> FastAPI:
 
 
 class _OnlyCallers:
-    """Lets only those in who may come in, with bodies of a sensible size."""
+    """Lets only those in who may come in."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -69,9 +68,6 @@ class _OnlyCallers:
         await self._app(scope, receive, sending)
 
     async def _caller(self, request: Request) -> Caller | None:
-        length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > _MAX_BODY:
-            raise ProblemError(413, f"a body has at most {_MAX_BODY} bytes")
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         if path in _OPEN:
             return None
