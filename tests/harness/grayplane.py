@@ -113,6 +113,11 @@ class Grayplane:
                 env=self._environment,
             )
 
+    @property
+    def process_id(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     async def kill(self) -> None:
         """Kill the process as ``kill -9`` does."""
         if self._process.returncode is None:

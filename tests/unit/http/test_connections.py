@@ -1,0 +1,205 @@
+"""Slow clients, floods and large bodies on a real HTTP port: they cost themselves, others are answered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from xds.http import HttpServer, Readiness, Standing, http_app
+from xds.http.connections import ConnectionLimits
+
+LIMITS = ConnectionLimits(connections=16, receive=0.5, send=0.5, keep_alive=1, header_bytes=8192)
+LARGE = b"x" * (32 << 20)
+PATIENCE = 60.0
+
+
+@dataclass
+class Served:
+    """A server with its port. ``answering`` is how many requests are being answered."""
+
+    port: int
+    answering: int = 0
+
+    async def answer(self, request: Request) -> Response:
+        self.answering += 1
+        try:
+            body = await request.body()
+        finally:
+            self.answering -= 1
+        return PlainTextResponse(str(len(body)))
+
+    async def large(self, _: Request) -> Response:
+        return Response(LARGE)
+
+    async def connect(self, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 16)
+        writer.write(sent)
+        return reader, writer
+
+
+@asynccontextmanager
+async def serving(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Served]:
+    it = Served(0)
+    routes = [Route("/body", it.answer, methods=["POST", "GET"]), Route("/large", it.large)]
+    app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(routes=routes), limits=limits)
+    server = HttpServer(app, limits=limits)
+    it.port = server.bind("127.0.0.1", 0)
+    running = asyncio.create_task(server.run())
+    try:
+        yield it
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        server.close()
+
+
+@asynccontextmanager
+async def bystander(it: Served) -> AsyncIterator[None]:
+    """Have a good client ask one thing after the other, beside what the test does and a little longer."""
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        beyond = 0
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            while beyond < 5:
+                beyond += over.is_set()
+                assert (await client.get(f"http://127.0.0.1:{it.port}/live")).text == "alive\n"
+                await asyncio.sleep(0.01)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ask())
+        try:
+            yield
+        finally:
+            over.set()
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Read until the server closes the connection; return what it said."""
+    said = bytearray()
+    async with asyncio.timeout(PATIENCE):
+        try:
+            while part := await reader.read(1 << 16):
+                said += part
+        except ConnectionError:
+            pass
+    return bytes(said)
+
+
+SLOW: dict[str, bytes] = {
+    "nothing": b"",
+    "a part of the head": b"POST /body HTTP/1.1\r\nhost: x\r\n",
+    "a part of the body": b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx",
+    "a part of a chunk": b"POST /body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nff\r\nx",
+}
+
+
+@pytest.mark.parametrize("sent", SLOW)
+async def test_a_request_that_does_not_arrive_ends_its_connection(sent: str) -> None:
+    async with serving() as it, bystander(it):
+        reader, writer = await it.connect(SLOW[sent])
+        await until_closed(reader)
+        writer.close()
+        while it.answering:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_byte_now_and_then_does_not_keep_a_connection() -> None:
+    async with serving() as it, bystander(it):
+        reader, writer = await it.connect(b"GET /live HTTP/1.1\r\n")
+
+        async def trickle() -> None:
+            while not writer.is_closing():
+                writer.write(b"x: y\r\n")
+                await asyncio.sleep(0.05)
+
+        trickling = asyncio.create_task(trickle())
+        await until_closed(reader)
+        writer.close()
+        await trickling
+
+
+async def test_after_an_answer_the_next_request_must_arrive_as_well() -> None:
+    async with serving() as it, bystander(it):
+        reader, writer = await it.connect(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"alive\n")
+        writer.write(b"GET /live")
+        await until_closed(reader)
+        writer.close()
+
+
+async def test_an_answer_that_nobody_reads_ends_its_connection() -> None:
+    async with serving() as it, bystander(it):
+        reader, writer = await it.connect(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # of sockets
+        await asyncio.sleep(1.5)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert len(await until_closed(reader)) < len(LARGE)
+        writer.close()
+
+
+async def test_idle_connections_give_way_to_new_ones() -> None:
+    patient = replace(LIMITS, receive=PATIENCE, keep_alive=PATIENCE)
+    async with serving(patient) as it, AsyncExitStack() as stack:
+        readers = []
+        for _ in range(200):
+            reader, writer = await it.connect(b"GET /live HTTP/1.1\r\n")
+            stack.callback(writer.close)
+            readers.append(reader)
+        async with bystander(it):
+            for reader in readers[: 200 - LIMITS.connections]:
+                await until_closed(reader)
+
+
+async def test_large_heads_and_bodies_are_refused() -> None:
+    limits = replace(LIMITS, receive=PATIENCE, body_bytes=10_000, bodies_bytes=25_000)
+
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"x" * 1000
+
+    async with (
+        serving(limits) as it,
+        bystander(it),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{it.port}", trust_env=False) as client,
+    ):
+        assert (await client.post("/body", content=b"x" * 10_000)).text == "10000"
+        assert (await client.post("/body", content=b"x" * 10_001)).status_code == 413
+        assert (await client.post("/body", content=chunks(10))).text == "10000"
+        assert (await client.post("/body", content=chunks(11))).status_code == 413
+        reader, writer = await it.connect(b"GET /live HTTP/1.1\r\nx: " + b"y" * (1 << 20))
+        assert b"200" not in await until_closed(reader)
+        writer.close()
+        for length in (b"-1", b"x", b"99999999999999999999"):
+            reader, writer = await it.connect(
+                b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: " + length + b"\r\n\r\n"
+            )
+            assert (await reader.readline())[9:12] in {b"400", b"413"}
+            writer.close()
+        # Three that wait for the rest of their bodies hold as much as there may be.
+        head = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n"
+        waiting = [await it.connect(head + b"x" * 8_000) for _ in range(3)]
+        while it.answering < 3:
+            await asyncio.sleep(0.01)
+        refused = await client.post("/body", content=b"x" * 9000)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        for reader, writer in waiting:
+            writer.write(b"x" * 1000)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.close()
+        assert (await client.post("/body", content=b"x" * 9000)).text == "9000"
+
+
+async def test_pipelined_requests_are_answered_one_by_one() -> None:
+    async with serving(replace(LIMITS, receive=PATIENCE)) as it, bystander(it):
+        head = b"GET /live HTTP/1.1\r\nhost: x\r\n"
+        reader, writer = await it.connect(499 * (head + b"\r\n") + head + b"connection: close\r\n\r\n")
+        assert (await until_closed(reader)).count(b"alive\n") == 500
+        writer.close()
