@@ -25,14 +25,14 @@ class InitialVersion(Resource):
         return cls(type_url, name, b"", version, warms=warms)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SentResponse:
     """A response that the client has not answered yet."""
 
     number: int
     """Counts the responses of this type on this stream, from 1."""
-    changes: dict[str, Change]
-    """By name; for a ``repeated`` name, held and sent are the same."""
+    changes: Mapping[str, Change]
+    """By name; for a ``repeated`` name, held and sent are the same. Streams in step share one mapping."""
     repeated: Set[str]
     """Names whose current version was sent before and is only listed once more."""
     leaving: Set[str]
@@ -241,10 +241,16 @@ class ClientState:
         for name in sent:
             self.rejected.pop(name, None)
 
-    def record_sent_behind(self, nonce: str, sent: Mapping[str, Resource]) -> None:
-        """A response with ``sent`` was made: with all that was behind, and nothing else."""
+    def record_sent_behind(self, nonce: str, changes: Mapping[str, Change]) -> None:
+        """A response was made with all that was behind, and nothing else.
+
+        ``changes`` are those of another stream that was sent the same.
+        """
         self._sent_count += 1
-        changes = {name: Change(held, sent[name]) for name, held in self.behind.items()}
+        for name, held in self.behind.items():
+            if changes[name].held is not held:  # the other one held something else
+                changes = {name: Change(held, changes[name].sent) for name, held in self.behind.items()}
+                break
         self.unanswered[nonce] = SentResponse(self._sent_count, changes, _NO_NAMES, _NO_NAMES)
         self.behind = {}
 
@@ -259,7 +265,7 @@ class ClientState:
         for name in names:
             self.uncertain.pop(name, None)
 
-    def acknowledge(self, nonce: str) -> dict[str, Change] | None:
+    def acknowledge(self, nonce: str) -> Mapping[str, Change] | None:
         """The client acknowledged a response, and with it those before: a client takes them in order.
 
         Return what it held and holds now; None if no response with this nonce awaits an answer.
@@ -311,7 +317,7 @@ class ClientState:
         first = self.never_acked.get(name, 0)
         later = next((each for each in self.unanswered.values() if name in each.changes), None)
         if later and (later.number >= first) == (number >= first):
-            later.changes[name] = Change(rejection.held, later.changes[name].sent)
+            later.changes = {**later.changes, name: Change(rejection.held, later.changes[name].sent)}
         elif number < first:
             return
         elif name in self.behind:

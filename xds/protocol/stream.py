@@ -1,12 +1,14 @@
 """One xDS stream of one client: requests in, responses out, in make-before-break order."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Set
+from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
 from xds.cache import Changes, Ref, Resource, View
 from xds.protocol.client_state import InitialVersion
-from xds.protocol.events import Acked, Event, Rejected
+from xds.protocol.events import Acked, Change, Event, Rejected
 from xds.protocol.features import Features
 from xds.protocol.leases import Leases
 from xds.protocol.names import WILDCARD
@@ -26,6 +28,9 @@ _MAX_SHARED_NAMES = 64
 
 _MAX_UNANSWERED = 32
 """Responses of one type that may await an answer. Further changes are merged until the client answers."""
+
+
+_is_settled = attrgetter("settled")
 
 
 class LimitExceededError(Exception):
@@ -59,6 +64,8 @@ class Stream:
         self._max_names = max_names
         # By type URL, in the order of pushes. Written by ``read``.
         self._subscriptions: dict[str, Subscription] = {}
+        self.subscriptions: Mapping[str, Subscription] = MappingProxyType(self._subscriptions)
+        """What the client subscribes to and holds, by type URL; for reading only."""
         # Responses sent so far; the last nonce in hexadecimal digits. Written by ``poll``.
         self._nonces = 0
         # By type URL: the last nonce, to tell stale requests. Written by ``poll``.
@@ -74,17 +81,12 @@ class Stream:
         self._deadline: float | None = None
 
     @property
-    def subscriptions(self) -> Mapping[str, Subscription]:
-        """What the client subscribes to and holds, by type URL; a live view, for reading only."""
-        return MappingProxyType(self._subscriptions)
-
-    @property
     def settled(self) -> bool:
         """Whether nothing is due and every response is answered.
 
         Then the client holds everything that it subscribes to, but for what it rejected (``rejected``).
         """
-        return all(subscription.settled for subscription in self._subscriptions.values())
+        return all(map(_is_settled, self._subscriptions.values()))  # for every ACK
 
     @property
     def rejected(self) -> Mapping[Ref, Status]:
@@ -145,7 +147,11 @@ class Stream:
 
         ``now`` is the driver's monotonic clock, in seconds.
         """
-        sendable = [each for each in self._subscriptions.values() if each.has_due and _in_window(each)]
+        sendable = [
+            each
+            for each in self._subscriptions.values()
+            if (each.client.behind or each.to_answer) and len(each.client.unanswered) < _MAX_UNANSWERED
+        ]
         if not (sendable or self._draining or self._leases):
             self._deadline = None
             return None
@@ -176,7 +182,10 @@ class Stream:
     @property
     def has_due(self) -> bool:
         """Whether ``poll`` may have something to send now. After most ACKs it has nothing."""
-        return any(subscription.has_due for subscription in self._subscriptions.values())
+        for subscription in self._subscriptions.values():
+            if subscription.client.behind or subscription.to_answer:
+                return True
+        return False
 
     @property
     def deadline(self) -> float | None:
@@ -191,6 +200,7 @@ class Stream:
         subscription = Subscription(type_url, self._view)
         self._subscriptions[type_url] = subscription
         self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: rank(item[0])))
+        self.subscriptions = MappingProxyType(self._subscriptions)
         return subscription
 
     def _resume_leases(self, subscription: Subscription) -> None:
@@ -280,9 +290,9 @@ class Stream:
         special = any(resource and (resource.warms or resource.ttl) for resource in sent)
         if special or response.repeated or self._send_once_subscribed:
             self._note_special(response, subscription, now)
-        nonce = self._next_nonce(subscription)
+        nonce, field = self._next_nonce(subscription)
         subscription.record_sent(nonce, response.changes, response.repeated)
-        return response.body + delimited(self._variant.nonce_field, nonce.encode())
+        return response.body + field
 
     def _note_special(self, response: Response, subscription: Subscription, now: float) -> None:
         """Note what follows from sending resources that warm others, or have a time to live."""
@@ -296,11 +306,12 @@ class Stream:
             if resource and resource.ttl and self._features.ttl:
                 self._leases.renew(resource.ref, resource.ttl, now)
 
-    def _next_nonce(self, subscription: Subscription) -> str:
+    def _next_nonce(self, subscription: Subscription) -> tuple[str, bytes]:
+        """Return a nonce, and the field of a response that it is."""
         self._nonces += 1
-        nonce = f"{self._nonces:x}"
+        nonce, field = _nonce(self._nonces, self._variant.nonce_field)
         self._last_nonce[subscription.type_url] = nonce
-        return nonce
+        return nonce, field
 
     # Streams in step are due the same after a change: the first one's response serves the others.
 
@@ -311,26 +322,23 @@ class Stream:
         if not isinstance(shared, _SharedResponse):
             return None
         target = subscription.subscribed.target
-        if any(target(name) is not resource for name, resource in shared.sent.items()):
-            return None  # it subscribes to less
-        nonce = self._next_nonce(subscription)
-        subscription.client.record_sent_behind(nonce, shared.sent)
-        return shared.body + delimited(self._variant.nonce_field, nonce.encode())
+        for name, change in shared.changes.items():
+            if target(name) is not change.sent:
+                return None  # it subscribes to less
+        nonce, field = self._next_nonce(subscription)
+        subscription.client.record_sent_behind(nonce, shared.changes)
+        return shared.body + field
 
     def _share(self, response: Response, due: Due, subscription: Subscription) -> None:
         """Keep a response for other streams if it says all that is due, and that without side effects."""
-        put = due.put
-        if (
-            not put
-            or due.missing
-            or due.empty_response_due
-            or put.keys() != subscription.client.behind.keys()
-        ):
+        put, behind = due.put, subscription.client.behind
+        if not put or due.missing or due.empty_response_due or put.keys() != behind.keys():
             return
         if any(each.warms or each.ttl for each in put.values()):
             return
         if key := self._sharing_key(subscription):
-            self._view.derived[key] = _SharedResponse(response.body, put)
+            changes = {name: Change(held, put[name]) for name, held in behind.items()}
+            self._view.derived[key] = _SharedResponse(response.body, changes)
 
     def _sharing_key(self, subscription: Subscription) -> Hashable | None:
         """Return what a response to this stream depends on beside the view; None if on more than that."""
@@ -339,8 +347,9 @@ class Stream:
             return None
         if not self._variant.shareable(subscription.type_url):
             return None
-        if any(each.client.never_acked for each in self._subscriptions.values()):
-            return None
+        for each in self._subscriptions.values():
+            if each.client.never_acked:
+                return None
         return (subscription.type_url, self._variant, self._features, *behind)
 
     def _resend_warmed(self, ref: Ref, *, known: bool) -> None:
@@ -356,10 +365,16 @@ class Stream:
 
 
 class _SharedResponse(NamedTuple):
-    """A response without its nonce, and what it sends by name."""
+    """A response without its nonce, and what it changes for the stream that it was made for."""
 
     body: bytes
-    sent: Mapping[str, Resource]
+    changes: Mapping[str, Change]
+
+
+@lru_cache(1 << 12)  # streams in step have the same nonces
+def _nonce(number: int, field: int) -> tuple[str, bytes]:
+    nonce = f"{number:x}"
+    return nonce, delimited(field, nonce.encode())
 
 
 def _in_window(subscription: Subscription) -> bool:

@@ -10,7 +10,7 @@ the waiting changes told (``flush``).
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from xds.cache import Changes, Resource, View, Watcher
@@ -171,14 +171,20 @@ class CoalescedStream:
             self._coalescer.flush()
         return self.stream.handle_ack(request)
 
-    def read(self, request: Request) -> Iterator[None]:
+    def read(self, request: Request) -> Iterable[None]:
         """Handle the rest of it, with pauses in which others have their turn."""
         if not self._mere_ack:
-            self._reading = True
-            for pause in self.stream.read(request):
-                yield pause
-                self._coalescer.flush()
-            self._reading = False
+            return self._read_on(request)
+        if self.stream.has_due:
+            self._wake()
+        return ()
+
+    def _read_on(self, request: Request) -> Iterator[None]:
+        self._reading = True
+        for pause in self.stream.read(request):
+            yield pause
+            self._coalescer.flush()
+        self._reading = False
         if self.stream.has_due:
             self._wake()
 

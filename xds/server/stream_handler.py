@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -180,13 +180,20 @@ class StreamHandler:
         clock = asyncio.get_running_loop().time
         limits = self._server.limits
         budget = TimeBudget(limits.loop_share, limits.loop_burst, clock())
-        decoder, context = self._decoder, self._context
+        decoder, context, coalesced = self._decoder, self._context, self._coalesced
         while request is not None:
             began = clock()
-            for _ in self._receive(request):
-                now = clock()
-                await asyncio.sleep(budget.spend(now - began, now))
-                began = clock()
+            if event := coalesced.handle_ack(request):
+                self._server.observer.answered(self.info, event)
+            try:
+                for _ in coalesced.read(request):  # in these pauses, others have their turn
+                    now = clock()
+                    await asyncio.sleep(budget.spend(now - began, now))
+                    began = clock()
+            except LimitExceededError as error:
+                raise exhausted(str(error)) from error
+            if not self.stream.has_due:
+                self._note_progress()
             now = clock()
             if wait := budget.spend(HANDLING + now - began, now):
                 await asyncio.sleep(wait)
@@ -195,17 +202,6 @@ class StreamHandler:
             if not isinstance(data, bytes):
                 return
             request = decoder.decode_small(data) or await decoder.decode(data)
-
-    def _receive(self, request: Request) -> Iterator[None]:
-        """Handle a request, with pauses in which others have their turn."""
-        if event := self._coalesced.handle_ack(request):
-            self._server.observer.answered(self.info, event)
-        try:
-            yield from self._coalesced.read(request)
-        except LimitExceededError as error:
-            raise exhausted(str(error)) from error
-        if not self.stream.has_due:
-            self._note_progress()
 
     def _note_progress(self) -> None:
         """Tell the observer if the client has everything now."""

@@ -53,7 +53,7 @@ def an_acknowledgement_from_before_counts_after(patch: pytest.MonkeyPatch) -> No
     """One of a cluster that was removed and created again, or unsubscribed and subscribed again, since."""
     acknowledge = ClientState.acknowledge
 
-    def bug(self: ClientState, nonce: str) -> dict[str, Change] | None:
+    def bug(self: ClientState, nonce: str) -> Mapping[str, Change] | None:
         acked = acknowledge(self, nonce)
         for name, change in (acked or {}).items():
             if change.sent:
