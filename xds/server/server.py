@@ -141,7 +141,8 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         "grpc.max_concurrent_streams": limits.streams_per_node,
         # Further streams on a connection, beside those that are reset and not cleaned up yet, are refused.
         "grpc.http.overload_protection": 1,
-        "grpc.max_allowed_incoming_connections": limits.streams,
+        # More than streams: who has one too many is told so.
+        "grpc.max_allowed_incoming_connections": 2 * limits.streams + 64,
         "grpc.server_handshake_timeout_ms": _ms(limits.first_request),
         "grpc.http2.min_ping_interval_without_data_ms": _ms(limits.client_ping_interval),
         "grpc.keepalive_permit_without_calls": 1,
