@@ -7,6 +7,7 @@ from typing import Self
 from xds.cache import Ref, Resource
 from xds.protocol.events import Change
 from xds.protocol.names import SubscribedNames
+from xds.protocol.types import named_on_demand
 from xds.type_urls import CLUSTER, ENDPOINT
 from xds.wire import Status
 
@@ -91,10 +92,9 @@ class ClientState:
         # The client rejected what it is to hold. Written by ``reject``, cleared when that changes or is sent
         # again. The only record of a NACK.
         self.rejected: dict[str, Rejection] = {}
-        # The client may hold this instead. Either it rejected this together with others and may have taken it
-        # all the same (Envoy takes what it finds no fault with), or it rejected others together with the
-        # removal of this, or this was on its way when the client unsubscribed and subscribed again. Cleared by
-        # an ACK.
+        # The client may hold this instead. It rejected this, or its removal, together with others, and may
+        # have taken it all the same (Envoy takes what it finds no fault with). Or this was on its way when
+        # the client unsubscribed and subscribed again. Cleared by an ACK.
         self.uncertain: dict[str, Resource] = {}
         # The client has not acknowledged any version since it subscribed, or since the resource was last
         # removed. Only an ACK of the response of this number, or of a later one, counts.
@@ -154,10 +154,14 @@ class ClientState:
             self.never_acked |= dict.fromkeys(names, self._sent_count + 1)
 
     def unsubscribed(self, name: str, held: Resource | None = None) -> None:
-        """The client unsubscribed from a resource; ``held`` stays if it has an alias that is still wanted."""
+        """The client unsubscribed from a resource; ``held`` stays if it has an alias that is still wanted.
+
+        Of what it brought from an earlier stream, the aliases are not known.
+        """
         for notes in (self.behind, self.rejected, self.uncertain, self.never_acked):
             notes.pop(name, None)
-        if held and self._subscribed.wants(held):
+        may_have_alias = isinstance(held, InitialVersion) and named_on_demand(held.type_url)
+        if held and (self._subscribed.wants(held) or (may_have_alias and self._subscribed.names)):
             self.behind[name] = held
 
     def mark_in_flight_uncertain(self, names: Iterable[str]) -> Iterator[str]:
@@ -282,11 +286,18 @@ class ClientState:
                 acked[name] = Change(acked[name].held if name in acked else held, sent)
                 if self.never_acked.get(name, 0) > response.number:
                     continue
-                self.uncertain.pop(name, None)
+                if self.uncertain.pop(name, None) and sent:
+                    self._holds_after_all(name, sent)
                 if sent or not self._subscribed.target(name):
                     self.never_acked.pop(name, None)
         self.never_acked = self.never_acked or {}
         return acked
+
+    def _holds_after_all(self, name: str, sent: Resource) -> None:
+        """The client acknowledged what was on its way when it unsubscribed and subscribed again."""
+        answered = name in self.behind or any(name in each.changes for each in self.unanswered.values())
+        if not answered and not self._subscribed.target(name) and self._subscribed.wants(sent):
+            self.behind[name] = sent
 
     def reject(self, nonce: str, reason: Status) -> SentResponse | None:
         """The client rejected a response, and acknowledged those before.
@@ -303,10 +314,11 @@ class ClientState:
         for name, (held, sent) in response.changes.items():
             if name in response.repeated and held is sent:
                 continue
+            still_held = held
             if sent is None and held and together and self._subscribed.wants(held):
                 # Envoy removes what a response leaves out, whatever else in it was at fault.
-                self.uncertain[name], held = held, None
-            self._still_holds(name, Rejection(held, together, reason), response.number)
+                self.uncertain[name], still_held = held, None
+            self._still_holds(name, Rejection(still_held, together, reason), response.number)
             if sent and len(together) > 1 and self._subscribed.wants(sent):
                 self.uncertain[name] = sent
         return response

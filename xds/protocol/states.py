@@ -86,10 +86,13 @@ TRANSITIONS: dict[tuple[NameState, Step], frozenset[NameState]] = {
     (_G, Step.RESPONSE_SENT): frozenset({_S, _A}),
     # The client rejected the only version that it was ever sent.
     (_G, Step.NACK): frozenset({_A}),
-    (_G, Step.NAMES_READ): frozenset({_A, _S}),
+    # DUE if there is another version, without the alias by which the client subscribed, and it subscribes to
+    # the name now.
+    (_G, Step.NAMES_READ): frozenset({_A, _S, _D}),
     (_S, Step.VIEW_CHANGED): frozenset({_D, _G}),
-    # Of a removal, ABSENT.
-    (_S, Step.ACK): frozenset({_I, _A}),
+    # Of a removal, ABSENT. REMOVAL_DUE if it is gone, and the client unsubscribed and subscribed again while
+    # it was on its way.
+    (_S, Step.ACK): frozenset({_I, _A, _G}),
     # ABSENT if the client never held it and it is gone. DUE, or REMOVAL_DUE, if it or something rejected
     # together with it changed meanwhile. IN_STEP if it was only repeated.
     (_S, Step.NACK): frozenset({_R, _A, _D, _G, _I}),
@@ -99,7 +102,8 @@ TRANSITIONS: dict[tuple[NameState, Step], frozenset[NameState]] = {
     (_I, Step.RESPONSE_SENT): frozenset({_S}),
     (_I, Step.NAMES_READ): frozenset({_A}),
     # It changed, is gone, or is again as the client has it; or something rejected together with it changed.
-    (_R, Step.VIEW_CHANGED): frozenset({_D, _G, _A, _I}),
+    # SENT if a later response, on its way, leaves it out once more.
+    (_R, Step.VIEW_CHANGED): frozenset({_D, _G, _A, _I, _S}),
     # The client subscribed again. Or, on a new stream in the state of the world, everything must be listed.
     (_R, Step.RESPONSE_SENT): frozenset({_S}),
     (_R, Step.NAMES_READ): frozenset({_A}),

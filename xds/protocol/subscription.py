@@ -109,8 +109,9 @@ class Subscription:
         if version == ABSENT:
             return
         target = self.subscribed.target(name)
-        self._answered(name, target)
         current = target and self.subscribed.version_of(target) == version
+        if current:
+            self._answered(name, target)
         other = None if current else InitialVersion.of_name(self.type_url, name, version)
         self.client.set_initial(name, other)
 

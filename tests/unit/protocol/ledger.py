@@ -87,13 +87,32 @@ class TypeLedger:
             else:
                 self.settled.pop(name, None)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """What was sent before says nothing any more of what the client holds of these."""
+    def drop(self) -> None:
+        """The client drops what it does not subscribe to any more."""
+        wants = self.subscribed.wants
+        for kept in (self.settled, self.uncertain):
+            for name in [name for name, thing in kept.items() if not wants(thing)]:
+                self.unsure.add(name)
+                del kept[name]
+        for name in [name for name, (thing, _) in self.rejected.items() if not wants(thing)]:
+            del self.rejected[name]
+        for sent in self.sent:
+            for name in [name for name, thing in sent.changes.items() if thing and not wants(thing)]:
+                self.unsure.add(name)
+                del sent.changes[name]
+
+    def begin(self, names: Iterable[str]) -> None:
+        """The client subscribes to these: it holds nothing of them, but may take what is on its way."""
         for name in names:
             for kept in (self.settled, self.uncertain, self.rejected):
                 kept.pop(name, None)
             for sent in self.sent:
                 sent.changes.pop(name, None)
+        for sent in self.sent:
+            for name, thing in sent.together.items():
+                if name not in sent.changes and self.subscribed.wants(thing):
+                    self.uncertain[name] = thing
+                    self.to_answer.add(name)
 
     def ask(self, names: Iterable[str], things: Mapping[str, Thing]) -> None:
         for name in names:
@@ -176,7 +195,9 @@ class Ledger:
                     # It may have removed this all the same.
                     kept.uncertain[name] = kept.settled.pop(name)
             else:
-                kept.take(sent.changes)
+                # What it unsubscribed from, and subscribed to again before it answered, it took all the same.
+                taken = {name: thing for name, thing in sent.together.items() if kept.subscribed.wants(thing)}
+                kept.take(taken | sent.changes)
                 kept.silently_removed -= sent.again
             if answered:
                 return
@@ -232,11 +253,8 @@ class Ledger:
             kept.settled, kept.sure = dict(request.have), True
 
     def _begin(self, kept: TypeLedger, before: Mapping[str, Thing], things: Mapping[str, Thing]) -> None:
-        """Forget what is not wanted any more, and what was not wanted until now."""
-        dropped = [thing.name for thing in kept.may_hold() if not kept.subscribed.wants(thing)]
-        kept.unsure.update(dropped)
-        kept.forget(dropped)
-        kept.forget(kept.subscribed.wanted(things.values()).keys() - before.keys())
+        kept.drop()
+        kept.begin(kept.subscribed.wanted(things.values()).keys() - before.keys())
 
     # What the server says
 

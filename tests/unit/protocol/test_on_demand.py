@@ -91,6 +91,27 @@ def test_29_a_host_that_does_not_exist_is_a_resource_without_a_body(client: Delt
     assert response.names == {"rc/later"}, "once created, it comes with its body"
 
 
+def test_29_what_was_on_its_way_when_it_was_asked_for_again_is_removed_if_it_is_gone(
+    client: DeltaClient, view: View
+) -> None:
+    client.ask(VIRTUAL_HOST, "rc/ratings")
+    [sent] = client.take()
+    view.apply(drop=[Ref(VIRTUAL_HOST, "rc/ratings")])
+    client.ask(VIRTUAL_HOST, drop=("rc/ratings",))
+    client.ask(VIRTUAL_HOST, "rc/ratings")
+    client.ack(sent)  # so it has it, since it acknowledged that after it had asked again
+    assert [response.removed for response in client.settle()] == [("rc/ratings",)]
+
+
+def test_29_an_alias_is_answered_though_what_the_client_brought_along_has_it_no_more(view: View) -> None:
+    client = DeltaClient(view)
+    client.ask(VIRTUAL_HOST, "rc/reviews.example.com", have={"rc/reviews": "of an earlier stream"})
+    view.apply([virtual_host("rc/reviews")])
+    responses = client.settle()
+    assert [name for each in responses for name in each.removed] == ["rc/reviews"]
+    assert [name for each in responses for name, _ in each.absent] == ["rc/reviews.example.com"]
+
+
 def test_29_what_was_absent_is_answered_again_on_the_next_stream(client: DeltaClient, view: View) -> None:
     client.ask(VIRTUAL_HOST, "rc/nowhere", "rc/ratings")
     client.settle()

@@ -37,7 +37,7 @@ def play() -> None:
 
 
 def test_every_response_is_right_and_every_step_is_in_the_table() -> None:
-    # In a process of its own, since hypothesis draws also from the constants of all modules that are imported.
+    # In a process of its own: hypothesis draws also from the constants of all modules that are imported.
     played = subprocess.run(
         [sys.executable, "-c", f"from {__name__} import play; play()"],
         capture_output=True,
