@@ -6,7 +6,6 @@ before it does so.
 
 import asyncio
 import hashlib
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Set
 from datetime import timedelta
@@ -28,25 +27,23 @@ from xds.errors import BindError
 from xds.http import Readiness, Standing
 from xds.http_port import HttpPort
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
+from xds.port_security import authorization_of, http_context, revocation_list, tls_files
 from xds.protocol import Event
 from xds.rollouts_port import rollout_of, rollouts_of
 from xds.rules.instance import ServiceId
 from xds.server import (
-    Authorization,
     ClusterLoad,
-    Grant,
     LoadReporting,
     LoggedRequest,
     Peer,
+    RevocationList,
     StreamInfo,
     TlsError,
-    TlsFiles,
     XdsServer,
 )
 from xds.server.limits import Limits
 from xds.server.rest import discovery_app
-from xds.server.tls import http_context
-from xds.settings import Edge, MutualTls, Settings, Sidecar, Tls
+from xds.settings import Edge, Settings, Sidecar
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
@@ -69,6 +66,10 @@ _log = structlog.get_logger(__name__)
 
 _IN_STEP_POLL = 0.1
 """Seconds between looks whether the pipeline is in step with the source."""
+
+
+_REVOCATION_POLL = 2.0
+"""Seconds between looks at the file of revoked certificates."""
 
 
 class ControlPlane:
@@ -101,7 +102,8 @@ class ControlPlane:
             sinks, self._services.groups_of, group_of=self._group_of, is_before=self._services.is_before
         )
         limits = Limits(**settings.limits.model_dump())
-        authorization = _authorization(settings, self._http.denied)
+        self._revoked = revocation_list(settings.xds.tls)
+        authorization = authorization_of(settings, self._http.denied, self._revoked)
         self._server = XdsServer(
             self._view_of,
             self,
@@ -145,7 +147,7 @@ class ControlPlane:
             source_status=source_status,
             changes=lambda: self._services.changes,
             readiness=self._readiness,
-            tls=_http_context(settings),
+            tls=http_context(settings),
         )
 
     async def run(self, source: Awaitable[None], *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -166,6 +168,8 @@ class ControlPlane:
                     tasks.create_task(run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
+                if self._revoked:
+                    tasks.create_task(self._follow_revocations(self._revoked))
                 if self._traces:
                     tasks.create_task(self._traces.run(self.status.document))
                 if at.source == "files":
@@ -184,11 +188,17 @@ class ControlPlane:
     async def _start_xds(self) -> int:
         at = self._settings.xds
         try:
-            return await self._server.start(at.address, at.port, _tls_files(at.tls))
+            return await self._server.start(at.address, at.port, tls_files(at.tls))
         except BindError as error:
             raise BindError(f"xds.port: {error}") from error
         except TlsError as error:
             raise BindError(f"xds.tls: {error}") from error
+
+    async def _follow_revocations(self, revoked: RevocationList) -> None:
+        while True:
+            await asyncio.sleep(_REVOCATION_POLL)
+            if await asyncio.to_thread(revoked.look):
+                self._server.end_revoked()
 
     def _readiness(self) -> Readiness:
         standing = Standing.NOTHING
@@ -276,39 +286,6 @@ def _soaks(settings: Settings) -> list[float]:
     """Return the longest soak time of each stage that any group has."""
     stages = [_stages(settings, group) for group in settings.groups]
     return [max(each.soak for each in at) for at in zip_longest(*stages, fillvalue=Stage())]
-
-
-def _authorization(settings: Settings, denied: Callable[[], None]) -> Authorization | None:
-    def any_of(values: tuple[str, ...] | None) -> frozenset[str] | None:
-        return None if values is None else frozenset(values)
-
-    grants = [
-        Grant(
-            each.identity,
-            any_of(each.roles),
-            any_of(each.groups),
-            any_of(each.services),
-            any_of(each.upstreams),
-            any_of(each.namespaces),
-            each.status,
-        )
-        for each in settings.xds.grants
-    ]
-    return Authorization(grants, denied, settings.namespace_of) if grants else None
-
-
-def _tls_files(tls: MutualTls | Tls | None) -> TlsFiles | None:
-    if tls is None:
-        return None
-    return TlsFiles(tls.certificate, tls.key, tls.client_ca if isinstance(tls, MutualTls) else None)
-
-
-def _http_context(settings: Settings) -> ssl.SSLContext | None:
-    files = _tls_files(settings.http.tls)
-    try:
-        return http_context(files) if files else None
-    except TlsError as error:
-        raise BindError(f"http.tls: {error}") from error
 
 
 def _listener_settings(settings: Settings, certificates: CertificateFiles) -> ListenerSettings:

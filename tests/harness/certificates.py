@@ -76,6 +76,17 @@ class Authority:
         )
         return pair
 
+    def revoke(self, *pairs: Pair, out_of_date: bool = False) -> bytes:
+        """Return a list, in PEM, of certificates that are taken back."""
+        now = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now - 2 * _DAY).next_update(now + (-_DAY if out_of_date else _DAY))
+        for pair in pairs:
+            serial = x509.load_pem_x509_certificate(pair.certificate.read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _DAY)
+            builder = builder.add_revoked_certificate(revoked.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def server(self, name: str = "server") -> Pair:
         """Sign a certificate for a server on this machine."""
         return self.issue(name, dns=["localhost"], ips=["127.0.0.1", "::1"])

@@ -6,6 +6,7 @@ from xds.server.authorization import Authorization, Grant
 from xds.server.limits import Limits
 from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
 from xds.server.observer import LogObserver, Observer, Peer, StreamInfo
+from xds.server.revocation import RevocationList
 from xds.server.server import XdsServer
 from xds.server.tls import TlsError, TlsFiles
 
@@ -22,6 +23,7 @@ __all__ = [
     "Metric",
     "Observer",
     "Peer",
+    "RevocationList",
     "StreamInfo",
     "TlsError",
     "TlsFiles",

@@ -5,14 +5,14 @@ say which certificates may claim what. Everything else is denied.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import grpc
 
 from xds.server.errors import StreamError
-from xds.server.observer import Peer
+from xds.server.observer import CertificateId, Peer
 from xds.wire import Node
 
 _PLACEHOLDER = re.compile(r"\\\{([a-z]+)\\\}|(\\\*)")
@@ -51,7 +51,7 @@ class Authorization:
     """Decides by grants.
 
     ``denied`` is called for everything that was refused. ``namespace_of`` says which namespace a proxy group
-    has if its nodes do not say.
+    has if its nodes do not say. Clients whose certificate is in ``revoked`` are nobody.
     """
 
     def __init__(
@@ -59,13 +59,16 @@ class Authorization:
         grants: Sequence[Grant],
         denied: Callable[[], object] = lambda: None,
         namespace_of: Callable[[str], str] = lambda _: "",
+        revoked: Container[CertificateId | None] = (),
     ) -> None:
+        self._revoked = revoked
         self._grants = tuple(grants)
         self._denied = denied
         self._namespace_of = namespace_of
 
     def check(self, node: Node, peer: Peer) -> None:
         """Let a node be what it claims to be. Raise ``StreamError`` (PERMISSION_DENIED) if it may not."""
+        self._check_certificate(peer)
         matched = self._matched(peer)
         namespace = node.metadata.get("namespace")
         if namespace is None:
@@ -76,8 +79,17 @@ class Authorization:
 
     def check_status(self, peer: Peer) -> None:
         """Let a client read the status of all others. Raise ``StreamError`` (PERMISSION_DENIED)."""
+        self._check_certificate(peer)
         if not any(grant.status for grant, _ in self._matched(peer)):
             raise self._deny(peer, "the status of clients is for grants with status: true", [])
+
+    def is_revoked(self, peer: Peer) -> bool:
+        """Whether the certificate of a client was taken back."""
+        return peer.certificate in self._revoked
+
+    def _check_certificate(self, peer: Peer) -> None:
+        if self.is_revoked(peer):
+            raise self._deny(peer, "the certificate was revoked", ["its authority took it back"])
 
     def _matched(self, peer: Peer) -> list[tuple[Grant, Mapping[str, str]]]:
         found = ((grant, grant.match(each)) for grant in self._grants for each in peer.identities)

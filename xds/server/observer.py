@@ -17,6 +17,10 @@ _log = structlog.get_logger(__name__)
 _MANY = 20
 
 
+CertificateId = tuple[str, int]
+"""Issuer and serial number of a certificate."""
+
+
 class Peer(NamedTuple):
     """The other end of a connection, as far as it is known for sure."""
 
@@ -24,6 +28,8 @@ class Peer(NamedTuple):
     """As gRPC writes it: ``ipv4:127.0.0.1:40312``."""
     identities: tuple[str, ...] = ()
     """What its certificate says; empty without client certificates."""
+    certificate: CertificateId | None = None
+    """The certificate that it showed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -115,6 +115,13 @@ class XdsServer:
         """Whether it answers yet."""
         return self._opened.is_set()
 
+    def end_revoked(self) -> None:
+        """End the streams of clients whose certificate was taken back meanwhile."""
+        authorization = self._state.authorization
+        for stream in self._open_streams:
+            if authorization and authorization.is_revoked(stream.info.peer):
+                stream.finish()
+
     async def stop(self, grace: float = 0.5) -> None:
         """Close all streams, cleanly within ``grace`` seconds. Clients keep what they have."""
         await self._health.end()

@@ -18,6 +18,7 @@ from xds.server.errors import StreamError, exhausted
 from xds.server.limits import HANDLING, STREAM_AGES, Limits, TimeBudget
 from xds.server.observer import Observer, Peer, StreamInfo
 from xds.server.open_streams import OpenStreams
+from xds.server.revocation import certificate_id
 from xds.server.tls import identities
 from xds.wire import Node
 
@@ -39,7 +40,8 @@ class ServerState:
 
 def peer_of(context: Context) -> Peer:
     """Return who is at the other end of a call."""
-    return Peer(context.peer(), identities(context.auth_context()))
+    authenticated = context.auth_context()
+    return Peer(context.peer(), identities(authenticated), certificate_id(authenticated))
 
 
 class _FinishedError(Exception):

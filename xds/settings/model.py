@@ -125,9 +125,19 @@ class Nacos(Section):
 
 
 class MutualTls(Tls):
-    """With ``client_ca``, clients must show a certificate that one of its authorities signed."""
+    """With ``client_ca``, clients must show a certificate that one of its authorities signed.
+
+    ``crl`` is a file of the certificates that these took back.
+    """
 
     client_ca: Path | None = None
+    crl: Path | None = None
+
+    @model_validator(mode="after")
+    def _revoked_certificates_have_an_authority(self) -> Self:
+        if self.crl is not None and self.client_ca is None:
+            raise ValueError("crl is for client certificates: set client_ca, too")
+        return self
 
 
 Role = Literal["edge", "sidecar", "grpc-client"]

@@ -1,0 +1,60 @@
+"""Composition of what protects the ports: certificates, grants, revocation."""
+
+import ssl
+from collections.abc import Callable
+
+from xds.errors import BindError, StartError
+from xds.server import Authorization, Grant, RevocationList, TlsError, TlsFiles
+from xds.server.tls import http_context as tls_context
+from xds.settings import MutualTls, Settings, Tls
+
+
+def revocation_list(tls: MutualTls | None) -> RevocationList | None:
+    """Return the certificates that were taken back; None if no file says. Raise ``StartError``."""
+    if tls is None or tls.crl is None or tls.client_ca is None:
+        return None
+    try:
+        return RevocationList(tls.crl, tls.client_ca)
+    except TlsError as error:
+        raise StartError(f"xds.tls.crl: {error}") from error
+
+
+def authorization_of(
+    settings: Settings, denied: Callable[[], None], revoked: RevocationList | None
+) -> Authorization | None:
+    """Return what decides who may be which node; None without grants: any client may be any node."""
+
+    def any_of(values: tuple[str, ...] | None) -> frozenset[str] | None:
+        return None if values is None else frozenset(values)
+
+    grants = [
+        Grant(
+            each.identity,
+            any_of(each.roles),
+            any_of(each.groups),
+            any_of(each.services),
+            any_of(each.upstreams),
+            any_of(each.namespaces),
+            each.status,
+        )
+        for each in settings.xds.grants
+    ]
+    if not grants:
+        return None
+    return Authorization(grants, denied, settings.namespace_of, () if revoked is None else revoked)
+
+
+def tls_files(tls: MutualTls | Tls | None) -> TlsFiles | None:
+    """Return the files of a port with TLS."""
+    if tls is None:
+        return None
+    return TlsFiles(tls.certificate, tls.key, tls.client_ca if isinstance(tls, MutualTls) else None)
+
+
+def http_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the settings of handshakes on the HTTP port; None without TLS. Raise ``BindError``."""
+    files = tls_files(settings.http.tls)
+    try:
+        return tls_context(files) if files else None
+    except TlsError as error:
+        raise BindError(f"http.tls: {error}") from error
