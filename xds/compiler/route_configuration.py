@@ -11,14 +11,24 @@ _VIRTUAL_HOSTS = 2  # RouteConfiguration.virtual_hosts
 _NAME = 1  # VirtualHost.name
 
 
+def virtual_host_field(virtual_host: bytes) -> bytes:
+    """Make the field of a RouteConfiguration that holds an encoded virtual host."""
+    return delimited(_VIRTUAL_HOSTS, virtual_host)
+
+
 def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
-    """Splice encoded virtual hosts, in the caller's order, into an encoded RouteConfiguration.
+    """Splice encoded virtual hosts, in the caller's order, into an encoded RouteConfiguration."""
+    return joined_route_configuration(name, map(virtual_host_field, virtual_hosts))
+
+
+def joined_route_configuration(name: str, fields: Iterable[bytes]) -> bytes:
+    """Join fields that hold virtual hosts, in the caller's order, to an encoded RouteConfiguration.
 
     Envoy is told not to check that the clusters exist: the server sends them first, and one missing
     cluster must not keep every other service from changing.
     """
     header = encode(build(RouteConfiguration, name=name, validate_clusters=False))
-    return b"".join([header, *(delimited(_VIRTUAL_HOSTS, host) for host in virtual_hosts)])
+    return b"".join([header, *fields])
 
 
 def on_demand_route_configuration(name: str) -> bytes:

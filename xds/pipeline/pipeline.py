@@ -278,7 +278,7 @@ class Pipeline:
         self._note_instances(changes)
         known = {service for service, saved in self._saved.services.items() if saved}
         await self._compile(self.documents.services() | self._inputs.instances.keys() | known)
-        self._status.in_force(edits)
+        await self._tell(edits)
         self._status.synced(services=len(self._inputs.instances))
 
     async def _apply(self, changes: Changes) -> None:
@@ -288,7 +288,7 @@ class Pipeline:
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
         await self._compile(changed | due, self._note_instances(changes) - changed - due)
-        self._status.in_force(edits)
+        await self._tell(edits)
 
     async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
         """Apply new texts (None: deleted) to the store.
@@ -318,6 +318,13 @@ class Pipeline:
                 changed |= {one for one in self.documents.services() if one.namespace in change.lanes}
             await turn.pause()
         return changed, edits
+
+    async def _tell(self, edits: Edits) -> None:
+        """Say that edits are in force."""
+        turn = TimeSlice()
+        for document, services in edits.items():
+            self._status.in_force(document, services)
+            await turn.pause()
 
     def _note(self, change: StoreChange) -> None:
         standings = {document: self.documents.standing(document) for document in change.documents}
@@ -357,6 +364,8 @@ class Pipeline:
         for service in sorted(services | instances_only):
             latest = self._compile_one(service, instances_only=service in instances_only)
             served[service] = self.serving.choose(service)
+            before = self._services.get(service)
+            self._status.compiled(service, before.origins if before else (), self.documents.origins(service))
             saved[service] = None
             if latest and (chosen := served[service]):
                 # What is served instead of the latest version is compiled anew in the next run.
@@ -365,14 +374,15 @@ class Pipeline:
         if not served:
             return
         self._status.reached(EditStage.COMPILED)
-        for service in served:
-            before = self._services.get(service)
-            self._status.compiled(service, before.origins if before else (), self.documents.origins(service))
         await self.serving.serve(served)
         self._snapshot.keep(Snapshot(services=saved))
-        there = {service for service, chosen in served.items() if chosen}
-        unseen = {service for service in there if not self._services.is_visible(service)}
-        self._status.hidden(unseen, among=served.keys())
+        hidden = set()
+        turn = TimeSlice()
+        for service, chosen in served.items():
+            if chosen and not self._services.is_visible(service):
+                hidden.add(service)
+            await turn.pause()
+        self._status.hidden(hidden, among=served.keys())
 
     def _compile_one(
         self, service: ServiceId, *, instances_only: bool

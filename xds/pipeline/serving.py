@@ -123,8 +123,13 @@ class Serving:
 
     async def serve(self, services: Collection[ServiceId]) -> None:
         """Serve every cohort the chosen version of each service."""
+        turn = TimeSlice()
         for cohort in self._pushes.cohorts:
-            await self._serve({one: self._served(one, cohort) for one in services}, cohort)
+            served: dict[ServiceId, CompiledService | None] = {}
+            for service in services:
+                served[service] = self._served(service, cohort)
+                await turn.pause()
+            await self._serve(served, cohort)
         self._versions.applied(services)
 
     async def serve_saved(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
@@ -169,6 +174,7 @@ class Serving:
     async def _serve(self, services: Mapping[ServiceId, CompiledService | None], cohort: int) -> None:
         for _ in self._services.apply(services, cohort):
             await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def _served(self, service: ServiceId, cohort: int) -> CompiledService | None:
         return self._pushes.served(service, cohort, self._inputs.instances_of(service))

@@ -178,18 +178,15 @@ class Status:
         record = self._documents.get(document)
         self._tell(events.DocumentRejected(document, waits=bool(record and record.standing.waits)))
 
-    def in_force(self, documents: Mapping[DocumentId, tuple[ServiceId, ...]], *, tell: bool = True) -> None:
-        """These documents, and what was made from them for these services, are in the cache."""
-        for document, services in documents.items():
-            record = self._documents.get(document)
-            if record is None:
-                if tell:
-                    self._tell(events.DocumentDeleted(document, services))
-                continue
+    def in_force(self, document: DocumentId, services: tuple[ServiceId, ...]) -> None:
+        """A document, and what was made from it for these services, is in the cache."""
+        if record := self._documents.get(document):
             revision = record.standing.in_force
-            if tell and revision is not None and document not in self._rejected:
+            if revision is not None and document not in self._rejected:
                 self._tell(events.DocumentApplied(document, revision, services))
-        self._touch(documents)
+        else:
+            self._tell(events.DocumentDeleted(document, services))
+        self._touch((document,))
 
     def compiled(self, service: ServiceId, before: Iterable[Origin], after: Iterable[Origin]) -> None:
         """A service was made from some versions of documents, and is made from others now."""

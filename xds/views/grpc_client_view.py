@@ -1,6 +1,6 @@
 """Keeps the view of a group of gRPC clients in step with the services."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 from xds.cache import Resource, View
 from xds.views.compiled_service import CompiledService
@@ -23,14 +23,21 @@ class GrpcClientViewBuilder:
         for name, service in services.items():
             view.apply(self._resources(name, service))
 
-    def apply(self, changes: Mapping[str, Change]) -> Iterator[None]:
-        """Bring the view up to date with services that changed, with a pause after every few of them."""
-        for count, (name, (before, after)) in enumerate(changes.items(), 1):
-            put = self._resources(name, after)
-            kept = {resource.ref for resource in put}
-            self._view.apply(put, {each.ref for each in self._resources(name, before)} - kept)
-            if count % _AT_ONCE == 0:
+    def apply(self, changes: Mapping[str, Change]) -> Generator[None, None, set[str]]:
+        """Bring the view up to date with services that changed, with a pause before every few of them.
+
+        Return the names of the services that the view had something of, or has now.
+        """
+        seen: set[str] = set()
+        for count, (name, (before, after)) in enumerate(changes.items()):
+            if count and count % _AT_ONCE == 0:
                 yield
+            put, was = self._resources(name, after), self._resources(name, before)
+            kept = {resource.ref for resource in put}
+            self._view.apply(put, {each.ref for each in was} - kept)
+            if put or was:
+                seen.add(name)
+        return seen
 
     def has(self, service: CompiledService | None) -> bool:
         """Whether anything of a service is in the view."""

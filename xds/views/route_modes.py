@@ -6,17 +6,20 @@ one mode for one view.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 from xds.cache import Ref, Resource
 from xds.compiler.route_configuration import (
+    joined_route_configuration,
     nobody,
     on_demand_name,
     on_demand_route_configuration,
     renamed,
     route_configuration,
+    virtual_host_field,
 )
 from xds.compiler.route_sources import RouteMode, routes_name
 from xds.compiler.scopes import scope
@@ -54,8 +57,16 @@ class RouteResources(Protocol):
         """Yield the routes of one service that are resources of their own."""
         ...
 
-    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
-        """Yield the resources that hold several services, after these changed (None: no longer visible)."""
+    def refs_of(self, name: str, service: VisibleService) -> Iterable[Ref]:
+        """Yield what the resources of ``of_service`` are called."""
+        ...
+
+    def set(self, name: str, service: VisibleService | None) -> None:
+        """Take a service as it is now (None: no longer visible), for ``of_all``."""
+        ...
+
+    def of_all(self) -> Iterable[Resource]:
+        """Yield the resources that hold several services, if they changed since this was last asked for."""
         ...
 
 
@@ -84,7 +95,11 @@ class SharedRoutes:
         self._name = name
         self._order: list[str] = []
         self._services: dict[str, VisibleService] = {}
+        # By service: its virtual host as it stands in the RouteConfiguration.
+        self._fields: dict[str, bytes] = {}
         self._requires: Counter[Ref] = Counter()
+        # Whether a virtual host or its origin changed. Written by ``set`` and ``of_all``.
+        self._changed = False
 
     def fixed(self) -> Iterable[Resource]:
         """Yield the RouteConfiguration as it is now; at first it has no virtual host."""
@@ -94,16 +109,23 @@ class SharedRoutes:
         """Yield nothing."""
         return ()
 
-    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+    def refs_of(self, name: str, service: VisibleService) -> Iterable[Ref]:
+        """Yield nothing."""
+        return ()
+
+    def of_all(self) -> Iterable[Resource]:
         """Yield the RouteConfiguration, if a virtual host in it or its origin changed."""
-        changed = [self._set(name, service) for name, service in services.items()]
-        if any(changed):
+        if self._changed:
+            self._changed = False
             yield self._resource()
 
-    def _set(self, name: str, service: VisibleService | None) -> bool:
+    def set(self, name: str, service: VisibleService | None) -> None:
+        """Take, put in the place of another, or take out a virtual host."""
         before = self._services.pop(name, None)
+        self._fields.pop(name, None)
         if service:
             self._services[name] = service
+            self._fields[name] = virtual_host_field(service.body)
             self._requires.update(service.requires)
         for ref in before.requires if before else ():
             self._requires[ref] -= 1
@@ -113,16 +135,16 @@ class SharedRoutes:
             del self._order[bisect_left(self._order, name)]
         elif service and not before:
             insort(self._order, name)
-        return _routes_of(before) != _routes_of(service)
+        self._changed |= _routes_of(before) != _routes_of(service)
 
     def _resource(self) -> Resource:
         services = [self._services[name] for name in self._order]
         return Resource.of(
             ROUTE,
             self._name,
-            route_configuration(self._name, (service.body for service in services)),
+            joined_route_configuration(self._name, (self._fields[name] for name in self._order)),
             requires=frozenset(self._requires),
-            origins=tuple(dict.fromkeys(origin for service in services for origin in service.origins)),
+            origins=tuple(dict.fromkeys(chain.from_iterable(service.origins for service in services))),
         )
 
 
@@ -152,7 +174,16 @@ class ScopedRoutes:
             body = scope(scope_name, domain, routes)
             yield Resource.of(SCOPED_ROUTE, scope_name, body, origins=service.origins)
 
-    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+    def refs_of(self, name: str, service: VisibleService) -> Iterable[Ref]:
+        """Yield what the RouteConfiguration and the scopes are called."""
+        yield Ref(ROUTE, f"{self._name}/{name}")
+        for domain in service.domains:
+            yield Ref(SCOPED_ROUTE, f"{self._name}/{domain}")
+
+    def set(self, name: str, service: VisibleService | None) -> None:
+        """Nothing is shared."""
+
+    def of_all(self) -> Iterable[Resource]:
         """Yield nothing."""
         return ()
 
@@ -185,7 +216,14 @@ class LazyRoutes:
             on_demand=True,
         )
 
-    def of_all(self, services: Mapping[str, VisibleService | None]) -> Iterable[Resource]:
+    def refs_of(self, name: str, service: VisibleService) -> Iterable[Ref]:
+        """Yield what the virtual host is called."""
+        yield Ref(VIRTUAL_HOST, on_demand_name(self._name, service.domains[0].lower()))
+
+    def set(self, name: str, service: VisibleService | None) -> None:
+        """Nothing is shared."""
+
+    def of_all(self) -> Iterable[Resource]:
         """Yield nothing."""
         return ()
 

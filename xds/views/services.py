@@ -83,12 +83,16 @@ class Services:
     def _apply(self, group: NodeGroup, builder: _Builder, changes: Mapping[str, Change]) -> Iterator[None]:
         view = self._cache.view(group)
         before = view.generation
-        affected = {name for name, (was, _) in changes.items() if builder.has(was)}
-        yield from builder.apply(changes)
-        affected |= {name for name, (_, now) in changes.items() if builder.has(now)}
+        namespace = getattr(group, "namespace", "")
+        origins: dict[str, frozenset[Origin]] = {}
+        for count, (name, change) in enumerate(changes.items(), 1):
+            origins[name] = _origins(change)
+            if count % _AT_ONCE == 0:
+                yield
+        affected = yield from builder.apply(changes)
         if view.generation > before:
-            namespace = getattr(group, "namespace", "")
-            services = {ServiceId(namespace, name): _origins(changes[name]) for name in affected}
+            # No pause before this: it must be told before any client answers the last change of the view.
+            services = {ServiceId(namespace, name): origins[name] for name in affected}
             self._changed(group, view.generation, services)
 
     def resource(self, group: NodeGroup, ref: Ref) -> Resource | None:
@@ -175,7 +179,10 @@ class Services:
         return self.switches.next_expiry
 
     def _namespace(self, name: str, cohort: int = 0) -> "_Namespace":
-        return self._namespaces.setdefault((name, cohort), _Namespace())
+        key = name, cohort
+        if key not in self._namespaces:
+            self._namespaces[key] = _Namespace()
+        return self._namespaces[key]
 
 
 class _Namespace:

@@ -1,10 +1,11 @@
 """Keeps the view of one node group in step with the services."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from xds.cache import Ref, Resource, View
 from xds.compiler.route_sources import RouteMode
+from xds.type_urls import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST
 from xds.views.compiled_service import CompiledService
 from xds.views.route_modes import RouteResources, VisibleService, cluster_resources, route_resources
 from xds.views.visibility import Visibility
@@ -14,6 +15,12 @@ Change = tuple[CompiledService | None, CompiledService | None]
 
 _AT_ONCE = 64
 """Services whose resources are put before the caller may let others run: a few milliseconds."""
+
+_REMOVED_AT_ONCE = 1_000
+"""Resources that are removed before the caller may let others run."""
+
+_REMOVED_LAST = {ROUTE: 1, VIRTUAL_HOST: 1, CLUSTER: 2, ENDPOINT: 3}
+"""Types that others name: what names them is removed first."""
 
 
 class ViewBuilder:
@@ -56,41 +63,63 @@ class ViewBuilder:
         self._view.apply(fixed, self._fixed - refs)
         self._fixed = refs
 
-    def apply(self, changes: Mapping[str, Change]) -> Iterator[None]:
+    def apply(self, changes: Mapping[str, Change]) -> Generator[None, None, set[str]]:
         """Bring the view up to date with services that changed, with a pause after every few of them.
 
         What is new comes first, then the routes that several services share, then the removals: at no pause
-        does the view have a route to a cluster that it does not have.
+        does the view have a route to a cluster that it does not have. Return the names of the services that
+        the view had something of, or has now; there is no pause between the view's last change and that.
         """
         requirers: Counter[str] = Counter()
-        for before, after in changes.values():
-            requirers.subtract(self._required_by(before))
+        drop: set[Ref] = set()
+        seen: set[str] = set()
+        for count, (name, (before, after)) in enumerate(changes.items(), 1):
+            was = self._see(before)
+            requirers.subtract(was.required_services if was else ())
             requirers.update(self._required_by(after))
+            if was or (before and name in self._requirers):
+                seen.add(name)
+                drop |= self._refs(before, was)
+            if count % _AT_ONCE == 0:
+                yield
         affected = dict(changes)
         for name, difference in requirers.items():
-            if (self._requirers[name] > 0) is not (self._requirers[name] + difference > 0):
-                affected.setdefault(name, (self._services.get(name), self._services.get(name)))
-        drop = {ref for name, (before, _) in affected.items() for ref in self._resources(name, before)}
+            was_required, is_required = self._requirers[name] > 0, self._requirers[name] + difference > 0
+            if was_required is not is_required and name not in changes:
+                service = self._services.get(name)
+                affected[name] = service, service
+                drop |= self._refs(service, self._see(service)) if was_required else set()
         self._requirers.update(requirers)
         self._requirers += Counter()  # without those that nothing requires any more
-        yield from self._replace(affected, drop)
+        seen |= yield from self._replace(affected, drop)
+        return seen & changes.keys()
 
-    def _replace(self, affected: Mapping[str, Change], drop: set[Ref]) -> Iterator[None]:
-        visible: dict[str, VisibleService | None] = {}
+    def _replace(self, affected: Mapping[str, Change], drop: set[Ref]) -> Generator[None, None, set[str]]:
+        """Put what services have now, then remove of ``drop`` what none has; return those that have any."""
+        seen: set[str] = set()
         put: list[Resource] = []
         for count, (name, (before, after)) in enumerate(affected.items(), 1):
             now = self._see(after)
             if now or self._see(before):
-                visible[name] = now
-            put += self._resources(name, after).values()
+                for mode in self._modes.values():
+                    mode.set(name, now)
+            if now or (after and name in self._requirers):
+                seen.add(name)
+            put += self._resources(name, after, now).values()
             if count % _AT_ONCE == 0:
                 drop.difference_update(resource.ref for resource in put)
                 self._view.apply(put)
                 put.clear()
                 yield
         for mode in self._modes.values():
-            put += mode.of_all(visible)
-        self._view.apply(put, drop.difference(resource.ref for resource in put))
+            put += mode.of_all()
+        drop.difference_update(resource.ref for resource in put)
+        removals = sorted(drop, key=lambda ref: _REMOVED_LAST.get(ref.type_url, 0))
+        self._view.apply(put, removals[:_REMOVED_AT_ONCE])
+        for begin in range(_REMOVED_AT_ONCE, len(removals), _REMOVED_AT_ONCE):
+            yield
+            self._view.apply((), removals[begin : begin + _REMOVED_AT_ONCE])
+        return seen
 
     def has(self, service: CompiledService | None) -> bool:
         """Whether anything of a service is in the view."""
@@ -129,16 +158,17 @@ class ViewBuilder:
         for mode in self._modes.values():
             yield from mode.fixed()
         for name in {**visible, **self._requirers}:
-            yield from self._resources(name, self._services.get(name)).values()
+            yield from self._resources(name, self._services.get(name), visible.get(name)).values()
         for mode in self._modes.values():
-            yield from mode.of_all(visible)
+            for name, service in visible.items():
+                mode.set(name, service)
+            yield from mode.of_all()
 
-    def _resources(self, name: str, service: CompiledService | None) -> dict[Ref, Resource]:
-        """Return the resources that are one service's own."""
-        if service is None:
-            return {}
-        visible = self._visibility.see(service)
-        if visible is None and name not in self._requirers:
+    def _resources(
+        self, name: str, service: CompiledService | None, visible: VisibleService | None
+    ) -> dict[Ref, Resource]:
+        """Return the resources that are one service's own; ``visible`` is what is visible of it."""
+        if service is None or (visible is None and name not in self._requirers):
             return {}
         resources: dict[Ref, Resource] = {}
         for mode in self._modes.values():
@@ -147,3 +177,12 @@ class ViewBuilder:
             for route in mode.of_service(name, visible) if visible else ():
                 resources[route.ref] = route
         return resources
+
+    def _refs(self, service: CompiledService | None, visible: VisibleService | None) -> set[Ref]:
+        """Return what `_resources` of a service are called, without making them."""
+        if service is None:
+            return set()
+        refs = {resource.ref for resource in (*service.clusters, *service.endpoints)}
+        if visible:
+            refs.update(*(mode.refs_of(service.id.name, visible) for mode in self._modes.values()))
+        return refs

@@ -44,7 +44,7 @@ class World:
         self.status.documents_changed({}, {document: Standing(revision, revision, waits=False)})
         self.status.compiled(service, (), (Origin(document, revision),))
         self.status.view_changed(GROUP, generation, {service: {Origin(document, revision)}})
-        self.status.in_force({document: (service,)})
+        self.status.in_force(document, (service,))
 
     def state(self, document: DocumentId) -> DocumentState:
         found = self.status.document(document)

@@ -43,9 +43,9 @@ def test_it_holds_the_last_host_of_each_service_in_order(
             model.pop(name, None)
             if what:
                 model[name] = what
-        found = list(
-            routes.of_all({name: visible(name, *what) if what else None for name, what in change.items()})
-        )
+        for name, what in change.items():
+            routes.set(name, visible(name, *what) if what else None)
+        found = list(routes.of_all())
         assert bool(found) == ({name: model[name][0] for name in model} != before)
     [resource] = routes.fixed()
     hosts = RouteConfiguration.parse(resource.body).virtual_hosts
