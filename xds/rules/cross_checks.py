@@ -93,8 +93,8 @@ def _rollout(document: dict[str, Any]) -> Iterator[Defect]:
         message = f"{len(split)} rules split" if split else "no rule splits"
         hint = did_you_mean("", split) or "write a rule whose route has the baseline and the subset"
         yield Defect(("rollout",), message, f"name one with rule: {hint}" if split else hint)
-    else:
-        rule = name if isinstance(name, str) else next(iter(split))
+    elif isinstance(subset, str) and (name is None or isinstance(name, str)):
+        rule = next(iter(split)) if name is None else name
         if subset in _mapping(document.get("subsets")) and subset not in split[rule]:
             yield Defect(("rollout", "subset"), f"is not in the route of {printable(rule)}", "add it there")
 
