@@ -50,5 +50,5 @@ def _compile(instances: Sequence[Instance]) -> float:
     began = perf_counter()
     routing = routing_of("reviews", None, datetime.now(UTC))
     for name, upstream in compile_upstreams(routing, instances).items():
-        Resource.of(ENDPOINT, name, upstream.endpoints)
+        Resource.of(ENDPOINT, name, upstream.endpoints or b"")
     return perf_counter() - began

@@ -1,6 +1,7 @@
 """The whole program: a source, and the control plane that brings proxies what it says."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
@@ -42,16 +43,18 @@ def _control_plane() -> "type[ControlPlane]":
 
 
 def _source(settings: Settings) -> Source:
+    localities = settings.locality.sources()
     # Imported where it is used: the SDK of Nacos takes half a second, what watches files a little.
     match settings.source:
         case "files":
             from xds.sources.files import FilesSource  # noqa: PLC0415
 
-            return FilesSource(settings.files.rules, settings.files.services)
+            return FilesSource(settings.files.rules, settings.files.services, localities)
         case "nacos":
             from xds.sources.nacos import NacosSource  # noqa: PLC0415
 
-            return NacosSource(*settings.nacos.client_settings())
+            namespaces = settings.nacos.client_settings()
+            return NacosSource(*(dataclasses.replace(each, localities=localities) for each in namespaces))
         case other:
             assert_never(other)
 

@@ -67,7 +67,8 @@ class Values:
 
     ``id`` is ``node.id``, unique for every proxy and every process of a gRPC client. ``xds`` is host and
     port of Grayplane. ``service``, ``upstreams`` and ``app_port`` are a sidecar's: the application's service,
-    the services it calls, and its port on 127.0.0.1. Without ``tls``, Grayplane is spoken to in plain text.
+    the services it calls, and its port on 127.0.0.1. ``zone`` and its ``region`` are where the node runs
+    (``node.locality``). Without ``tls``, Grayplane is spoken to in plain text.
     """
 
     id: str | None = None
@@ -77,6 +78,8 @@ class Values:
     service: str | None = None
     upstreams: Sequence[str] | None = None
     app_port: int | None = None
+    region: str | None = None
+    zone: str | None = None
     tls: ClientTls | None = None
 
 
@@ -90,6 +93,8 @@ def bootstrap(kind: Kind, values: Values) -> str:
     text = package_data(_FILES[kind]).read_text(encoding="utf-8")
     replacements = {path: value for path, value in _places(kind, values).items() if value is not None}
     text = _replace(text, replacements)
+    if (values.region or values.zone) and kind is not Kind.GRPC_CLIENT:
+        text = _with_locality(text, values)
     return text if values.tls is None or kind is Kind.GRPC_CLIENT else _with_tls(text, values.tls)
 
 
@@ -163,6 +168,37 @@ def _with_tls(text: str, tls: ClientTls) -> str:
     return before + socket + found + after
 
 
+_LOCAL = "local"
+_LOCAL_CLUSTER = """\
+    - name: {name} # this proxy alone: zone-aware load balancing compares the zones of instances with its own
+      type: STATIC
+      load_assignment:
+        cluster_name: {name}
+        endpoints:
+          - locality: {locality}
+            lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 1}}}}}}}}]
+"""
+
+
+def _with_locality(text: str, values: Values) -> str:
+    """Say where an Envoy runs, and give it the cluster that its zone-aware load balancing needs."""
+    locality = json.dumps(_locality(values))
+    cluster = _LOCAL_CLUSTER.format(name=_LOCAL, locality=locality)
+    for before, more in (
+        ("\nadmin:\n", f"  locality: {locality}\n"),
+        ("  load_stats_config:\n", f"  local_cluster_name: {_LOCAL}\n"),
+        ('\n# Envoy\'s "Configuring Envoy as an edge proxy"', cluster),
+    ):
+        at = text.find(before)
+        text = text + more if at < 0 else text[:at] + more + text[at:]
+    return text
+
+
+def _locality(values: Values) -> Mapping[str, str]:
+    given = {"region": values.region, "zone": values.zone}
+    return {name: value for name, value in given.items() if value}
+
+
 def _is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -175,6 +211,7 @@ def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
     host, port = values.xds or (None, None)
     places: dict[_Path, object] = {("node", "id"): values.id, ("node", "cluster"): values.cluster}
     if kind is Kind.GRPC_CLIENT:
+        places["node", "locality"] = _locality(values) or None
         places[_GRPC_SERVER] = _authority(*values.xds) if values.xds else None
         places[_GRPC_CREDENTIALS] = _grpc_credentials(values.tls) if values.tls else None
     else:
@@ -191,7 +228,8 @@ def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
 
 
 def _check(kind: Kind, values: Values) -> None:
-    for name, value in (("id", values.id), ("cluster", values.cluster), ("service", values.service)):
+    texts = ("id", "cluster", "service", "region", "zone")
+    for name, value in ((name, getattr(values, name)) for name in texts):
         if value is not None and not value.strip():
             raise BootstrapError(f"{name} is empty: leave it out, or say what it is")
     if kind is not Kind.SIDECAR and (values.service, values.upstreams, values.app_port) != (None, None, None):

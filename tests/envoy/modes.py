@@ -170,7 +170,7 @@ class World:
 
     def _endpoints(self) -> list[Resource]:
         return [
-            Resource.of(ENDPOINT, name, upstream.endpoints)
+            Resource.of(ENDPOINT, name, upstream.endpoints or b"")
             for service, document in self.services.items()
             for name, upstream in compile_upstreams(routing(service, document), self.instances).items()
         ]

@@ -12,6 +12,7 @@ import yaml
 
 from tests.harness.http import Client, Upstream
 from tests.harness.ports import free_ports
+from xds.bootstrap import Kind, Values, bootstrap
 
 PATIENCE = 60.0
 """Seconds until a test gives up waiting; nothing is asserted about how long a thing took."""
@@ -150,16 +151,12 @@ class Grayplane:
         """Change variables of the environment, from the next start on."""
         self._environment |= environment
 
-    def bootstrap(self, role: str, **metadata: Any) -> dict[str, Any]:
+    def bootstrap(self, role: str, *, zone: str | None = None, **metadata: Any) -> dict[str, Any]:
         """Return the bootstrap that is shipped for a role, with this process and a free admin port."""
-        shipped = Path(__file__).parents[2] / "envoy" / f"{role}.yaml"
-        bootstrap: dict[str, Any] = yaml.safe_load(shipped.read_text())
-        bootstrap["node"]["metadata"].update(metadata)
-        bootstrap["admin"]["address"]["socket_address"]["port_value"] = 0
-        [cluster] = bootstrap["static_resources"]["clusters"]
-        [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = self.xds_port
-        return bootstrap
+        values = Values(zone=zone, xds=("127.0.0.1", self.xds_port), admin_port=0)
+        filled: dict[str, Any] = yaml.safe_load(bootstrap(Kind(role), values))
+        filled["node"]["metadata"].update(metadata)
+        return filled
 
     @staticmethod
     def _write(path: Path, content: Any) -> None:

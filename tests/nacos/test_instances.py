@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from tests.harness.nacos_console import Console
 from tests.harness.recorder import recording
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, Locality
 from xds.sources.nacos import NacosSettings, NacosSource, registered
 
 
@@ -14,7 +14,9 @@ def told(reason: str | None) -> None:
 
 async def test_instances_register_and_leave(settings: NacosSettings) -> None:
     first = Instance("127.0.0.1", 9101, metadata={"version": "v1"})
-    second = Instance("127.0.0.1", 9102, weight=3.0, metadata={"version": "v2", "zone": "eu"})
+    second = Instance(
+        "127.0.0.1", 9102, weight=3.0, metadata={"version": "v2", "zone": "eu"}, locality=Locality(zone="eu")
+    )
     async with recording(NacosSource(settings)) as recorder, AsyncExitStack() as running:
         await recorder.until(lambda r: r.synced)
         await running.enter_async_context(registered(settings, "reviews", first, told))
@@ -55,15 +57,15 @@ async def test_an_operator_changes_instances(operator: Console, settings: NacosS
         await recorder.until(lambda r: not r.instances.get("reviews"))
 
 
-async def test_an_instance_without_an_ip_address_is_told_and_left_out(
+async def test_an_instance_that_nothing_can_be_sent_to_is_told_and_left_out(
     operator: Console, settings: NacosSettings
 ) -> None:
     await operator.register("reviews", "127.0.0.1", 9101)
-    await operator.register("reviews", "reviews.example", 9102)
+    await operator.register("reviews", "10.0.0.256", 9102)
     async with recording(NacosSource(settings)) as recorder:
         await recorder.until(lambda r: r.synced)
         assert recorder.endpoints("reviews") == ["127.0.0.1:9101"]
         assert recorder.trouble is not None
-        assert "service reviews: not routed to: 'reviews.example' is not an IP address" in recorder.trouble
-        await operator.deregister("reviews", "reviews.example", 9102)
+        assert "service reviews: not routed to: '10.0.0.256' is neither an IP address" in recorder.trouble
+        await operator.deregister("reviews", "10.0.0.256", 9102)
         await recorder.until(lambda r: r.trouble is None)

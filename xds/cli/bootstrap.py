@@ -39,6 +39,15 @@ def print_bootstrap(
             min=1, max=65535, help="Sidecar: the application's port on 127.0.0.1.", show_default=False
         ),
     ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Where it runs, as instances say their region.", show_default=False)
+    ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it runs, as instances say their zone: for localityLbSetting.", show_default=False
+        ),
+    ] = None,
     tls: Annotated[
         Path | None,
         typer.Option(
@@ -74,6 +83,8 @@ def print_bootstrap(
         service=service,
         upstreams=upstream,
         app_port=app_port,
+        region=region,
+        zone=zone,
         tls=_client_tls(kind, tls, secrets, server_name or (xds and host_port(xds)[0])),
     )
     try:

@@ -69,5 +69,11 @@ def _of_instances(document: str, parsed: ParsedDocument, directory: Path) -> Ite
     if rule and path:
         instances = parse_instances(str(path), path.read_bytes())
         if instances.instances is not None:
-            yield from lint_instances(document, rule, instances.instances, parsed.positions)
+            yield from lint_instances(
+                document,
+                rule,
+                instances.instances,
+                parsed.positions,
+                grpc_clients="grpc" in rule.clients,
+            )
         yield from instances.problems

@@ -34,7 +34,7 @@ from envoy_data_plane.envoy.type.v3 import CodecClientType, Percent
 
 from xds.compiler.config_source import ADS
 from xds.compiler.endpoints import load_assignment
-from xds.compiler.load_balancing import load_balancing
+from xds.compiler.load_balancing import load_balancing, prefers_own_zone
 from xds.compiler.metadata import own_metadata
 from xds.compiler.names import INBOUND, TRACING
 from xds.compiler.upstream_http import HTTP_OPTIONS, http_options
@@ -62,24 +62,28 @@ _PANIC_PERCENT = 1.0
 DEFAULT_POLICY = model.TrafficPolicy()
 
 
-def eds_cluster(
+def subset_cluster(
     name: str,
     policy: model.TrafficPolicy = DEFAULT_POLICY,
     protocol: Protocol = Protocol.HTTP,
     *,
     has_fallback: bool = False,
+    resolved: bytes | None = None,
 ) -> bytes:
-    """Encode the cluster whose endpoints are the ClusterLoadAssignment of the same name, over ADS.
+    """Encode the cluster of a subset.
 
-    ``protocol`` is what the instances speak; ``policy.protocol`` is not read. With ``has_fallback`` instances
-    that cannot be connected to are left out for a while even if the policy asks for no outlier detection, so
-    that the fallback at priority 1 takes over.
+    Its endpoints are the ClusterLoadAssignment of the same name, over ADS; or ``resolved``, a load assignment
+    with names that Envoy resolves. ``protocol`` is what the instances speak; ``policy.protocol`` is not read.
+    With ``has_fallback``, and where Envoy prefers its own zone, instances that cannot be connected to are
+    left out for a while even if the policy asks for no outlier detection: then the fallback at priority 1, or
+    the other zones, take over.
     """
     service, _, rest = name.partition("|")
-    settings = _eds_settings(service, policy, protocol, has_fallback)
+    settings = _subset_settings(service, policy, protocol, has_fallback, resolved is not None)
     subset = {"subset": rest.partition("|")[0]} if rest else {}
     metadata = own_metadata({"service": service, **subset})
-    return settings + delimited(_NAME, name.encode()) + delimited(_METADATA, metadata)
+    cluster = settings + delimited(_NAME, name.encode()) + delimited(_METADATA, metadata)
+    return cluster if resolved is None else cluster + delimited(_LOAD_ASSIGNMENT, resolved)
 
 
 def tracing_cluster(host: str, port: int) -> bytes:
@@ -120,20 +124,21 @@ def inbound_cluster(port: int) -> bytes:
 
 # Few services differ in their settings, and building them takes longer than all else of a service.
 @lru_cache(maxsize=4096)
-def _eds_settings(service: str, policy: model.TrafficPolicy, protocol: Protocol, fallback: bool) -> bytes:
+def _subset_settings(
+    service: str, policy: model.TrafficPolicy, protocol: Protocol, fallback: bool, resolves: bool
+) -> bytes:
     """Encode everything of a cluster but its name; only health checks name the ``service``."""
     if policy.health_check is None and service:
-        return _eds_settings("", policy, protocol, fallback)
+        return _subset_settings("", policy, protocol, fallback, resolves)
     options = http_options(protocol, policy.connection_pool, tls=_has_tls(policy))
     return encode(
         build(
             Cluster,
-            type=ClusterDiscoveryType.EDS,
-            eds_cluster_config=build(ClusterEdsClusterConfig, eds_config=ADS),
+            **(_resolved() if resolves else _over_ads()),
             load_balancing_policy=load_balancing(policy.load_balancer),
             common_lb_config=build(ClusterCommonLbConfig, healthy_panic_threshold=_panic(policy)),
             ignore_health_on_host_removal=True,
-            outlier_detection=_outlier_detection(policy.outlier_detection, fallback),
+            outlier_detection=_outlier_detection(policy, fallback),
             health_checks=[_health_check(service, policy.health_check, protocol)]
             if policy.health_check
             else [],
@@ -142,6 +147,22 @@ def _eds_settings(service: str, policy: model.TrafficPolicy, protocol: Protocol,
             **_connections(policy.connection_pool),
         )
     )
+
+
+def _over_ads() -> dict[str, Any]:
+    return {
+        "type": ClusterDiscoveryType.EDS,
+        "eds_cluster_config": build(ClusterEdsClusterConfig, eds_config=ADS),
+    }
+
+
+def _resolved() -> dict[str, Any]:
+    # Every address of a name is an endpoint. Envoy asks again every 5 seconds, and keeps what it knows while
+    # it gets no answer.
+    return {
+        "type": ClusterDiscoveryType.STRICT_DNS,
+        "dns_lookup_family": ClusterDnsLookupFamily.V4_PREFERRED,
+    }
 
 
 def _has_tls(policy: model.TrafficPolicy) -> bool:
@@ -178,9 +199,13 @@ def _or_unlimited(limit: int | None) -> int:
     return _UNLIMITED if limit is None else limit
 
 
-def _outlier_detection(asked: model.OutlierDetection | None, fallback: bool) -> OutlierDetection | None:
+def _outlier_detection(policy: model.TrafficPolicy, fallback: bool) -> OutlierDetection | None:
+    asked = policy.outlier_detection
     if asked is None:
-        return _unreachable() if fallback else None
+        if prefers_own_zone(policy.load_balancer):
+            # A retry goes to the same zone as long as an instance counts there: one failure must do.
+            return _unreachable(after=1)
+        return _unreachable(after=3) if fallback else None
     errors = 5 if asked.consecutive5xx_errors is None else asked.consecutive5xx_errors
     gateway_errors = asked.consecutive_gateway_errors or 0
     return build(
@@ -196,12 +221,12 @@ def _outlier_detection(asked: model.OutlierDetection | None, fallback: bool) -> 
     )
 
 
-def _unreachable() -> OutlierDetection:
-    """Leave out instances after three failed connections in a row, for 5 to 30 seconds; no answer counts."""
+def _unreachable(after: int) -> OutlierDetection:
+    """Leave out instances for 5 to 30 seconds after so many connections failed in a row; no answer counts."""
     return build(
         OutlierDetection,
         split_external_local_origin_errors=True,
-        consecutive_local_origin_failure=3,
+        consecutive_local_origin_failure=after,
         enforcing_consecutive_local_origin_failure=100,
         enforcing_local_origin_success_rate=0,
         enforcing_consecutive_5xx=0,

@@ -4,20 +4,23 @@ They are put together from fields. An endpoint is four messages within each othe
 thirty times as long as their bytes; of a thousand instances one changes, a restart has them all.
 """
 
-import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 
 from xds.compiler.metadata import own_metadata
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, Locality, canonical_host_name, canonical_ip
 from xds.wire import delimited, encode, varint
 
-# Field numbers (envoy/config/endpoint/v3/endpoint.proto, endpoint_components.proto, core/v3/address.proto).
+# Field numbers (envoy/config/endpoint/v3/endpoint.proto, endpoint_components.proto, core/v3/address.proto and
+# base.proto).
 _ENDPOINTS = 2  # ClusterLoadAssignment.endpoints
 _POLICY = 4  # ClusterLoadAssignment.policy
 _OVERPROVISIONING_FACTOR = 3  # ClusterLoadAssignment.Policy.overprovisioning_factor, a UInt32Value
+_LOCALITY = 1  # LocalityLbEndpoints.locality
+_REGION, _ZONE = 1, 2  # of Locality
 _PRIORITY_TAG = varint(5 << 3)  # LocalityLbEndpoints.priority
 _LB_ENDPOINTS = 2  # LocalityLbEndpoints.lb_endpoints
 _ENDPOINT = 1  # LbEndpoint.endpoint
@@ -42,62 +45,88 @@ _MAX_WEIGHT_SUM = 2**32 - 1  # of a locality; Envoy rejects more
 _ALL_OR_NOTHING = delimited(_POLICY, delimited(_OVERPROVISIONING_FACTOR, varint(1 << 3) + varint(100_000)))
 
 
+class _Endpoint(NamedTuple):
+    """What is sent of an instance beside its address and port."""
+
+    weight: float
+    locality: Locality
+
+
 def load_assignment(
     cluster: str,
     instances: Iterable[Instance],
     fallback: Iterable[Instance] = (),
     fallback_subset: str | None = None,
 ) -> bytes:
-    """Encode the ClusterLoadAssignment of a cluster: the instances that can serve, in order of address.
+    """Encode the ClusterLoadAssignment of a cluster: the instances that can serve.
 
     ``instances`` have priority 0 and ``fallback`` priority 1: as long as one of ``instances`` is healthy to
-    Envoy, they get all requests, and without one the fallback does. Of two with the same address and port the
-    heavier counts. Nacos weights become load-balancing weights unless all of a priority are the same. The
-    fallback's endpoints have the name of its subset as metadata, for logs.
+    Envoy, they get all requests, and without one the fallback does. Those of a priority are ordered by
+    locality, then by address. Of two with the same address and port the heavier counts. Nacos weights become
+    load-balancing weights unless all of a priority are the same. The fallback's endpoints have the name of
+    its subset as metadata, for logs.
     """
-    first = weights_by_address(instances)
-    second = {place: weight for place, weight in weights_by_address(fallback).items() if place not in first}
+    first = _by_place(instances)
+    second = {place: one for place, one in _by_place(fallback).items() if place not in first}
     encoded = encode(ClusterLoadAssignment(cluster_name=cluster))
-    if first:
-        encoded += delimited(_ENDPOINTS, _locality(first))
-    if second:
-        known_as = delimited(_METADATA, own_metadata({"subset": fallback_subset})) if fallback_subset else b""
-        encoded += delimited(_ENDPOINTS, _locality(second, known_as) + _PRIORITY_TAG + varint(1))
-        encoded += _ALL_OR_NOTHING
-    return encoded
+    for locality in _localities(first):
+        encoded += delimited(_ENDPOINTS, locality)
+    known_as = delimited(_METADATA, own_metadata({"subset": fallback_subset})) if fallback_subset else b""
+    for locality in _localities(second, known_as):
+        encoded += delimited(_ENDPOINTS, locality + _PRIORITY_TAG + varint(1))
+    return encoded + _ALL_OR_NOTHING if second else encoded
 
 
 def can_serve(instance: Instance) -> bool:
     """Tell whether an instance may take traffic and Envoy can reach it.
 
-    EDS resolves no names and knows no IPv6 zones, and one wrong endpoint costs the whole assignment.
+    Envoy knows no IPv6 zones, and one wrong endpoint costs the whole assignment.
     """
-    return instance.serving and _ip_address(instance) is not None
+    return instance.serving and _place(instance) is not None
 
 
-def unusable(instances: Iterable[Instance]) -> tuple[Instance, ...]:
-    """Return those that may take traffic and have no address for Envoy, for whoever reports them."""
-    return tuple(instance for instance in instances if instance.serving and not can_serve(instance))
+def has_host_name(instance: Instance) -> bool:
+    """Tell whether the address of an instance has to be resolved: EDS resolves no names."""
+    return canonical_ip(instance.address) is None
 
 
 def weights_by_address(instances: Iterable[Instance]) -> dict[_Place, float]:
-    """Return the weights of those that can serve, by canonical address and port; of two alike the heavier."""
-    weights: dict[_Place, float] = {}
+    """Return the weights of those that can serve without a name to resolve, by canonical address and port.
+
+    Of two alike the heavier counts.
+    """
+    found = _by_place(instance for instance in instances if not has_host_name(instance))
+    return {place: one.weight for place, one in found.items()}
+
+
+def _by_place(instances: Iterable[Instance]) -> dict[_Place, _Endpoint]:
+    """Return those that can serve, by canonical address and port; of two alike the heavier."""
+    found: dict[_Place, _Endpoint] = {}
     for instance in instances:
-        address = _ip_address(instance)
-        if address is not None and instance.serving:
-            place = (address, instance.port)
-            weights[place] = max(instance.weight, weights.get(place, 0.0))
-    return weights
+        if instance.serving and (place := _place(instance)):
+            endpoint = _Endpoint(instance.weight, instance.locality)
+            found[place] = max(endpoint, found.get(place, endpoint))
+    return found
 
 
-def _locality(weights: Mapping[_Place, float], metadata: bytes = b"") -> bytes:
-    alike = len(set(weights.values())) == 1
-    limit = min(_MAX_WEIGHT, _MAX_WEIGHT_SUM // len(weights))
-    return b"".join(
-        delimited(_LB_ENDPOINTS, lb_endpoint(*place, None if alike else _integer(weight, limit)) + metadata)
-        for place, weight in sorted(weights.items())
-    )
+def _localities(endpoints: Mapping[_Place, _Endpoint], metadata: bytes = b"") -> Iterator[bytes]:
+    """Encode the LocalityLbEndpoints of a priority, but for the priority."""
+    if not endpoints:
+        return
+    alike = len({one.weight for one in endpoints.values()}) == 1
+    limit = min(_MAX_WEIGHT, _MAX_WEIGHT_SUM // len(endpoints))
+    encoded: dict[Locality, list[bytes]] = {}
+    for place, one in sorted(endpoints.items()):
+        endpoint = lb_endpoint(*place, None if alike else _integer(one.weight, limit)) + metadata
+        encoded.setdefault(one.locality, []).append(delimited(_LB_ENDPOINTS, endpoint))
+    for locality, parts in sorted(encoded.items()):
+        yield _locality(locality) + b"".join(parts)
+
+
+def _locality(locality: Locality) -> bytes:
+    region = delimited(_REGION, locality.region.encode()) if locality.region else b""
+    zone = delimited(_ZONE, locality.zone.encode()) if locality.zone else b""
+    return delimited(_LOCALITY, region + zone) if region or zone else b""
 
 
 def _integer(weight: float, limit: int) -> int:
@@ -115,15 +144,7 @@ def lb_endpoint(address: str, port: int, weight: int | None) -> bytes:
     return delimited(_ENDPOINT, endpoint) + delimited(_WEIGHT, _VALUE_TAG + varint(weight))
 
 
-def _ip_address(instance: Instance) -> str | None:
-    return _canonical(instance.address) if 0 < instance.port < 65536 else None
-
-
-@lru_cache(maxsize=1 << 16)
-def _canonical(address: str) -> str | None:
-    if "%" in address:
-        return None
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
-        return None
+def _place(instance: Instance) -> _Place | None:
+    """Return the canonical address and the port of an instance; None if nothing can be connected to."""
+    address = canonical_ip(instance.address) or canonical_host_name(instance.address)
+    return (address, instance.port) if address and 0 < instance.port < 65536 else None

@@ -12,6 +12,10 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 from envoy_data_plane.envoy.extensions.load_balancing_policies.common.v3 import (
     ConsistentHashingLbConfig,
+    LocalityLbConfig,
+    LocalityLbConfigZoneAwareLbConfig,
+    LocalityLbConfigZoneAwareLbConfigForceLocalZone,
+    LocalityLbConfigZoneAwareLbConfigLocalityBasis,
     SlowStartConfig,
 )
 from envoy_data_plane.envoy.extensions.load_balancing_policies.least_request.v3 import LeastRequest
@@ -42,13 +46,21 @@ def load_balancing(asked: model.LoadBalancer | None) -> LoadBalancingPolicy:
                 ),
             )
         case model.LoadBalancer(simple="RANDOM"):
-            return _policy("random", build(Random))
-        case model.LoadBalancer(simple="ROUND_ROBIN", warmup=warmup):
-            return _policy("round_robin", build(RoundRobin, slow_start_config=_slow_start(warmup)))
-        case model.LoadBalancer(warmup=warmup):
-            return _policy("least_request", build(LeastRequest, slow_start_config=_slow_start(warmup)))
+            return _policy("random", build(Random, locality_lb_config=_own_zone(asked)))
+        case model.LoadBalancer(simple="ROUND_ROBIN"):
+            slow, zone = _slow_start(asked.warmup), _own_zone(asked)
+            return _policy("round_robin", build(RoundRobin, slow_start_config=slow, locality_lb_config=zone))
+        case model.LoadBalancer():
+            slow, zone = _slow_start(asked.warmup), _own_zone(asked)
+            config = build(LeastRequest, slow_start_config=slow, locality_lb_config=zone)
+            return _policy("least_request", config)
         case None:
             return _policy("least_request", build(LeastRequest))
+
+
+def prefers_own_zone(asked: model.LoadBalancer | None) -> bool:
+    """Tell whether a proxy sends its requests to the instances of its own zone as long as it can."""
+    return asked is not None and asked.locality_lb_setting is not None and asked.locality_lb_setting.enabled
 
 
 def _policy(name: str, config: betterproto2.Message) -> LoadBalancingPolicy:
@@ -58,6 +70,25 @@ def _policy(name: str, config: betterproto2.Message) -> LoadBalancingPolicy:
     return build(
         LoadBalancingPolicy, policies=[build(LoadBalancingPolicyPolicy, typed_extension_config=extension)]
     )
+
+
+def _own_zone(asked: model.LoadBalancer) -> LocalityLbConfig | None:
+    """Send all requests to the proxy's own zone while it has enough healthy instances of priority 0.
+
+    With fewer, the zone gets its part by weight of all healthy ones, and the other zones the rest. Envoy
+    compares with the cluster of its bootstrap's ``local_cluster_name``; without that it looks at no zone.
+    """
+    if not prefers_own_zone(asked):
+        return None
+    assert asked.locality_lb_setting is not None
+    enough = asked.locality_lb_setting.min_local_instances
+    zones = build(
+        LocalityLbConfigZoneAwareLbConfig,
+        min_cluster_size=1,
+        force_local_zone=build(LocalityLbConfigZoneAwareLbConfigForceLocalZone, min_size=enough),
+        locality_basis=LocalityLbConfigZoneAwareLbConfigLocalityBasis.HEALTHY_HOSTS_WEIGHT,
+    )
+    return build(LocalityLbConfig, zone_aware_lb_config=zones)
 
 
 def _slow_start(warmup: model.Warmup | None) -> SlowStartConfig | None:

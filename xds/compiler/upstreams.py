@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xds.compiler.clusters import DEFAULT_POLICY, eds_cluster
-from xds.compiler.endpoints import can_serve, load_assignment
+from xds.compiler.clusters import DEFAULT_POLICY, subset_cluster
+from xds.compiler.endpoints import can_serve, has_host_name, load_assignment
 from xds.compiler.names import target_cluster
 from xds.routing import Routing, Target
 from xds.rules.instance import Instance, Protocol, protocol_of
@@ -14,10 +14,10 @@ from xds.rules.model import TrafficPolicy
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """An encoded Cluster and its encoded ClusterLoadAssignment."""
+    """An encoded Cluster and its encoded ClusterLoadAssignment; None if that is in the cluster."""
 
     cluster: bytes
-    endpoints: bytes
+    endpoints: bytes | None
 
 
 def compile_upstreams(routing: Routing, instances: Sequence[Instance]) -> Mapping[str, Upstream]:
@@ -47,16 +47,27 @@ class _Side(NamedTuple):
 def _upstream(routing: Routing, name: str, target: Target, able: Sequence[Instance]) -> Upstream:
     own = _side(routing, target.subset, able)
     if target.fallback is None:
-        cluster = eds_cluster(name, own.policy, own.protocol)
-        return Upstream(cluster, load_assignment(name, own.instances))
+        return _built(name, own)
     fallback = _side(routing, target.fallback, able)
     if not own.instances:
         # Its own policy but the fallback's way of speaking, so that nothing changes when it is back.
         own = _Side((), own.policy.model_copy(update={"tls": fallback.policy.tls}), fallback.protocol)
-    shared = own.is_spoken_to_like(fallback)
-    cluster = eds_cluster(name, own.policy, own.protocol, has_fallback=shared)
-    instead = fallback.instances if shared else ()
-    return Upstream(cluster, load_assignment(name, own.instances, instead, target.fallback))
+    if not own.is_spoken_to_like(fallback):
+        return _built(name, own)
+    return _built(name, own, fallback.instances, target.fallback)
+
+
+def _built(
+    name: str, own: _Side, fallback: Sequence[Instance] | None = None, fallback_subset: str | None = None
+) -> Upstream:
+    """Encode a cluster and its endpoints; with a host name among those, Envoy is to resolve them."""
+    instances = [*own.instances, *(fallback or ())]
+    endpoints = load_assignment(name, own.instances, fallback or (), fallback_subset)
+    resolved = endpoints if any(map(has_host_name, instances)) else None
+    cluster = subset_cluster(
+        name, own.policy, own.protocol, has_fallback=fallback is not None, resolved=resolved
+    )
+    return Upstream(cluster, None if resolved else endpoints)
 
 
 def _side(routing: Routing, subset: str | None, able: Sequence[Instance]) -> _Side:

@@ -394,7 +394,12 @@ class Pipeline:
             return None
         if rule := self.documents.rule(service):
             document = self.documents.document_of(service)
-            problems = lint_instances(document.name, rule, self._inputs.instances_of(service))
+            problems = lint_instances(
+                document.name,
+                rule,
+                self._inputs.instances_of(service),
+                grpc_clients=self._inputs.for_grpc_clients(rule),
+            )
             problems += lint_hosts(document.name, rule, self._lacks_certificate)
             self._status.instances_checked(document, problems)
         latest, routing = self._compilation.compile(service, instances_only=instances_only)

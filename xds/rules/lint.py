@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from xds.documents.defect import Defect, Path, printable, render
 from xds.documents.problem import Problem, Severity
 from xds.documents.text import Mark
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, canonical_ip
 from xds.rules.model import HttpRule, Match, RuleDocument, Subset
 
 _NOWHERE: Mapping[Path, Mark] = {}
+_MOST_NAMES = 5
 
 
 def lint(rule: RuleDocument) -> Iterator[Defect]:
@@ -23,13 +24,16 @@ def lint_instances(
     rule: RuleDocument,
     instances: Iterable[Instance],
     positions: Mapping[Path, Mark] = _NOWHERE,
+    *,
+    grpc_clients: bool = False,
 ) -> tuple[Problem, ...]:
     """Warn about subsets that select none of the service's instances, or none that may take traffic.
 
-    ``positions`` is where the subsets stand, if that is known.
+    ``positions`` is where the subsets stand, if that is known. With ``grpc_clients``, warn also of instances
+    that these are not sent, since their address is a host name.
     """
     known = tuple(instances)
-    problems = []
+    problems = list(_not_for_grpc(document, known)) if grpc_clients else []
     for name, subset in rule.subsets.items():
         selected = [instance for instance in known if subset.selects(instance.metadata)]
         if any(instance.serving for instance in selected):
@@ -63,6 +67,18 @@ def lint_hosts(
         for gateway in rule.gateways
         if lacks_certificate(gateway, host)
     )
+
+
+def _not_for_grpc(document: str, instances: Iterable[Instance]) -> Iterator[Problem]:
+    names = [
+        f"{one.address}:{one.port}" for one in instances if one.serving and canonical_ip(one.address) is None
+    ]
+    if names:
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        listed = ", ".join(map(printable, names[:_MOST_NAMES]))
+        message = f"gRPC clients are not sent {listed}{more}: they resolve no host names"
+        hint = "register the instances by their IP addresses"
+        yield Problem(document, *(0, 0), "", message, hint, Severity.WARNING)
 
 
 def _out_of_service(name: str, selected: list[Instance]) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from xds.rules.scalars import HeaderName
 from xds.settings.http import Http
-from xds.settings.proxies import Certificate, Edge, Group, MeshName, Sidecar
+from xds.settings.proxies import Certificate, Edge, Group, Localities, MeshName, Sidecar
 from xds.settings.section import IpAddress, NonEmpty, Section, Tls
 
 if TYPE_CHECKING:
@@ -263,6 +263,7 @@ class Settings(BaseSettings):
     groups: dict[str, Group] = {}
     certificates: tuple[Certificate, ...] = ()
     mesh_names: tuple[MeshName, ...] = ()
+    locality: Localities = Localities()
     region_header: HeaderName = "x-region"
     bucket_by: HeaderName | None = None
     drain: Drain = Drain()

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from xds.rules.scalars import Duration
 from xds.settings.section import IpAddress, NonEmpty, Port, Section, Tls
+from xds.sources.endpoint import LocalitySources, locality_source_problem
 
 
 def _not_a_tunnel(protocol: str) -> str:
@@ -82,6 +83,23 @@ class Certificate(Tls):
     """
 
     gateways: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
+
+
+def _locality_source(text: str) -> str:
+    if problem := locality_source_problem(text):
+        raise ValueError(problem)
+    return text
+
+
+class Localities(Section):
+    """Where the region and the zone of instances are read from (``xds.sources.endpoint``)."""
+
+    region: Annotated[str, AfterValidator(_locality_source)] = "metadata.region"
+    zone: Annotated[str, AfterValidator(_locality_source)] = "metadata.zone"
+
+    def sources(self) -> LocalitySources:
+        """Return the same for the sources of instances."""
+        return LocalitySources(self.region, self.zone)
 
 
 class MeshName(Section):

@@ -1,16 +1,50 @@
 """What an instance must look like to be routed to, whatever source names it."""
 
-import ipaddress
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xds.rules.instance import Locality, canonical_host_name, canonical_ip
+
+_CLUSTER = "cluster"
+_METADATA = "metadata."
+
+
+def locality_source_problem(source: str) -> str | None:
+    """Why this is no place that a region or a zone can be read from (``LocalitySources``)."""
+    if source in {"", _CLUSTER} or (source.startswith(_METADATA) and source != _METADATA):
+        return None
+    return f"{source!r} is not metadata.KEY, cluster, or empty"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalitySources:
+    """Where the region and the zone of an instance are read from.
+
+    ``metadata.KEY`` is a key of its metadata, ``cluster`` its cluster in the registry, '' nowhere.
+    """
+
+    region: str = "metadata.region"
+    zone: str = "metadata.zone"
+
+    def of(self, metadata: Mapping[str, str], cluster: str = "") -> Locality:
+        """Return the locality of an instance."""
+        return Locality(_read(self.region, metadata, cluster), _read(self.zone, metadata, cluster))
+
+
+DEFAULT_LOCALITIES = LocalitySources()
+
+
+def _read(source: str, metadata: Mapping[str, str], cluster: str) -> str:
+    text = cluster if source == _CLUSTER else metadata.get(source.removeprefix(_METADATA), "")
+    return text.strip().encode(errors="replace").decode()  # JSON can hold what is no Unicode text
 
 
 def address_problem(address: str) -> str | None:
     """Why nothing can be sent to this address; None when something can."""
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return f"{address!r} is not an IP address: proxies are sent addresses and resolve no names"
-    return None
+    if canonical_ip(address) or canonical_host_name(address):
+        return None
+    return f"{address!r} is neither an IP address nor a host name"
 
 
 def port_problem(port: int) -> str | None:

@@ -90,12 +90,19 @@ def _upstreams(
     """Return the clusters and their endpoints."""
     upstreams = compile_upstreams(routing, instances)
     clusters = tuple(
-        Resource.of(CLUSTER, name, upstream.cluster, warms=Ref(ENDPOINT, name), origins=origins)
+        Resource.of(
+            CLUSTER,
+            name,
+            upstream.cluster,
+            warms=Ref(ENDPOINT, name) if upstream.endpoints is not None else None,
+            origins=origins,
+        )
         for name, upstream in upstreams.items()
     )
     endpoints = tuple(
         Resource.of(ENDPOINT, name, upstream.endpoints, origins=origins)
         for name, upstream in upstreams.items()
+        if upstream.endpoints is not None
     )
     return clusters, endpoints
 

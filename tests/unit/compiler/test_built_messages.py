@@ -78,7 +78,7 @@ def test_so_are_those_that_no_rule_is_in(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         monkeypatch.setattr(module, "build", checked)
     assert ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3) == ADS
-    clusters._eds_settings.cache_clear()
+    clusters._subset_settings.cache_clear()
     assert list(without_rules()) == unchecked
 
 
@@ -95,7 +95,7 @@ def without_rules() -> Iterator[bytes]:
         yield listeners.outbound_listener("outbound", sidecar, routes)
     yield listeners.inbound_listener("inbound", sidecar)
     yield clusters.inbound_cluster(80)
-    yield clusters.eds_cluster("a|stable")
+    yield clusters.subset_cluster("a|stable")
     yield route_configuration.route_configuration("edge", [])
     yield route_configuration.on_demand_route_configuration("edge")
     yield route_configuration.nobody("edge/nobody.invalid")

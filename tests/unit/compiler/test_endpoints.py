@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType
 from envoy_data_plane.envoy.config.core.v3 import Address, Metadata, SocketAddress
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
@@ -14,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness.routing import routing
-from xds.compiler.endpoints import load_assignment, unusable
+from xds.compiler.endpoints import load_assignment
+from xds.compiler.grpc_client import compile_endpoints_for_grpc_clients
 from xds.compiler.upstreams import compile_upstreams
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, Locality
 from xds.rules.model import RuleDocument
 from xds.wire import encode
 
@@ -35,7 +37,7 @@ RULE = RuleDocument.model_validate(
 
 def endpoints_of(service: str, rule: RuleDocument | None, given: list[Instance]) -> dict[str, bytes]:
     upstreams = compile_upstreams(routing(service, rule), given)
-    return {name: upstream.endpoints for name, upstream in upstreams.items()}
+    return {name: upstream.endpoints or b"" for name, upstream in upstreams.items()}
 
 
 Place = tuple[str, int, int | None]
@@ -86,14 +88,14 @@ def test_no_instances_are_an_empty_assignment() -> None:
 )
 def test_instances_that_do_not_serve_are_left_out(idle: Instance) -> None:
     assert load_assignment("c", [idle, TWO]) == assignment("c", ("10.0.0.2", 80, None))
-    assert not unusable([idle])
 
 
 @pytest.mark.parametrize(
     "strange",
     [
-        replace(ONE, address="reviews.internal"),
         replace(ONE, address=""),
+        replace(ONE, address="no name"),
+        replace(ONE, address="10.0.0.256"),
         replace(ONE, address="10.0.0.1:80"),
         replace(ONE, address="010.0.0.1"),
         replace(ONE, address="fe80::1%eth0"),
@@ -101,9 +103,8 @@ def test_instances_that_do_not_serve_are_left_out(idle: Instance) -> None:
         replace(ONE, port=65536),
     ],
 )
-def test_addresses_that_envoy_would_reject_are_left_out_and_can_be_reported(strange: Instance) -> None:
+def test_addresses_that_envoy_would_reject_are_left_out(strange: Instance) -> None:
     assert load_assignment("c", [strange, TWO]) == assignment("c", ("10.0.0.2", 80, None))
-    assert unusable([strange, TWO]) == (strange,)
 
 
 def test_addresses_are_compared_in_canonical_form() -> None:
@@ -137,6 +138,61 @@ def test_the_sum_of_weights_stays_what_envoy_accepts() -> None:
     assert sum(weights) < 2**32
 
 
+def test_instances_are_grouped_by_locality_within_a_priority() -> None:
+    near, far = Locality("cn", "a"), Locality("cn", "b")
+    own = [replace(ONE, locality=far), replace(TWO, locality=near), Instance("10.0.0.3", 80)]
+    stable = [Instance("10.0.0.4", 80, 2.0, locality=near), Instance("10.0.0.5", 80, 1.0, locality=far)]
+    groups = ClusterLoadAssignment.parse(load_assignment("c", own, stable)).endpoints
+    assert [(each.priority, each.locality and each.locality.zone) for each in groups] == [
+        (0, None),
+        (0, "a"),
+        (0, "b"),
+        (1, "a"),
+        (1, "b"),
+    ]
+    expected = [
+        ("10.0.0.3", None),
+        ("10.0.0.2", None),
+        ("10.0.0.1", None),
+        ("10.0.0.4", 200),
+        ("10.0.0.5", 100),
+    ]
+    assert [list(each.lb_endpoints) for each in groups] == [
+        _built(((address, 80, weight),)) for address, weight in expected
+    ], "weights are compared within a priority, whatever the locality"
+
+
+def test_a_host_name_makes_envoy_resolve_the_whole_cluster() -> None:
+    named = replace(TWO, address="Gray.Internal")
+    found = compile_upstreams(routing("reviews", RULE), [ONE, named])
+    stable, gray = (found[f"reviews|{name}"] for name in ("stable", "gray"))
+    assert stable.endpoints == assignment("reviews|stable", ("10.0.0.1", 80, None))
+    assert gray.endpoints is None
+    cluster = Cluster.parse(gray.cluster)
+    assert cluster.type is ClusterDiscoveryType.STRICT_DNS
+    assert cluster.eds_cluster_config is None
+    assert cluster.load_assignment
+    assert encode(cluster.load_assignment) == assignment(
+        "reviews|gray", ("gray.internal", 80, None), fallback=(("10.0.0.1", 80, None),)
+    )
+    idle = compile_upstreams(routing("reviews", RULE), [ONE, TWO, replace(named, healthy=False)])
+    assert idle["reviews|gray"].endpoints is not None, "what is out of service needs no resolving"
+
+
+def test_grpc_clients_are_sent_neither_host_names_nor_localities_of_instances() -> None:
+    given = [
+        ONE,
+        TWO,
+        replace(TWO, address="gray.internal"),
+        replace(ONE, address="10.0.0.9", locality=Locality("cn", "a")),
+    ]
+    with_localities = compile_endpoints_for_grpc_clients(routing("reviews", RULE), given)
+    plain = compile_endpoints_for_grpc_clients(
+        routing("reviews", RULE), [ONE, TWO, replace(ONE, address="10.0.0.9")]
+    )
+    assert with_localities == plain
+
+
 def test_subsets_select_by_all_their_labels() -> None:
     assignments = endpoints_of("reviews", RULE, [TWO, ONE, Instance("10.0.0.3", 80)])
     assert assignments == {
@@ -147,7 +203,7 @@ def test_subsets_select_by_all_their_labels() -> None:
     }
 
 
-@pytest.mark.parametrize("gone", [[], [replace(TWO, healthy=False)], [replace(TWO, address="no.address")]])
+@pytest.mark.parametrize("gone", [[], [replace(TWO, healthy=False)], [replace(TWO, address="no address")]])
 def test_a_subset_without_instances_is_served_by_the_baseline(gone: list[Instance]) -> None:
     assignments = endpoints_of("reviews", RULE, [ONE, *gone])
     assert assignments["reviews|gray"] == assignment("reviews|gray", fallback=(("10.0.0.1", 80, None),))

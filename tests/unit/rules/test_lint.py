@@ -76,3 +76,17 @@ def test_subsets_without_instances() -> None:
     stable, gray = lint_instances("reviews.yaml", rule, [])
     assert (stable.path, stable.message) == ("subsets.stable", "no instance of reviews has version=v1")
     assert lint_instances("r", rule, [v1, Instance("::1", 80, metadata={"version": "v2"})]) == ()
+
+
+def test_instances_that_grpc_clients_are_not_sent_are_named() -> None:
+    rule = parse("reviews.yaml", SUBSETS.encode()).rule
+    assert rule
+    named = [Instance(f"i{number}.example", 80, metadata={"version": "v2"}) for number in range(7)]
+    away = Instance("away.example", 80, healthy=False, metadata={"version": "v1"})
+    instances = [Instance("10.0.0.1", 80, metadata={"version": "v1"}), away, *named]
+    assert lint_instances("reviews.yaml", rule, instances) == ()
+    [told] = lint_instances("reviews.yaml", rule, instances, grpc_clients=True)
+    assert told.message == (
+        "gRPC clients are not sent i0.example:80, i1.example:80, i2.example:80, i3.example:80, i4.example:80 "
+        "and 2 more: they resolve no host names"
+    )

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from xds import type_urls
 from xds.cache import Ref, Resource, View
-from xds.compiler.clusters import eds_cluster
+from xds.compiler.clusters import subset_cluster
 from xds.compiler.connection_managers import HttpSettings
 from xds.compiler.listeners import SidecarListeners, inbound_listener
 from xds.server.limits import DEFAULTS, Limits
@@ -108,14 +108,14 @@ async def test_36_nested_messages_are_written_as_json_too() -> None:
     at = SidecarListeners("127.0.0.1", 15001, 15006, http=HttpSettings(access_log="/dev/stdout"))
     body = inbound_listener("inbound", at)
     async with rest(
-        Resource.of(LISTENER, "inbound", body), Resource.of(CLUSTER, "a", eds_cluster("a"))
+        Resource.of(LISTENER, "inbound", body), Resource.of(CLUSTER, "a", subset_cluster("a"))
     ) as it:
         listener, *_ = (await it.ask("listeners")).json()["resources"]
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         assert manager["@type"].endswith(".HttpConnectionManager")
         assert manager["http_filters"][-1]["typed_config"]["@type"].endswith(".Router")
         [cluster] = (await it.ask("clusters")).json()["resources"]
-        assert cluster["eds_cluster_config"]["eds_config"] == {"ads": {}, "resource_api_version": "V3"}
+        assert cluster["subset_cluster_config"]["eds_config"] == {"ads": {}, "resource_api_version": "V3"}
         pool = new_pool()
         for document in (listener, cluster):
             # What a client reads of it, written again, is the same: nothing was lost on the way.

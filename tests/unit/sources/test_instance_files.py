@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds.rules.instance import Instance
+from xds.rules.instance import Instance, Locality
+from xds.sources.endpoint import LocalitySources
 from xds.sources.files.instances import parse_instances
 
 
@@ -20,9 +21,38 @@ def test_an_instance_with_everything() -> None:
 - {address: "::1", port: 9101}
 """
     assert parse_instances("reviews.yaml", text).instances == (
-        Instance("10.0.0.1", 8080, 2.5, healthy=False, metadata={"version": "1.10", "zone": "eu"}),
+        Instance(
+            *("10.0.0.1", 8080, 2.5),
+            healthy=False,
+            metadata={"version": "1.10", "zone": "eu"},
+            locality=Locality(zone="eu"),
+        ),
         Instance("::1", 9101),
     )
+
+
+@pytest.mark.parametrize(
+    ("sources", "locality"),
+    [
+        (LocalitySources(), Locality("cn", "a")),
+        (LocalitySources("", "cluster"), Locality("", "hangzhou")),
+        (LocalitySources("cluster", "metadata.rack.row"), Locality("hangzhou", "7")),
+        (LocalitySources("metadata.none", ""), Locality()),
+    ],
+)
+def test_where_an_instance_runs_is_read_where_a_setting_says(
+    sources: LocalitySources, locality: Locality
+) -> None:
+    assert sources.of({"region": "cn", "zone": " a ", "rack.row": "7"}, "hangzhou") == locality
+
+
+def test_what_is_no_text_is_made_text() -> None:
+    assert LocalitySources().of({"zone": "\ud800"}) == Locality("", "?")
+
+
+def test_an_address_may_be_a_host_name() -> None:
+    text = b"- {address: Reviews.Internal, port: 80}"
+    assert parse_instances("r.yaml", text).instances == (Instance("Reviews.Internal", 80),)
 
 
 def test_json_is_yaml() -> None:
@@ -59,7 +89,11 @@ ONE = "- {address: 10.0.0.1, port: 80"
             ["r.yaml:1:33: error: [0].q: unknown field (there is address, healthy, metadata, port, weight)"],
         ),
         ("- port: 80", ["r.yaml:1:3: error: [0].address: is missing"]),
-        ("- {address: a.example, port: 80}", ["r.yaml:1:13: error: [0].address: 'a.example' is not an IP"]),
+        (
+            "- {address: a example, port: 80}",
+            ["r.yaml:1:13: error: [0].address: 'a example' is neither an IP address nor a host name"],
+        ),
+        ("- {address: 10.0.0.256, port: 80}", ["r.yaml:1:13: error: [0].address: '10.0.0.256' is neither"]),
         ("- {address: 10.0.0.1, port: 0}", ["r.yaml:1:29: error: [0].port: port 0 is not between"]),
         (
             "- {address: 10.0.0.1, port: 80x}",
@@ -87,8 +121,8 @@ ONE = "- {address: 10.0.0.1, port: 80"
         ("&a [*a]", ["r.yaml:1:1: error: anchors and aliases (&, *) are not supported"]),
         ("[]\n---\n[]", ["r.yaml:2:1: error: a second YAML document"]),
         (
-            "- {address: x, port: y}\n- z",
-            ["r.yaml:1:13: error: [0].address", "r.yaml:1:22: error: [0].port", "r.yaml:2:3: error: [1]"],
+            "- {address: x y, port: y}\n- z",
+            ["r.yaml:1:13: error: [0].address", "r.yaml:1:24: error: [0].port", "r.yaml:2:3: error: [1]"],
         ),
     ],
 )

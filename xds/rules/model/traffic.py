@@ -109,6 +109,16 @@ class Warmup(Model):
     minimum_percent: Percent = Field(10, description="The part of the share that they begin with.")
 
 
+class LocalityLbSetting(Model):
+    """A proxy sends requests to the instances of its own zone, as long as there are enough healthy ones."""
+
+    enabled: Bool = Field(True, description="false: zones do not count.")
+    min_local_instances: PositiveInt32 = Field(
+        1,
+        description="With fewer healthy ones in its zone, a proxy sends requests to all zones, by weight.",
+    )
+
+
 class LoadBalancer(Model):
     """Which instance gets a request."""
 
@@ -119,16 +129,22 @@ class LoadBalancer(Model):
         None, description="Requests with the same value go to the same instance."
     )
     warmup: Warmup | None = Field(None, description="New instances get their share little by little.")
+    locality_lb_setting: LocalityLbSetting | None = Field(
+        None, description="A proxy prefers the instances of its own zone."
+    )
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
-        if not given(self, "simple", "consistent_hash", "warmup"):
-            raise invalid("no load balancer", "give simple, consistentHash or warmup")
+        if not given(self, "simple", "consistent_hash", "warmup", "locality_lb_setting"):
+            raise invalid("no load balancer", "give simple, consistentHash, warmup or localityLbSetting")
         if self.simple and self.consistent_hash:
             raise invalid("both simple and consistentHash", "give one of them")
         if self.warmup and (self.consistent_hash or self.simple == "RANDOM"):
             other = "consistentHash" if self.consistent_hash else "RANDOM"
             raise invalid(f"warmup means nothing with {other}", "use ROUND_ROBIN or LEAST_REQUEST")
+        if self.consistent_hash and self.locality_lb_setting:
+            hint = "a hash chooses among the instances of all zones"
+            raise invalid("localityLbSetting means nothing with consistentHash", hint)
         return self
 
 

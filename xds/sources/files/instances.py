@@ -23,7 +23,13 @@ from xds.documents.problem import Problem
 from xds.documents.schema_errors import Reader
 from xds.documents.text import Mark, UnreadableError, decode
 from xds.rules.instance import Instance
-from xds.sources.endpoint import address_problem, port_problem, weight_problem
+from xds.sources.endpoint import (
+    DEFAULT_LOCALITIES,
+    LocalitySources,
+    address_problem,
+    port_problem,
+    weight_problem,
+)
 
 MAX_BYTES = 10 << 20
 """The largest instance file that is read: some 100,000 instances."""
@@ -66,7 +72,9 @@ class ParsedInstances:
     problems: tuple[Problem, ...] = ()
 
 
-def parse_instances(document: str, content: bytes) -> ParsedInstances:
+def parse_instances(
+    document: str, content: bytes, localities: LocalitySources = DEFAULT_LOCALITIES
+) -> ParsedInstances:
     """Read an instance file. Never raises; tells all that is wrong at once."""
     try:
         root, found = tree.compose(decode(content, MAX_BYTES), _MAX_VALUES)
@@ -78,7 +86,11 @@ def parse_instances(document: str, content: bytes) -> ParsedInstances:
     if entries is None or found:
         problems = sorted(_problem(document, mark, one) for mark, one in found)
         return ParsedInstances(None, tuple(problems[:_MAX_PROBLEMS]))
-    return ParsedInstances(tuple(Instance(**entry.model_dump()) for entry in entries))
+    return ParsedInstances(tuple(_built(entry, localities) for entry in entries))
+
+
+def _built(entry: _Entry, localities: LocalitySources) -> Instance:
+    return Instance(**entry.model_dump(), locality=localities.of(entry.metadata))
 
 
 def _values(root: tree.Node) -> tree.Data:

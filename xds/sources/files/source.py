@@ -8,6 +8,7 @@ from xds.documents import DocumentId
 from xds.documents.identity import EXTENSIONS
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, SourceStatus, Synced
+from xds.sources.endpoint import DEFAULT_LOCALITIES, LocalitySources
 from xds.sources.files.instances import ParsedInstances, parse_instances
 from xds.sources.files.settling import Content, Seen, Unreadable
 from xds.sources.files.watch import WatchedDirectory
@@ -22,9 +23,15 @@ class FilesSource:
     and a directory that is gone change nothing: they are reported as ``Trouble``.
     """
 
-    def __init__(self, rules_dir: Path, services_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        rules_dir: Path,
+        services_dir: Path | None = None,
+        localities: LocalitySources = DEFAULT_LOCALITIES,
+    ) -> None:
         self._rules_dir = rules_dir
         self._services_dir = services_dir
+        self._localities = localities
         # The rules directory and that of services, if there is one. Written by `run`.
         self._directories: list[WatchedDirectory] = []
 
@@ -33,7 +40,7 @@ class FilesSource:
         health = SourceHealth(emit)
         directories = [WatchedDirectory(self._rules_dir, _Rules(emit, health).deliver, health.report)]
         if self._services_dir is not None:
-            services = _Services(emit, health)
+            services = _Services(emit, health, self._localities)
             directories.append(WatchedDirectory(self._services_dir, services.deliver, health.report))
         self._directories = directories
         async with asyncio.TaskGroup() as tasks:
@@ -74,9 +81,12 @@ class _Rules:
 class _Services:
     """Instance files, parsed; the last good content of a broken one stays in force."""
 
-    def __init__(self, emit: Callable[[Event], None], health: SourceHealth) -> None:
+    def __init__(
+        self, emit: Callable[[Event], None], health: SourceHealth, localities: LocalitySources
+    ) -> None:
         self._emit = emit
         self._health = health
+        self._localities = localities
         self._good: dict[str, tuple[Instance, ...]] = {}
         self._told: dict[str, tuple[Instance, ...]] = {}
 
@@ -92,7 +102,7 @@ class _Services:
                         f"instances {name}", f"{reason}; its last good content stays in force"
                     )
                 case Content(data):
-                    self._take(name, await asyncio.to_thread(parse_instances, name, data))
+                    self._take(name, await asyncio.to_thread(parse_instances, name, data, self._localities))
         for service in sorted({Path(name).stem for name in news}):
             self._tell(service)
 

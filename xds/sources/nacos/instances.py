@@ -19,7 +19,7 @@ import structlog
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import Event, InstancesChanged
 from xds.sources.deletion_guard import DeletionGuard
-from xds.sources.endpoint import address_problem, port_problem, weight_problem
+from xds.sources.endpoint import LocalitySources, address_problem, port_problem, weight_problem
 from xds.sources.health import SourceHealth
 from xds.sources.nacos.connection import Connection
 from xds.sources.nacos.credentials import Credentials
@@ -38,6 +38,8 @@ from xds.sources.nacos.sdk import (
 from xds.sources.nacos.settings import NacosSettings
 
 _PAGE = 1000
+_NO_CLUSTER = "DEFAULT"
+"""The cluster of an instance that was registered without one."""
 
 _log = structlog.get_logger("xds.sources.nacos")
 
@@ -201,7 +203,7 @@ class Instances:
     async def _read(self, service: str) -> None:
         try:
             hosts = await (self._query(service) if service in self._subscribed else self._subscribe(service))
-            reported, problems = _instances(hosts)
+            reported, problems = _instances(hosts, self._settings.localities)
             await self._take(service, reported)
         except (UnreachableError, RefusedError) as error:
             self._unread.add(service)
@@ -290,7 +292,7 @@ def _hosts(response: Any) -> Iterable[Any]:
     return response.serviceInfo.hosts if response.serviceInfo else ()
 
 
-def _instances(hosts: Iterable[Any]) -> tuple[tuple[Instance, ...], list[str]]:
+def _instances(hosts: Iterable[Any], localities: LocalitySources) -> tuple[tuple[Instance, ...], list[str]]:
     """What can be routed to of the SDK's instances, in a fixed order, and what is wrong with the rest."""
     found: dict[tuple[str, int], Instance] = {}
     problems: list[str] = []
@@ -299,12 +301,14 @@ def _instances(hosts: Iterable[Any]) -> tuple[tuple[Instance, ...], list[str]]:
         if problem:
             problems.append(problem)
             continue
+        metadata = {str(name): str(value) for name, value in host.metadata.items()}
         instance = Instance(
             host.ip,
             host.port,
             host.weight,
             host.healthy and host.enabled,
-            {str(name): str(value) for name, value in host.metadata.items()},
+            metadata,
+            localities.of(metadata, "" if host.clusterName in {None, _NO_CLUSTER} else host.clusterName),
         )
         other = found.get((host.ip, host.port))
         # Registered in two of Nacos's clusters, a process is there once; it serves if either says so.

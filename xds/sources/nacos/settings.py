@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xds.sources.deletion_guard import MassDeletion
+from xds.sources.endpoint import DEFAULT_LOCALITIES, LocalitySources
 
 GRPC_PORT_OFFSET = 1000
 """Nacos serves gRPC on its HTTP port plus this."""
@@ -54,7 +55,8 @@ class NacosSettings:
     ``poll``: time between two listings of documents and services. ``audit``: time within which every service
     is read again although nothing was announced. ``settle``: after a lost connection, how long what Nacos
     lacks is not taken for deleted. ``protect_threshold``: a service that loses more than this share of its
-    serving instances at once keeps the lost ones; 1 turns the protection off.
+    serving instances at once keeps the lost ones; 1 turns the protection off. ``localities``: where the
+    region and the zone of an instance are read from.
     """
 
     server_addresses: str
@@ -73,6 +75,7 @@ class NacosSettings:
     settle: float = 30.0
     mass_deletion: MassDeletion = "wait"
     protect_threshold: float = 1.0
+    localities: LocalitySources = DEFAULT_LOCALITIES
     servers: tuple[Server, ...] = field(init=False)
 
     def __post_init__(self) -> None:
