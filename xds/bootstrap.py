@@ -176,7 +176,8 @@ _LOCAL_CLUSTER = """\
         cluster_name: {name}
         endpoints:
           - locality: {locality}
-            lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 1}}}}}}}}]
+            lb_endpoints:
+              - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 1}}}}}}
 """
 
 

@@ -34,6 +34,8 @@ def filled(kind: Kind, values: Values) -> Any:
         (Kind.EDGE, NO_SIDECAR),
         (Kind.SIDECAR, Values()),
         (Kind.SIDECAR, EVERYTHING),
+        (Kind.EDGE, Values(region="cn", zone='"a"')),
+        (Kind.SIDECAR, Values(zone="a")),
     ],
 )
 def test_envoy_accepts_it_and_finds_nothing_deprecated(kind: Kind, values: Values, tmp_path: Path) -> None:
@@ -77,6 +79,22 @@ def test_values_go_to_their_places() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
+def test_a_zone_comes_with_the_cluster_that_zone_aware_load_balancing_needs(kind: Kind) -> None:
+    given = filled(kind, Values(region="cn", zone="a"))
+    where = {"region": "cn", "zone": "a"}
+    assert given["node"].pop("locality") == where
+    cluster = given["static_resources"]["clusters"].pop()
+    assert cluster["name"] == given["cluster_manager"].pop("local_cluster_name")
+    assert [each["locality"] for each in cluster["load_assignment"]["endpoints"]] == [where]
+    assert given == filled(kind, Values()), "nothing else changes"
+
+
+def test_a_grpc_client_says_its_zone() -> None:
+    document = json.loads(bootstrap(Kind.GRPC_CLIENT, Values(id="c7", zone="a")))
+    assert document["node"]["locality"] == {"zone": "a"}
+
+
 def test_nothing_else_changes() -> None:
     before = filled(Kind.EDGE, Values())
     after = filled(Kind.EDGE, Values(cluster="internal"))
@@ -107,6 +125,7 @@ def test_with_tls_envoy_reads_its_secrets_from_files(kind: Kind, server_name: st
     tls = ClientTls(tmp_path, tmp_path, server_name)
     for name, text in envoy_secrets(tls).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
+    test_envoy_accepts_it_and_finds_nothing_deprecated(kind, Values(tls=tls, zone="a"), tmp_path)
     values = Values(xds=("10.0.0.1", 18000), tls=tls)
     test_envoy_accepts_it_and_finds_nothing_deprecated(kind, values, tmp_path)
     [cluster] = filled(kind, values)["static_resources"]["clusters"]
@@ -154,6 +173,7 @@ def test_a_grpc_client_gets_json() -> None:
         (Kind.EDGE, Values(id=""), "id is empty"),
         (Kind.SIDECAR, Values(cluster=" "), "cluster is empty"),
         (Kind.SIDECAR, Values(service=""), "service is empty"),
+        (Kind.EDGE, Values(zone=" "), "zone is empty"),
     ],
 )
 def test_what_cannot_be_a_bootstrap_is_refused(kind: Kind, values: Values, why: str) -> None:
