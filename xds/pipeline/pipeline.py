@@ -376,12 +376,8 @@ class Pipeline:
         self._status.reached(EditStage.COMPILED)
         await self.serving.serve(served)
         self._snapshot.keep(Snapshot(services=saved))
-        hidden = set()
-        turn = TimeSlice()
-        for service, chosen in served.items():
-            if chosen and not self._services.is_visible(service):
-                hidden.add(service)
-            await turn.pause()
+        there = (service for service, chosen in served.items() if chosen)
+        hidden = {service for service in there if not self._services.is_visible(service)}
         self._status.hidden(hidden, among=served.keys())
 
     def _compile_one(

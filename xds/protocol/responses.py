@@ -5,7 +5,7 @@ but for the nonce, which is appended (fields of a message may come in any order)
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 from xds.cache import Resource
@@ -41,20 +41,26 @@ class ResponseContent(NamedTuple):
     renewed: tuple[Resource, ...] = ()
 
 
+Fields = Mapping[Resource, bytes]
+"""Resources, encoded as they stand in a response."""
+
+_NO_FIELDS: Fields = {}
+
+
 class _Memoized:
     """A function that keeps its last results, up to a size in bytes."""
 
-    def __init__(self, encode: Callable[[ResponseContent], bytes]) -> None:
+    def __init__(self, encode: Callable[[ResponseContent, Fields], bytes]) -> None:
         self._encode = encode
         self._made: OrderedDict[Hashable, bytes] = OrderedDict()
         self._size = 0
 
-    def __call__(self, content: ResponseContent) -> bytes:
+    def __call__(self, content: ResponseContent, fields: Fields = _NO_FIELDS) -> bytes:
         made = self._made.get(content)
         if made is not None:
             self._made.move_to_end(content)
             return made
-        made = self._made[content] = self._encode(content)
+        made = self._made[content] = self._encode(content, fields)
         self._size += len(made)
         while self._size > _KEPT_BYTES and len(self._made) > 1:
             self._size -= len(self._made.popitem(last=False)[1])
@@ -62,7 +68,7 @@ class _Memoized:
 
 
 @_Memoized
-def delta_response(content: ResponseContent) -> bytes:
+def delta_response(content: ResponseContent, _: Fields = _NO_FIELDS) -> bytes:
     """Encode a ``DeltaDiscoveryResponse``."""
     ttl = content.features.ttl
     return b"".join(
@@ -82,17 +88,22 @@ def delta_response(content: ResponseContent) -> bytes:
 
 
 @_Memoized
-def sotw_response(content: ResponseContent) -> bytes:
-    """Encode a ``DiscoveryResponse``."""
+def sotw_response(content: ResponseContent, fields: Fields = _NO_FIELDS) -> bytes:
+    """Encode a ``DiscoveryResponse``; ``fields`` are those of its resources that are encoded already."""
     ttl = content.features.ttl
     return b"".join(
         [
             delimited(1, content.version.encode()),
             delimited(4, content.type_url.encode()),
-            *(delimited(2, _wrapped(each) if ttl and each.ttl else _any(each)) for each in content.resources),
+            *(fields.get(each) or sotw_field(each, ttl=ttl) for each in content.resources),
             *(delimited(7, _unknown(name)) for name in content.unknown),
         ]
     )
+
+
+def sotw_field(resource: Resource, *, ttl: bool) -> bytes:
+    """Encode a resource as it stands in a ``DiscoveryResponse``."""
+    return delimited(2, _wrapped(resource) if ttl and resource.ttl else _any(resource))
 
 
 def _resource(resource: Resource, version: str, *, ttl: bool, body: bool = True) -> bytes:

@@ -142,6 +142,12 @@ class Stream:
             if subscription := self._subscriptions.get(type_url):
                 subscription.changed(before)
 
+    def prepare(self) -> Iterator[None]:
+        """Encode in advance, with pauses, what ``poll`` would encode at once; anything may happen in them."""
+        for subscription in tuple(self._subscriptions.values()):
+            if subscription.has_due:
+                yield from self._variant.prepare(subscription, self._view, self._features)
+
     def poll(self, now: float) -> bytes | None:
         """Return the next response; None if nothing is to be sent now.
 

@@ -193,6 +193,8 @@ class Subscription:
         if self.to_answer:
             for name in names:
                 self._answered(name, self.subscribed.target(name))
+                if not self.to_answer:
+                    break
             self.to_answer = self.to_answer or {}  # an emptied dict keeps the memory of all it ever held
         self.client.clear_behind(names)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from xds.cache import Resource, View
 from xds.protocol.features import Features
 from xds.protocol.names import WILDCARD
-from xds.protocol.responses import ResponseContent, delta_response, sotw_response
+from xds.protocol.responses import ResponseContent, delta_response, sotw_field, sotw_response
 from xds.protocol.subscription import Subscription
 from xds.protocol.types import absence_removes, empty_means_all, named_on_demand
 from xds.wire import DeltaRequest, SotwRequest, decode_delta_request, decode_sotw_request
@@ -41,10 +41,19 @@ class Response(NamedTuple):
     """What else it lists that the client may not hold yet, and may reject."""
 
 
+class _Prepared(NamedTuple):
+    """The key in ``View.derived`` of the resources of a type that are encoded in advance."""
+
+    type_url: str
+    ttl: bool
+
+
 class Variant(Protocol):
     """One variant of the protocol; it has no state."""
 
     nonce_field: int
+    complete: bool
+    """Whether some responses must list everything, so that ``prepare`` has something to do."""
     wrapped: bool
     """Whether each resource comes in a ``Resource``, with its name and version."""
 
@@ -70,6 +79,10 @@ class Variant(Protocol):
         """
         ...
 
+    def prepare(self, subscription: Subscription, view: View, features: Features) -> Iterator[None]:
+        """Encode in advance, with pauses, what ``write`` would have to encode at once."""
+        ...
+
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         """Write one response with what is due; return None if none is needed."""
         ...
@@ -85,6 +98,7 @@ class _Delta:
     """Incremental: requests add and take away names, responses carry what changed."""
 
     nonce_field = 5
+    complete = False
     wrapped = True
 
     def in_parts(self, type_url: str) -> bool:
@@ -110,6 +124,9 @@ class _Delta:
             yield from _paced(request.unsubscribe, subscription.unsubscribe)
         if first:
             yield from _paced(request.initial_resource_versions.items(), subscription.resume)
+
+    def prepare(self, subscription: Subscription, view: View, features: Features) -> Iterator[None]:
+        return iter(())
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if not (due.put or due.missing or due.drop or due.empty_response_due):
@@ -153,6 +170,7 @@ class _StateOfTheWorld:
     """Requests list all names wanted; for some types responses list all there is."""
 
     nonce_field = 5
+    complete = True
     wrapped = False
 
     def in_parts(self, type_url: str) -> bool:
@@ -189,6 +207,21 @@ class _StateOfTheWorld:
         subscribed.explicit = subscribed.explicit or bool(request.resource_names)
         legacy = not subscribed.explicit and empty_means_all(subscribed.type_url)
         return dict.fromkeys((WILDCARD,) if legacy else request.resource_names)
+
+    def prepare(self, subscription: Subscription, view: View, features: Features) -> Iterator[None]:
+        resources = view.resources(subscription.type_url)
+        if not absence_removes(subscription.type_url) or len(resources) < _PAUSE:
+            return
+        key = _Prepared(subscription.type_url, ttl=features.ttl)
+        fields = view.derived.setdefault(key, {})
+        if not isinstance(fields, dict):
+            return  # the response is made, and kept
+        for number, resource in enumerate(tuple(resources.values()), 1):
+            if resource not in fields:
+                fields[resource] = sotw_field(resource, ttl=features.ttl)
+            if number % _PAUSE == 0:
+                yield
+                view.derived.setdefault(key, fields)  # in case a change of the view has emptied it
 
     def write(self, due: Due, subscription: Subscription, view: View, features: Features) -> Response | None:
         if absence_removes(subscription.type_url):
@@ -232,7 +265,12 @@ class _StateOfTheWorld:
         unknown = tuple(due.missing) if features.errors else ()
         content = ResponseContent(type_url, version, features, tuple(after.values()), unknown=unknown)
         changes = {**due.put, **dict.fromkeys((*due.missing, *due.drop))}
-        return Response(sotw_response(content), changes, subscription.client.unsettled() - changes.keys())
+        key = _Prepared(type_url, ttl=features.ttl)
+        fields = view.derived.get(key)
+        body = sotw_response(content, fields if isinstance(fields, dict) else {})
+        if fields:
+            view.derived[key] = None  # made, and kept by ``sotw_response``: the fields are of no more use
+        return Response(body, changes, subscription.client.unsettled() - changes.keys())
 
     def _after(self, due: Due, subscription: Subscription, view: View) -> dict[str, Resource]:
         """Return all that the client is to hold after this: what is due, and what it holds of the rest."""

@@ -216,10 +216,10 @@ class StreamHandler:
 
     async def _write_on(self) -> None:
         loop = asyncio.get_running_loop()
-        context, wake = self._context, self._wake
+        context, wake, prepares = self._context, self._wake, self._method.variant.complete
         try:
             while True:
-                while (response := self._next(loop)) is not None:
+                while (response := await self._prepared(loop) if prepares else self._next(loop)) is not None:
                     self._writing = True
                     if self._watchdog is None:
                         self._start_watchdog(loop)
@@ -236,6 +236,12 @@ class StreamHandler:
             raise exhausted(f"a response was left unread for {self._server.limits.stall:g} s") from None
         except grpc.aio.InternalError:  # gRPC's way to say that the client is gone
             raise _FinishedError from None
+
+    async def _prepared(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
+        """Return the same as ``_next``, encoded with pauses in which others have their turn."""
+        for _ in self.stream.prepare():
+            await asyncio.sleep(0)
+        return self._next(loop)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
         """Return what to send now; None if nothing is to be sent before the next wake."""

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.protocol.clients import DeltaClient, SotwClient, cluster
-from xds.cache import Ref, View
-from xds.protocol import DELTA, LimitExceededError, Stream
+from xds.cache import Ref, Resource, View
+from xds.protocol import DELTA, LimitExceededError, Stream, responses
 from xds.protocol.variants import Request
-from xds.type_urls import CLUSTER
+from xds.type_urls import CLUSTER, ENDPOINT, LISTENER
 from xds.wire import DeltaRequest, SotwRequest
 
 NAMES = tuple(f"c{number}" for number in range(1_000))
@@ -71,3 +71,51 @@ def test_more_names_than_a_stream_may_have_are_refused_at_the_end(view: View) ->
     stream = Stream(DELTA, view, max_names=999)
     with pytest.raises(LimitExceededError, match="1000 names"):
         list(stream.read(DeltaRequest(type_url=CLUSTER, subscribe=NAMES)))
+
+
+def _prepared(client: SotwClient) -> int:
+    """Have a client's response encoded in advance; return the number of pauses."""
+    return sum(1 for _ in client.stream.prepare())
+
+
+def test_a_complete_response_is_encoded_in_advance(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = SotwClient(view)
+    client.ask(CLUSTER)
+    assert _prepared(client) > 1
+
+    def fail(resource: Resource, *, ttl: bool) -> bytes:
+        raise AssertionError(resource.name, ttl)
+
+    monkeypatch.setattr(responses, "sotw_field", fail)
+    [response] = client.settle()
+    assert response.bodies == {each.name: each.body for each in view.resources(CLUSTER).values()}
+
+
+def test_what_changes_while_it_is_encoded_in_advance_is_sent_as_it_is_then(view: View) -> None:
+    client = SotwClient(view)
+    client.ask(CLUSTER)
+    for number, _ in enumerate(client.stream.prepare()):
+        view.apply([cluster("c0", f"{number}"), cluster("c999", f"{number}"), cluster("new", f"{number}")])
+        view.apply(drop=[Ref(CLUSTER, "c1"), Ref(CLUSTER, "c998")])
+    [response] = client.settle()
+    assert response.bodies == {each.name: each.body for each in view.resources(CLUSTER).values()}
+
+
+def test_it_is_encoded_once_for_all_streams(view: View) -> None:
+    first, second = SotwClient(view), SotwClient(view)
+    for client in (first, second):
+        client.ask(CLUSTER)
+    assert _prepared(first) > 1
+    [response] = first.settle()
+    assert _prepared(second) == 0
+    [same] = second.settle()
+    assert same.bodies == response.bodies
+    view.apply([cluster("c0", "2")])
+    assert _prepared(second) > 1
+
+
+def test_small_and_partial_responses_need_no_advance(view: View) -> None:
+    client = SotwClient(view)
+    client.ask(ENDPOINT, *NAMES)
+    client.ask(LISTENER)
+    assert _prepared(client) == 0
