@@ -1,6 +1,7 @@
 """Lanes in real Envoys: coloured at the edge, followed at every hop, back in the lane after a fallback."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Headers, Upstream
+from tests.harness.ports import free_port
 
 HOST = "front.example.com"
 LANES = {
@@ -64,8 +66,12 @@ def rule(service: str, versions: tuple[str, ...], **more: Any) -> dict[str, Any]
 class World:
     """A chain of three services, of which the first and the third have a gray version."""
 
-    def __init__(self, grayplane: Grayplane, client: Client) -> None:
+    def __init__(
+        self, grayplane: Grayplane, sidecar: EnvoyProcess, client: Client, hops: Mapping[str, Sequence[Hop]]
+    ) -> None:
         self.grayplane = grayplane
+        self.sidecar = sidecar
+        self.hops = hops
         self._client = client
 
     async def chain(self, target: str = "/", headers: Headers = ()) -> list[str]:
@@ -78,18 +84,20 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         grayplane = Grayplane(tmp_path, "--set", "edge.trusted_hops=1")
+        hops: dict[str, list[Hop]] = {}
         for service, versions in SERVICES.items():
-            hops = [await stack.enter_async_context(Hop(service, version)) for version in versions]
-            for hop in hops:
+            hops[service] = [await stack.enter_async_context(Hop(service, version)) for version in versions]
+            for hop in hops[service]:
                 hop.sidecar_port = grayplane.outbound_port
-            grayplane.instances(service, *hops)
+            grayplane.instances(service, *hops[service])
             hosts = {"hosts": [HOST]} if service == "front" else {}
             grayplane.rule(f"{service}.yaml", rule(service, versions, **hosts))
         grayplane.rule("lanes.yaml", LANES)
         await stack.enter_async_context(grayplane)
         await stack.enter_async_context(EnvoyProcess(grayplane.bootstrap("edge")))
-        await stack.enter_async_context(EnvoyProcess(grayplane.bootstrap("sidecar")))
-        yield World(grayplane, await stack.enter_async_context(Client(grayplane.edge_port)))
+        sidecar = await stack.enter_async_context(EnvoyProcess(grayplane.bootstrap("sidecar")))
+        client = await stack.enter_async_context(Client(grayplane.edge_port))
+        yield World(grayplane, sidecar, client, hops)
 
 
 STABLE = ["front-stable", "middle-stable", "back-stable"]
@@ -118,6 +126,31 @@ async def test_lanes_change_while_requests_run(world: World) -> None:
     await until(lambda: _is(world, STABLE))
     world.grayplane.rule("lanes.yaml", LANES)
     await until(lambda: _is(world, IN_LANE))
+
+
+async def test_a_dead_hop_of_a_lane_is_served_by_its_baseline_and_the_lane_goes_on(world: World) -> None:
+    """The gray instance in the middle is registered, healthy to the registry, and dead."""
+    [alive] = world.hops["middle"]
+    port = free_port()
+    dead = {"address": "127.0.0.1", "port": port, "metadata": {"version": "gray"}}
+    world.grayplane.rule("middle.yaml", rule("middle", ("stable", "gray")))
+    world.grayplane.listed(
+        "middle", [{"address": "127.0.0.1", "port": alive.port, "metadata": {"version": "stable"}}, dead]
+    )
+    await until(lambda: _has_cluster(world, "middle|gray"))
+    for _ in range(20):
+        assert await world.chain(headers=[("x-user-group", "beta")]) == IN_LANE, "and nothing fails"
+    async with Hop("middle", "gray", port) as back:
+        back.sidecar_port = alive.sidecar_port
+        whole = ["front-gray", "middle-gray", "back-gray"]
+        await until(lambda: _is(world, whole))
+        assert await world.chain() == STABLE
+    await until(lambda: _is(world, IN_LANE))
+
+
+async def _has_cluster(world: World, name: str) -> bool:
+    stats = await world.sidecar.stats(f"cluster[.]{re.escape(name)}[.]membership_total")
+    return set(stats.values()) == {2}
 
 
 async def _is(world: World, expected: list[str]) -> bool:

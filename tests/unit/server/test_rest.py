@@ -115,7 +115,7 @@ async def test_36_nested_messages_are_written_as_json_too() -> None:
         assert manager["@type"].endswith(".HttpConnectionManager")
         assert manager["http_filters"][-1]["typed_config"]["@type"].endswith(".Router")
         [cluster] = (await it.ask("clusters")).json()["resources"]
-        assert cluster["subset_cluster_config"]["eds_config"] == {"ads": {}, "resource_api_version": "V3"}
+        assert cluster["eds_cluster_config"]["eds_config"] == {"ads": {}, "resource_api_version": "V3"}
         pool = new_pool()
         for document in (listener, cluster):
             # What a client reads of it, written again, is the same: nothing was lost on the way.
