@@ -3,14 +3,23 @@
 Libraries that log through the standard library come out in the same form.
 """
 
+import json
 import logging
 import os
+import re
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
 _LIBRARIES = logging.WARNING  # what libraries say below this is about themselves
+
+
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON need not escape, and terminals and readers of lines take for more than text."""
+
+_OF_LINES = frozenset({"exception", "stack"})
+"""What has several lines, and is ours."""
 
 
 def configure(level: str, form: Literal["console", "json"]) -> None:
@@ -26,11 +35,12 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=form == "json"),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    renderer: structlog.typing.Processor
+    if form == "json":
+        renderer = structlog.processors.JSONRenderer(_json)
+    else:
+        before.append(_printable)
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[*before, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -47,3 +57,20 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     logging.basicConfig(
         level=max(_LIBRARIES, logging.getLevelNamesMapping()[level.upper()]), handlers=[handler], force=True
     )
+
+
+def _json(event: Any, **options: Any) -> str:
+    text = json.dumps(event, ensure_ascii=False, **options)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what clients and authors may have put into a text to look like another line, or to colour it."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            kept = "\n" if name in _OF_LINES else ""
+            event[name] = "".join(
+                each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+                for each in value
+            )
+    return event
