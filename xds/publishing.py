@@ -47,10 +47,10 @@ class Publisher:
         from xds.sources.nacos import ConflictError, NacosError, nacos_author  # noqa: PLC0415  # slow to load
 
         environments = self._settings.nacos.client_settings()
-        known = {each.namespace: each for each in environments}
-        settings = environments[0] if len(environments) == 1 else known.get(document.namespace)
+        several = len(environments) > 1
+        settings = {each.namespace if several else "": each for each in environments}.get(document.namespace)
         if settings is None:
-            raise Conflict(f"there is no namespace {document.namespace} here")
+            raise Conflict(f"there is no namespace {document.namespace!r} here")
         try:
             async with nacos_author(settings) as author:
                 stored = await author.configs.read(settings.rules_group, document.name)

@@ -1,12 +1,15 @@
 """The HTTP API and the metrics of a real Grayplane with a real Envoy connected to it."""
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.envoy import EnvoyProcess
@@ -138,6 +141,34 @@ async def test_a_text_is_checked_beside_the_other_documents(world: World) -> Non
     checked = (await world.api.post("/lint", json=other)).json()
     assert not checked["ok"]
     assert any("reviews.example.com" in problem["problem"] for problem in checked["problems"])
+
+
+async def test_lint_gives_the_advice_of_the_command(world: World, tmp_path: Path) -> None:
+    text = yaml.safe_dump(
+        {
+            **rule(),
+            "subsets": {"stable": {"labels": {"version": "v1"}}, "gray": {"labels": {"version": "v9"}}},
+            "http": [
+                {"name": "all", "match": [{"uri": {"prefix": "/"}}], "route": [{"subset": "stable"}]},
+                {"name": "some", "match": [{"uri": {"prefix": "/a"}}], "route": [{"subset": "gray"}]},
+            ],
+        }
+    )
+    checked = (await world.api.post("/lint", json={"name": "reviews.yaml", "text": text})).json()
+    assert checked["ok"]
+    (tmp_path / "reviews.yaml").write_text(text)
+    services = ("--services", str(world.grayplane.services))
+    command = ("-m", "xds", "lint", str(tmp_path / "reviews.yaml"), *services, "--output", "json")
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    [document] = json.loads(said)["documents"]
+    keys = ("severity", "line", "column", "field", "problem", "hint")
+
+    def told(problems: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+        return {tuple(problem[key] for key in keys) for problem in problems}
+
+    assert told(checked["problems"]) == told(document["problems"])
+    assert {problem["field"] for problem in checked["problems"]} == {"http[1].match[0]", "subsets.gray"}
 
 
 async def test_a_document_is_published_and_audited(world: World) -> None:

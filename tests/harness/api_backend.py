@@ -211,7 +211,7 @@ class SampleBackend:
             raise Conflict(self.refuses or "step 2 waits for no approval")
         self.acted.append((action, caller.name, reason))
 
-    def lint(self, document: DocumentId, text: str) -> models.LintResult:
+    async def lint(self, document: DocumentId, text: str) -> models.LintResult:
         bad = "gry" in text
         return models.LintResult(
             ok=not bad, revision=revision_of(text.encode()), problems=[BROKEN] if bad else []
@@ -220,7 +220,7 @@ class SampleBackend:
     async def diff(self, document: DocumentId, text: str) -> models.DiffResult:
         return models.DiffResult(changes=["ramp: 20 % of the users move from stable to gray"])
 
-    def explain(self, request: models.ExplainRequest) -> models.ExplainResult:
+    async def explain(self, request: models.ExplainRequest) -> models.ExplainResult:
         self._known(ServiceId(request.namespace, request.service))
         return models.ExplainResult(
             rule="ramp",

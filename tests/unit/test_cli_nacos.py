@@ -1,6 +1,7 @@
 """`grayplane publish`, `pull`, `history` and `rollback`, against a Nacos 3 that a test sets."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -129,6 +130,23 @@ async def test_history_and_rollback(nacos: FakeNacos) -> None:
     assert (code, nacos.documents["reviews.yaml"]) == (0, old), printed
     code, printed = await grayplane(nacos, "rollback", "reviews", "--to", "1", "--yes")
     assert (code, nacos.documents["reviews.yaml"]) == (0, older), printed
+
+
+async def test_programs_are_told_in_json(nacos: FakeNacos, tmp_path: Path) -> None:
+    nacos.documents["reviews.yaml"] = RULE
+    nacos.history["reviews.yaml"] = [RULE + "# older\n"]
+    edited = rule_file(tmp_path, RULE + "# new\n")
+    for arguments, outcome in (
+        (("publish", edited, "--dry-run"), "would change"),
+        (("publish", edited, "--yes"), "published"),
+        (("publish", edited, "--yes"), "unchanged"),
+        (("rollback", "reviews", "--yes"), "published"),
+    ):
+        code, printed = await grayplane(nacos, *arguments, "--output", "json")
+        [document] = json.loads(printed)["documents"]
+        assert (code, document["document"], document["outcome"]) == (0, "reviews.yaml", outcome)
+    code, printed = await grayplane(nacos, "pull", str(tmp_path / "there"), "--output", "json")
+    assert (code, json.loads(printed)["documents"]) == (0, ["reviews.yaml"])
 
 
 async def test_on_files_it_says_why_not() -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from xds.cli.documents import parse_beside, report
 from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
+from xds.cli.output import OutputFlag, show_json
 from xds.cli.serve import ConfigFlag
 from xds.documents.problem import Severity
 from xds.routing import Surroundings, routing_of
@@ -22,7 +23,12 @@ from xds.settings import Settings, load
 DocumentArgument = Annotated[Path, typer.Argument(show_default=False)]
 
 
-def diff(old: DocumentArgument, new: DocumentArgument, config: ConfigFlag = None) -> None:
+def diff(
+    old: DocumentArgument,
+    new: DocumentArgument,
+    config: ConfigFlag = None,
+    output: OutputFlag = "text",
+) -> None:
     """Say what another version of a rule document changes, for whom, and for how many of them.
 
     Requests are made up for everybody whom one of the versions names, and both are asked about them. Exits 0
@@ -32,14 +38,19 @@ def diff(old: DocumentArgument, new: DocumentArgument, config: ConfigFlag = None
         settings = load(config)
     before, now = _rule(old, settings), datetime.now(UTC)
     after, surroundings = _rule(new, settings), _surroundings(new, settings)
+    words = list(_changed_words(_flat(before), _flat(after)))
+    differences = compare(*(routing_of(one.service, one, now, surroundings) for one in (before, after)))
+    if output == "json":
+        moves = [_as_json(difference) for difference in differences]
+        changed = [{"path": path, "before": old, "after": new} for path, old, new in words]
+        show_json({"service": after.service, "changed": changed, "requests": moves})
+        return
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"The document of {after.service}", "bold"))
-    words = list(_changed_words(_flat(before), _flat(after)))
-    for line in words or ["  says the same"]:
+    for line in map(_word, words) if words else ["  says the same"]:
         console.print(Text(line))
     console.print(Text("\nWhere requests go now, and would go", "bold"))
-    routings = [routing_of(one.service, one, now, surroundings) for one in (before, after)]
-    for difference in compare(*routings):
+    for difference in differences:
         console.print(_told(difference))
 
 
@@ -93,14 +104,31 @@ def _flat(rule: RuleDocument) -> dict[str, str]:
     return flat
 
 
-def _changed_words(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+def _changed_words(
+    old: Mapping[str, str], new: Mapping[str, str]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield the fields that differ, with their values; None where there is none."""
     for path in [*old, *(path for path in new if path not in old)]:
-        if path not in new:
-            yield f"  - {path}: {old[path]}"
-        elif path not in old:
-            yield f"  + {path}: {new[path]}"
-        elif old[path] != new[path]:
-            yield f"  ~ {path}: {old[path]} → {new[path]}"
+        if old.get(path) != new.get(path):
+            yield path, old.get(path), new.get(path)
+
+
+def _word(word: tuple[str, str | None, str | None]) -> str:
+    path, old, new = word
+    if new is None:
+        return f"  - {path}: {old}"
+    return f"  + {path}: {new}" if old is None else f"  ~ {path}: {old} → {new}"
+
+
+def _as_json(difference: Difference) -> dict[str, object]:
+    moves = [{"percent": move.share * 100, "from": move.old, "to": move.new} for move in difference.moves]
+    return {
+        "who": difference.who,
+        "tried": difference.tried,
+        "changes": difference.changes,
+        "of": "users" if difference.users else "requests",
+        "moves": moves,
+    }
 
 
 def _told(difference: Difference) -> Text:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from xds.cli.errors import FAILED, MISUSED, fail
+from xds.cli.output import as_json, show_json
 from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem, Severity
 from xds.rules.parse import ParsedDocument, parse
@@ -67,9 +68,25 @@ def id_of(file: Path) -> DocumentId:
 
 
 def tell(
-    contents: Mapping[Path, bytes], problems: Mapping[Path, Sequence[Problem]], *, strict: bool = False
+    contents: Mapping[Path, bytes],
+    problems: Mapping[Path, Sequence[Problem]],
+    output: str,
+    *,
+    strict: bool = False,
 ) -> NoReturn:
     """Print what is wrong with each document, or that it is ok, and end."""
+    if output == "json":
+        documents = [
+            {
+                "document": str(file),
+                "ok": not _has_errors(problems[file]),
+                "problems": [as_json(problem) for problem in problems[file]],
+            }
+            for file in contents
+        ]
+        failed = any(_has_errors(found) or (strict and found) for found in problems.values())
+        show_json({"ok": not failed, "documents": documents})
+        raise typer.Exit(FAILED if failed else 0)
     console = Console(highlight=False, soft_wrap=True)
     failed = False
     for file, content in contents.items():

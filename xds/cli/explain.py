@@ -10,6 +10,7 @@ from rich.text import Text
 
 from xds.cli.documents import contents_of, in_store, parse_beside
 from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
+from xds.cli.output import OutputFlag, show_json
 from xds.cli.serve import ConfigFlag
 from xds.routing import Request, Routing, Surroundings, routing_of
 from xds.routing.explanation import Explanation, explain
@@ -47,6 +48,7 @@ def explain_command(
         datetime | None, typer.Option("--at", help="The time, for schedules; without a zone, UTC.")
     ] = None,
     config: ConfigFlag = None,
+    output: OutputFlag = "text",
 ) -> None:
     """Say which rule decides for a request and why, and where the request goes.
 
@@ -59,7 +61,11 @@ def explain_command(
         headers.append(("cookie", "; ".join("=".join(_pair(text, "--cookie")) for text in cookie)))
     request = Request(method, uri, tuple(headers), source_ip)
     now = datetime.now(UTC) if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
-    _print(explain(_routing(service, files, settings, now), request))
+    explanation = explain(_routing(service, files, settings, now), request)
+    if output == "json":
+        show_json({"service": service, **_as_json(explanation)})
+    else:
+        _print(explanation)
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:
@@ -82,6 +88,14 @@ def _routing(service: str, files: list[Path] | None, settings: Settings, now: da
     lists, lanes = store.lists_of(named), store.lanes("").lanes
     surroundings = Surroundings(lists, lanes, settings.region_header, settings.bucket_by)
     return routing_of(service, rule, now, surroundings)
+
+
+def _as_json(explanation: Explanation) -> dict[str, object]:
+    considered = [
+        {"rule": one.rule, "percent": one.probability * 100, "why": one.why} for one in explanation.considered
+    ]
+    chances = [{"to": name, "percent": probability * 100} for name, probability in explanation.chances()]
+    return {"considered": considered, "chances": chances, "notes": list(explanation.notes)}
 
 
 def _print(explanation: Explanation) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from xds import logs
 from xds.cli.documents import FilesArgument, NameFlag, contents_of, report
 from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
 from xds.cli.output import OutputFlag, show_json
@@ -56,6 +57,7 @@ def publish(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and end.")] = False,
     yes: YesFlag = False,
+    output: OutputFlag = "text",
 ) -> None:
     """Publish documents to Nacos: check them beside those that are there, show what changes, and ask.
 
@@ -78,17 +80,18 @@ def publish(
         }
         _check(new, there, loaded)
         changed = {each: text for each, text in new.items() if each not in there or there[each].text != text}
+        told = _Told(output)
         for each in sorted(contents.keys() - changed.keys()):
-            _console.print(Text(f"{each}: is there" if if_missing else f"{each}: unchanged"))
+            told.outcome(each, "is there" if if_missing else "unchanged")
         for each, text in sorted(changed.items()):
-            _show_diff(each, there[each].text if each in there else "", text)
-        if dry_run or not changed:
-            return
-        _confirm(f"Publish {', '.join(sorted(changed))}?", yes=yes or if_missing)
-        group = author.settings.rules_group
-        for each, text in sorted(changed.items()):
-            await author.configs.publish(group, each, text, there.get(each))
-            _console.print(Text(f"{each}: published", "green"))
+            told.diff(each, there[each].text if each in there else "", text)
+        if changed and not dry_run:
+            _confirm(f"Publish {', '.join(sorted(changed))}?", yes=yes or if_missing)
+            group = author.settings.rules_group
+            for each, text in sorted(changed.items()):
+                await author.configs.publish(group, each, text, there.get(each))
+                told.outcome(each, "published")
+        told.end()
 
     _with_author(loaded, go)
 
@@ -101,6 +104,7 @@ def pull(
     namespace: NamespaceFlag = None,
     settings: SetFlag = None,
     yes: YesFlag = False,
+    output: OutputFlag = "text",
 ) -> None:
     """Write all documents of Nacos into a directory. Asks before it overwrites what differs."""
     loaded = _settings(config, nacos, namespace, settings, "its documents are the files in files.rules")
@@ -117,7 +121,10 @@ def pull(
         directory.mkdir(parents=True, exist_ok=True)
         for each, stored in sorted(there.items()):
             (directory / each).write_bytes(stored.text.encode())
-        _console.print(Text(f"{len(there)} documents in {directory}"))
+        if output == "json":
+            show_json({"directory": str(directory), "documents": sorted(there), "overwritten": differing})
+        else:
+            _console.print(Text(f"{len(there)} documents in {directory}"))
 
     _with_author(loaded, go)
 
@@ -167,6 +174,7 @@ def rollback(
     namespace: NamespaceFlag = None,
     settings: SetFlag = None,
     yes: YesFlag = False,
+    output: OutputFlag = "text",
 ) -> None:
     """Publish an earlier text of a document again: show what changes, and ask."""
     loaded = _settings(config, nacos, namespace, settings, _NO_HISTORY)
@@ -182,14 +190,16 @@ def rollback(
         text = await author.history.text(document, entry)
         there = await _read_all(author)
         now = there.get(document)
+        told = _Told(output)
         if now and now.text == text:
-            _console.print(Text(f"{document}: unchanged"))
-            return
-        _check({document: text}, there, loaded)
-        _show_diff(document, now.text if now else "", text)
-        _confirm(f"Publish {document}?", yes=yes)
-        await author.configs.publish(author.settings.rules_group, document, text, now)
-        _console.print(Text(f"{document}: published", "green"))
+            told.outcome(document, "unchanged")
+        else:
+            _check({document: text}, there, loaded)
+            told.diff(document, now.text if now else "", text)
+            _confirm(f"Publish {document}?", yes=yes)
+            await author.configs.publish(author.settings.rules_group, document, text, now)
+            told.outcome(document, "published")
+        told.end()
 
     _with_author(loaded, go)
 
@@ -216,6 +226,8 @@ def _settings(
 
 def _with_author(settings: Settings, go: "Callable[[NacosAuthor], Awaitable[None]]") -> None:
     from xds.sources.nacos import NacosError, nacos_author  # noqa: PLC0415  # the SDK is slow to load
+
+    logs.configure("warning", "console")
 
     async def run() -> None:
         async with nacos_author(settings.nacos.client_settings()[0]) as author:
@@ -271,13 +283,33 @@ def _check(new: Mapping[str, str], there: "Mapping[str, Stored]", settings: Sett
         fail(["nothing was published"], FAILED)
 
 
-def _show_diff(document: str, before: str, after: str) -> None:
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), f"{document} in Nacos", document, lineterm=""
-    )
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    for line in lines:
-        _console.print(Text(line, styles.get(line[:1], "")))
+class _Told:
+    """Tells what becomes of documents: to people at once, to programs at the end."""
+
+    def __init__(self, output: str) -> None:
+        self._json = output == "json"
+        self._documents: dict[str, dict[str, str]] = {}
+
+    def outcome(self, document: str, outcome: str) -> None:
+        """Tell that a document is unchanged, there, or published."""
+        self._documents.setdefault(document, {})["outcome"] = outcome
+        if not self._json:
+            _console.print(Text(f"{document}: {outcome}", "green" if outcome == "published" else ""))
+
+    def diff(self, document: str, before: str, after: str) -> None:
+        """Tell what changes in a document."""
+        names = (f"{document} in Nacos", document)
+        lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
+        self._documents[document] = {"outcome": "would change", "diff": "\n".join(lines)}
+        styles = {"+": "green", "-": "red", "@": "cyan"}
+        for line in () if self._json else lines:
+            _console.print(Text(line, styles.get(line[:1], "")))
+
+    def end(self) -> None:
+        """Tell programs."""
+        if self._json:
+            found = [{"document": document, **told} for document, told in sorted(self._documents.items())]
+            show_json({"documents": found})
 
 
 def _confirm(question: str, *, yes: bool) -> None:

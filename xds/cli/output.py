@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from xds.documents.problem import Problem
 
 Cell = str | Text
 
@@ -37,7 +39,32 @@ OutputFlag = Annotated[
 
 def show_json(value: object) -> None:
     """Print a value as JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(printable_in(value), ensure_ascii=False, indent=2))
+
+
+def as_json(problem: Problem) -> dict[str, object]:
+    """Return what is wrong with a document, with the names of the API."""
+    return {
+        "severity": str(problem.severity),
+        "line": problem.line,
+        "column": problem.column,
+        "field": problem.path,
+        "problem": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def printable_in(value: object) -> Any:
+    """Return a value with what would steer a terminal escaped in its texts: proxies choose some of them."""
+    match value:
+        case str():
+            return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+        case dict():
+            return {printable_in(key): printable_in(one) for key, one in value.items()}
+        case list() | tuple():
+            return [printable_in(one) for one in value]
+        case _:
+            return value
 
 
 def console() -> Console:
@@ -59,5 +86,5 @@ def plain_table(titles: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Table:
     for title in titles:
         table.add_column(title.upper(), no_wrap=True, overflow="ellipsis")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))  # no markup
     return table

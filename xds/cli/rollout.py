@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from xds.cli.api_client import DEFAULT_SERVER, ApiClient, ServerFlag, TokenFlag, name_in_path
-from xds.cli.output import Cell, OutputFlag, console, plain_table
+from xds.cli.output import Cell, OutputFlag, plain_table
 from xds.cli.rollout_simulation import simulate
 from xds.cli.status import NamespaceFlag, WatchFlag, shown
 
@@ -73,13 +73,15 @@ def _command(word: str) -> Callable[..., None]:
         *,
         namespace: NamespaceFlag = "",
         reason: ReasonFlag = "",
+        output: OutputFlag = "text",
         server: ServerFlag = DEFAULT_SERVER,
         token: TokenFlag = None,
     ) -> None:
         api = ApiClient(server, token)
         query = f"?namespace={name_in_path(namespace)}" if namespace else ""
         api.post(f"{_path(service)}/{word}{query}", {"reason": reason})
-        console().print(_rollout_text(api.get(_path(service), namespace=namespace or None)))
+        now = api.get(_path(service), namespace=namespace or None)
+        shown(lambda: now, _rollout_text, output, watch=False)
 
     return act
 

@@ -1,6 +1,6 @@
 """`grayplane rollout simulate`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from xds.cli.errors import FAILED
+from xds.cli.output import OutputFlag, show_json
 from xds.documents import stem_of
 from xds.rules.parse import parse
 
@@ -44,6 +46,7 @@ def simulate(
     start: Annotated[
         datetime | None, typer.Option(help="When it begins; UTC unless it says otherwise. Default: now.")
     ] = None,
+    output: OutputFlag = "text",
 ) -> None:
     """Play the rollout of a document in virtual time: what would the analysis do with such a version?
 
@@ -60,8 +63,13 @@ def simulate(
         Behaviour(errors / 100, latency),
         from_weight,
     )
+    moments = list(play(plan, behaves, begins))
+    if output == "json":
+        ends = _counted(plan, behaves, begins, runs) if runs > 1 else {}
+        show_json({"moments": [_as_json(each, begins) for each in _turns(moments)], "ends": ends})
+        return
     console = Console(highlight=False)
-    console.print(_table(list(play(plan, behaves, begins))))
+    console.print(_table(moments))
     if runs > 1:
         console.print(_ends(plan, behaves, begins, runs))
 
@@ -81,25 +89,44 @@ def _plan(file: Path) -> "Plan":
     raise typer.Exit(FAILED)
 
 
-def _table(moments: Sequence["Moment"]) -> Table:
-    """Show each moment at which the weight, the phase or the verdict changed."""
-    table = Table("time", "state", "weight", "why", box=None, pad_edge=False)
+def _turns(moments: Sequence["Moment"]) -> Iterator["Moment"]:
+    """Yield each moment at which the weight, the phase or the verdict changed."""
     shown: tuple[object, ...] | None = None
     for moment in moments:
         state = moment.state
         now = (state.phase, state.weight, state.verdict and state.verdict.result)
         if now != shown:
             shown = now
-            passed = moment.at - moments[0].at
-            table.add_row(_clock(passed), state.phase.value, f"{state.weight:g} %", state.why)
+            yield moment
+
+
+def _table(moments: Sequence["Moment"]) -> Table:
+    table = Table("time", "state", "weight", "why", box=None, pad_edge=False)
+    for moment in _turns(moments):
+        state, passed = moment.state, moment.at - moments[0].at
+        table.add_row(_clock(passed), state.phase.value, f"{state.weight:g} %", Text(state.why))
     return table
 
 
-def _ends(plan: "Plan", traffic: "Traffic", begins: datetime, runs: int) -> str:
+def _as_json(moment: "Moment", begins: datetime) -> dict[str, object]:
+    state = moment.state
+    return {
+        "seconds": (moment.at - begins).total_seconds(),
+        "phase": state.phase.value,
+        "weight": state.weight,
+        "why": state.why,
+    }
+
+
+def _counted(plan: "Plan", traffic: "Traffic", begins: datetime, runs: int) -> dict[str, int]:
     from xds.rollout.simulation import outcomes  # noqa: PLC0415
 
-    counted = outcomes(plan, traffic, begins, runs)
-    ends = ", ".join(f"{phase.value} {count}" for phase, count in sorted(counted.items()))
+    return {phase.value: count for phase, count in sorted(outcomes(plan, traffic, begins, runs).items())}
+
+
+def _ends(plan: "Plan", traffic: "Traffic", begins: datetime, runs: int) -> str:
+    counted = _counted(plan, traffic, begins, runs)
+    ends = ", ".join(f"{phase} {count}" for phase, count in counted.items())
     return f"\nOf {runs} runs with other chances each: {ends}"
 
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from xds.cli.api_client import DEFAULT_SERVER, ApiClient, ServerFlag, TokenFlag, name_in_path
-from xds.cli.output import Cell, OutputFlag, console, plain_table, show_json, state
+from xds.cli.output import Cell, OutputFlag, console, plain_table, printable_in, show_json, state
 
 _PERIOD = 2.0
 _GOOD = frozenset({"Programmed", "in step"})
@@ -77,7 +77,7 @@ def top(
 
 def shown(ask: Callable[[], Any], text: Callable[[Any], RenderableType], output: str, *, watch: bool) -> Any:
     """Show what is asked for, once or until Ctrl-C; return the last of it."""
-    found = ask()
+    found = printable_in(ask())
     if output == "json":
         show_json(found)
         while watch:
@@ -90,7 +90,7 @@ def shown(ask: Callable[[], Any], text: Callable[[Any], RenderableType], output:
         with Live(text(found), console=console(), screen=True, auto_refresh=False) as live:
             while True:
                 time.sleep(_PERIOD)
-                found = ask()
+                found = printable_in(ask())
                 live.update(text(found), refresh=True)
     return found
 

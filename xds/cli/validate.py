@@ -9,6 +9,7 @@ import typer
 
 from xds.cli.documents import FilesArgument, NameFlag, contents_of, id_of, in_store, parse_beside, tell
 from xds.cli.errors import settings_errors
+from xds.cli.output import OutputFlag
 from xds.cli.serve import ConfigFlag
 from xds.documents.identity import EXTENSIONS
 from xds.documents.problem import Problem
@@ -18,7 +19,12 @@ from xds.settings import load
 from xds.sources.files.instances import parse_instances
 
 
-def validate(files: FilesArgument, config: ConfigFlag = None, name: NameFlag = "stdin.yaml") -> None:
+def validate(
+    files: FilesArgument,
+    config: ConfigFlag = None,
+    name: NameFlag = "stdin.yaml",
+    output: OutputFlag = "text",
+) -> None:
     """Check documents, each by itself and all beside each other; exit 1 if any has an error.
 
     Documents that are checked together must fit together: not two for one service, nor for one host on one
@@ -29,11 +35,12 @@ def validate(files: FilesArgument, config: ConfigFlag = None, name: NameFlag = "
         settings = load(config)
     contents = contents_of(files, name)
     problems = in_store(parse_beside(contents, settings)).problems()
-    tell(contents, {file: problems.get(id_of(file), ()) for file in contents})
+    tell(contents, {file: problems.get(id_of(file), ()) for file in contents}, output)
 
 
 def lint(
     files: FilesArgument,
+    *,
     config: ConfigFlag = None,
     name: NameFlag = "stdin.yaml",
     services: Annotated[
@@ -43,6 +50,7 @@ def lint(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings, too.")] = False,
+    output: OutputFlag = "text",
 ) -> None:
     """Check documents as `validate` does, and say what their authors can hardly mean.
 
@@ -59,7 +67,7 @@ def lint(
     if directory and directory.is_dir():
         for file in contents:
             found[file] += _of_instances(str(file), parsed[file], directory)
-    tell(contents, found, strict=strict)
+    tell(contents, found, output, strict=strict)
 
 
 def _of_instances(document: str, parsed: ParsedDocument, directory: Path) -> Iterator[Problem]:

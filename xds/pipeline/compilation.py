@@ -1,15 +1,21 @@
 """Compiles services from all that they depend on: documents, instances, overrides and the time."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from xds.documents import DocumentId, Origin
+from xds.documents.defect import Path
+from xds.documents.problem import Problem
+from xds.documents.text import Mark
 from xds.pipeline.inputs import inputs_digest
 from xds.pipeline.served_versions import Version
 from xds.routing import Overrides, Routing, Surroundings, routing_of
 from xds.routing.lanes import entrances_of, lists_named
 from xds.rules.instance import Instance, ServiceId
+from xds.rules.lint import lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
@@ -23,9 +29,10 @@ class Inputs:
 
     ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
     hosts, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the
-    header with the region of a request, ``bucket_by`` that which edges make buckets of. ``overrides`` is what
-    is in force instead of what documents say. ``grpc_clients``: gRPC clients without a proxy were seen, so
-    every service is compiled for them as well.
+    header with the region of a request, ``bucket_by`` that which edges make buckets of.
+    ``lacks_certificate`` says whether a gateway serves a host by HTTPS and has no certificate for it.
+    ``overrides`` is what is in force instead of what documents say. ``grpc_clients``: gRPC clients without a
+    proxy were seen, so every service is compiled for them as well.
     """
 
     wall_clock: Callable[[], float]
@@ -33,6 +40,7 @@ class Inputs:
     aliases_of: Callable[[str], tuple[str, ...]]
     region_header: str
     bucket_by: str | None
+    lacks_certificate: Callable[[str, str], bool]
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
@@ -64,6 +72,31 @@ class Inputs:
     def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
         """Read the text of a document."""
         return parse(document.name, text, self.exact_only)
+
+    async def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
+        """Read a text as a new version of a document, off the event loop.
+
+        Return it with all that would be wrong with it, and what its author can hardly mean.
+        """
+        now = datetime.fromtimestamp(self.wall_clock(), UTC)
+        parsed = await asyncio.to_thread(parse, document.name, text, self.exact_only, now)
+        found = (*parsed.problems, *self.documents.conflicts(document, parsed))
+        if parsed.rule:
+            service = ServiceId(document.namespace, parsed.rule.service)
+            found += self.lint(service, document, parsed.rule, parsed.positions)
+        return parsed, found
+
+    def lint(
+        self,
+        service: ServiceId,
+        document: DocumentId,
+        rule: RuleDocument,
+        positions: Mapping[Path, Mark] = MappingProxyType({}),
+    ) -> tuple[Problem, ...]:
+        """Say what is wrong with a rule beside the instances of its service, and the certificates."""
+        for_grpc, instances = self.for_grpc_clients(rule), self.instances_of(service)
+        found = lint_instances(document.name, rule, instances, positions, grpc_clients=for_grpc)
+        return found + lint_hosts(document.name, rule, self.lacks_certificate)
 
 
 def lanes_in(documents: DocumentStore, namespace: str, now: datetime, region_header: str) -> Lanes:

@@ -21,7 +21,6 @@ from xds.pipeline.time_slice import TimeSlice
 from xds.pipeline.timers import Timers
 from xds.routing import Overrides, Routing
 from xds.rules.instance import Instance, ServiceId
-from xds.rules.lint import lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument
 from xds.rules.store import DocumentStore, StoreChange
@@ -96,9 +95,8 @@ class Pipeline:
         self._snapshot = snapshot
         self._status = status
         self._opened = opened
-        self._lacks_certificate = lacks_certificate
         self._wall_clock = wall_clock
-        self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header, bucket_by)
+        self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header, bucket_by, lacks_certificate)
         self._compilation = Compilation(self._inputs, services)
         self._timers = Timers()
         # The latest text of each document. Written by ``_edit`` and ``_parse``.
@@ -138,10 +136,9 @@ class Pipeline:
         """Say what is decided for a service now, or would be if a rule were in force."""
         return self._inputs.routing(service, rule or self.documents.rule(service))
 
-    def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
-        """Read a text as a new version of a document; return it with all that would be wrong with it."""
-        parsed = self._inputs.parse(document, text)
-        return parsed, (*parsed.problems, *self.documents.conflicts(document, parsed))
+    async def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
+        """Read a text as a new version of a document; return it with all that there is to say of it."""
+        return await self._inputs.check(document, text)
 
     def set_overrides(self, service: ServiceId, overrides: Overrides | None) -> None:
         """Have a service compiled with overrides from now on; None: as its document says."""
@@ -390,14 +387,7 @@ class Pipeline:
             return None
         if rule := self.documents.rule(service):
             document = self.documents.document_of(service)
-            problems = lint_instances(
-                document.name,
-                rule,
-                self._inputs.instances_of(service),
-                grpc_clients=self._inputs.for_grpc_clients(rule),
-            )
-            problems += lint_hosts(document.name, rule, self._lacks_certificate)
-            self._status.instances_checked(document, problems)
+            self._status.instances_checked(document, self._inputs.lint(service, document, rule))
         latest, routing = self._compilation.compile(service, instances_only=instances_only)
         self._timers.put(service, routing.changes_at.timestamp() if routing.changes_at else None)
         self.serving.offer(service, Version(latest.service, routing))

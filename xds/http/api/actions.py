@@ -43,7 +43,7 @@ acting = APIRouter()
 @asking.post("/lint")
 async def lint(api: TheApi, body: LintRequest) -> LintResult:
     """Check a document beside those in force."""
-    return api.backend.lint(DocumentId(body.namespace, body.name), body.text)
+    return await api.backend.lint(DocumentId(body.namespace, body.name), body.text)
 
 
 @asking.post("/diff")
@@ -56,7 +56,7 @@ async def diff(api: TheApi, body: DiffRequest) -> DiffResult:
 async def explain(api: TheApi, body: ExplainRequest) -> ExplainResult:
     """Say where a request would go, and why."""
     try:
-        return api.backend.explain(body)
+        return await api.backend.explain(body)
     except KeyError:
         raise ProblemError(404, f"there is no service {body.service}") from None
 
@@ -69,7 +69,7 @@ async def publish(
     document = DocumentId(namespace, name)
 
     async def do() -> Published:
-        checked = api.backend.lint(document, body.text)
+        checked = await api.backend.lint(document, body.text)
         if not checked.ok:
             problems = [problem.model_dump() for problem in checked.problems]
             raise ProblemError(422, f"{document} has errors", problems=problems)

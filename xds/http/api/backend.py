@@ -80,13 +80,13 @@ class Backend(Protocol):
     async def act(self, service: ServiceId, action: str, caller: Caller, reason: str) -> None:
         """Do something to a rollout. Raise ``Conflict`` if it cannot be done now, ``Unavailable`` ever."""
 
-    def lint(self, document: DocumentId, text: str) -> LintResult:
+    async def lint(self, document: DocumentId, text: str) -> LintResult:
         """Check a text as a new version of a document, beside those in force."""
 
     async def diff(self, document: DocumentId, text: str) -> DiffResult:
         """Say what a text would change for whom. Raise ``Conflict`` if it has no valid rules."""
 
-    def explain(self, request: ExplainRequest) -> ExplainResult:
+    async def explain(self, request: ExplainRequest) -> ExplainResult:
         """Say what happens to a request."""
 
     async def publish(self, document: DocumentId, text: str, revision: str | None) -> str:

@@ -263,16 +263,16 @@ class LiveBackend:
         await rollout_views.act(self._rollouts, service, command)
         self._events.tell(Topic.ROLLOUTS, str(service))
 
-    def lint(self, document: DocumentId, text: str) -> models.LintResult:
+    async def lint(self, document: DocumentId, text: str) -> models.LintResult:
         """Check a text as a new version of a document, beside those in force."""
         content = text.encode()
-        _, found = self._pipeline.check(document, content)
+        _, found = await self._pipeline.check(document, content)
         ok = not any(problem.severity is Severity.ERROR for problem in found)
         return models.LintResult(ok=ok, revision=revision_of(content), problems=_problems(found, content))
 
     async def diff(self, document: DocumentId, text: str) -> models.DiffResult:
         """Say what a text would change for whom."""
-        parsed, found = self._pipeline.check(document, text.encode())
+        parsed, found = await self._pipeline.check(document, text.encode())
         if parsed.rule is None:
             raise Conflict("; ".join(map(str, found)) or f"{document} has no rules to compare")
         service = ServiceId(document.namespace, parsed.rule.service)
@@ -280,7 +280,7 @@ class LiveBackend:
         # In a thread: it asks for thousands of requests.
         return models.DiffResult(changes=await asyncio.to_thread(explanations.compared, before, after))
 
-    def explain(self, request: models.ExplainRequest) -> models.ExplainResult:
+    async def explain(self, request: models.ExplainRequest) -> models.ExplainResult:
         """Say what happens to a request."""
         service = ServiceId(request.namespace, request.service)
         if request.text is None:
@@ -288,7 +288,7 @@ class LiveBackend:
                 raise KeyError(service)
             return explanations.explained(self._pipeline.routing(service), request)
         document = DocumentId(request.namespace, f"{request.service}.yaml")
-        parsed, found = self._pipeline.check(document, request.text.encode())
+        parsed, found = await self._pipeline.check(document, request.text.encode())
         if parsed.rule is None:
             raise Conflict("; ".join(map(str, found)))
         return explanations.explained(self._pipeline.routing(service, parsed.rule), request)
