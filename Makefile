@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test unit test-outages test-compose lint format bench dist audit lock upgrade clean distclean
+.PHONY: demo test unit test-outages test-redirect test-compose lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -15,6 +15,7 @@ help:
 	@echo 'make demo NACOS=host:port  the same, with rules and instances in your Nacos'
 	@echo 'make test                  every test, against a real Envoy and a real Nacos'
 	@echo 'make test-outages          every outage of Nacos, with traffic through a real Envoy; some minutes'
+	@echo 'make test-redirect         transparent interception by iptables, as root on Linux'
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
 	@echo 'make unit                  the quick ones of them, in a minute or so'
 	@echo 'make lint | format         check | mend style, types and the import contract'
@@ -32,8 +33,9 @@ demo: $(STAMP)
 WORKERS := 2
 test: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest -m 'not compose and not outage' -n $(WORKERS) --dist worksteal $(TEST)
+	@$(BIN)/pytest -m 'not compose and not outage and not redirect' -n $(WORKERS) --dist worksteal $(TEST)
 	@echo 'Not run, since they need Docker: the tests of the compose demo. Run them by: make test-compose'
+	@echo 'Not run, since it needs root on Linux: transparent interception. Run it by: make test-redirect'
 
 test-compose: $(STAMP)
 	@docker info >/dev/null 2>&1 || { echo 'No Docker engine answers `docker info`; start one, or run the other tests: make test' >&2; exit 1; }
@@ -44,6 +46,10 @@ test-compose: $(STAMP)
 test-outages: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
 	@$(BIN)/pytest -m outage -n 3 --dist worksteal tests/nacos
+
+# In a network namespace that the test makes, and takes away.
+test-redirect: $(STAMP)
+	@$(BIN)/pytest -m redirect tests/redirect
 
 # UNIT passes arguments on: make unit UNIT='tests/unit/rules -x'.
 unit: $(STAMP)
