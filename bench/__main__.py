@@ -31,6 +31,8 @@ NAMES = (
     "cold_start",
     "push_profile",
     "encode",
+    "load_reports",
+    "evaluations",
     "nacos_publish",
     "replicas",
 )

@@ -27,7 +27,6 @@ class _Config(uvicorn.Config):
             proxy_headers=False,  # whoever reaches the port could say that it is somebody else
             timeout_keep_alive=int(limits.keep_alive),
             timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=limits.header_bytes,
         )
         self._tls = tls
 

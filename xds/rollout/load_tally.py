@@ -51,8 +51,10 @@ class LoadTally:
 
     def __init__(self) -> None:
         self.changed: Callable[[], None] = lambda: None
-        # By namespace and cluster.
+        # By namespace and cluster, and those of each service. Written by ``_replace``.
         self._clusters: dict[tuple[str, str], _Watched] = {}
+        self._of_service: dict[ServiceId, Mapping[tuple[str, str], _Watched]] = {}
+        # By namespace, once asked for; until the clusters change.
         self._names: dict[str, tuple[str, ...]] = {}
         self._intervals: dict[ServiceId, _Interval] = {}
 
@@ -75,23 +77,25 @@ class LoadTally:
         self._replace(service, {})
 
     def _replace(self, service: ServiceId, watched: Mapping[tuple[str, str], _Watched]) -> None:
-        for known in [known for known, one in self._clusters.items() if one.service == service]:
+        before = self._of_service.pop(service, {})
+        if watched:
+            self._of_service[service] = watched
+        if watched == before:
+            return
+        for known in before:
             del self._clusters[known]
         self._clusters.update(watched)
-        names = tuple(
-            sorted(
-                cluster
-                for (namespace, cluster), one in self._clusters.items()
-                if namespace == service.namespace and one.subset is not None
-            )
-        )
-        if names != self._names.get(service.namespace, ()):
-            self._names[service.namespace] = names
-            self.changed()
+        self._names.pop(service.namespace, None)
+        self.changed()
 
     def clusters(self, namespace: str) -> tuple[str, ...]:
-        """Return the clusters of a namespace that proxies are to report."""
-        return self._names.get(namespace, ())
+        """Return the clusters of a namespace that proxies are to report, in order."""
+        names = self._names.get(namespace)
+        if names is None:
+            known = (at for at, one in self._clusters.items() if one.subset is not None)
+            names = tuple(sorted(cluster for there, cluster in known if there == namespace))
+            self._names[namespace] = names
+        return names
 
     def reported(self, namespace: str, client: str, loads: Iterable[ClusterLoad]) -> None:
         """Add a report of a proxy or a gRPC client.

@@ -44,6 +44,8 @@ class Latencies:
         raise ValueError("there are no latencies")
 
     def __add__(self, other: Self) -> Self:
+        if not self.buckets or not other.buckets:
+            return self if self.buckets else other
         return type(self)(Counter(self.buckets) + Counter(other.buckets))
 
 

@@ -33,6 +33,8 @@ METHOD = RpcMethod(
 _SENDS_ALL = "envoy.lrs.supports_send_all_clusters"
 _RARELY = 3600.0
 """Seconds between reports of nothing: when something is wanted again, a client is told at once."""
+_COALESCED = 0.05
+"""Seconds in which changes of what is wanted are taken together."""
 _UTILIZATIONS = ("cpu_utilization", "mem_utilization", "application_utilization")
 
 
@@ -116,6 +118,8 @@ class LoadReports:
         # Dict and set for those that are there; written by ``stream`` and ``changed``.
         self._reporters: dict[_Reporter, None] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        # Whether what is wanted changed, and not all clients were looked at since.
+        self._pending = False
 
     async def stream(self, context: Context) -> None:
         """Serve a stream to its end. Raise ``StreamError`` where the client is at fault."""
@@ -137,7 +141,13 @@ class LoadReports:
                 del self._reporters[reporter]
 
     def changed(self) -> None:
-        """Ask clients anew, those of which something else is wanted than before."""
+        """Ask clients anew, those of which something else is wanted than before: once for many changes."""
+        if not self._pending:
+            self._pending = True
+            asyncio.get_running_loop().call_later(_COALESCED, self._ask_all)
+
+    def _ask_all(self) -> None:
+        self._pending = False
         for reporter in self._reporters:
             if self._wanted(reporter) != reporter.asked:
                 task = asyncio.create_task(self._ask_again(reporter))

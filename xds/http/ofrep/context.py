@@ -23,13 +23,13 @@ class Context(NamedTuple):
     request: Request
     targeting_key: str | None
 
-    def completed(self, routing: Routing) -> Request:
-        """Return the request with the targeting key for every identity in the rules that it does not have."""
+    def completed(self, identities: Iterable[Identity]) -> Request:
+        """Return the request with the targeting key for every identity that it does not have."""
         request = self.request
         if not self.targeting_key:
             return request
         headers, target, source = list(request.headers), request.target, request.source
-        for identity in dict.fromkeys(_identities(routing)):
+        for identity in identities:
             if request.identity(identity) is not None:
                 continue
             match identity:
@@ -71,6 +71,11 @@ def read_context(body: bytes, region_header: str) -> Context:
         ),
         texts.get("targetingKey"),
     )
+
+
+def identities_of(routing: Routing) -> tuple[Identity, ...]:
+    """Return what the rules of a service identify users by."""
+    return tuple(dict.fromkeys(_identities(routing)))
 
 
 def _identities(routing: Routing) -> Iterator[Identity]:

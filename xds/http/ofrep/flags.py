@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from xds.http.ofrep.context import Context
+from xds.http.ofrep.context import Context, identities_of
 from xds.pipeline import Pipeline
 from xds.routing import Choice, Evaluation, Forward, Outcome, Routing, evaluate
+from xds.routing.predicates import Identity
 from xds.rules.instance import ServiceId
 
 OptionT = TypeVar("OptionT")
@@ -59,7 +60,8 @@ class Flags:
         self._source = source
         self._chance = chance
         self._version = ""
-        self._routings: dict[ServiceId, Routing] = {}
+        # Of services asked for in this version, with what their rules identify users by.
+        self._routings: dict[ServiceId, tuple[Routing, tuple[Identity, ...]]] = {}
         self.exposure: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -80,10 +82,10 @@ class Flags:
         """Evaluate a flag as an OFREP answer. Raise ``KeyError`` if there is no such flag."""
         name, slash, rule = key.partition("/")
         service = ServiceId(namespace, name)
-        routing = self._routing(service)
+        routing, identities = self._routing(service)
         if slash and not any(decision.name == rule for decision in routing.decisions):
             raise KeyError(key)
-        decided = evaluate(routing, context.completed(routing))
+        decided = evaluate(routing, context.completed(identities))
         outcome, choice, variant = self._chosen(routing, decided)
         is_gray = outcome.decision.name == rule and variant != routing.baseline
         self.exposure[key, variant] += 1
@@ -103,19 +105,19 @@ class Flags:
 
     def _keys_of(self, service: ServiceId) -> Iterator[str]:
         yield service.name
-        for decision in self._routing(service).decisions[:-1]:
+        for decision in self._routing(service)[0].decisions[:-1]:
             yield f"{service.name}/{decision.name}"
 
-    def _routing(self, service: ServiceId) -> Routing:
+    def _routing(self, service: ServiceId) -> tuple[Routing, tuple[Identity, ...]]:
         if self._source.version() != self._version:
             self._version = self._source.version()
             self._routings.clear()
         known = self._routings.get(service)
         if known is None:
-            known = self._source.routing(service)
-            if not known.has_rule:  # nothing is kept of what callers make up
+            routing = self._source.routing(service)
+            if not routing.has_rule:  # nothing is kept of what callers make up
                 raise KeyError(service)
-            self._routings[service] = known
+            known = self._routings[service] = (routing, identities_of(routing))
         return known
 
     def _chosen(self, routing: Routing, decided: Evaluation) -> tuple[Outcome, Choice | None, str]:
