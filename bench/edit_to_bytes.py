@@ -89,7 +89,7 @@ async def _edit_documents(scale: Scale, services: int, delivery: Delivery) -> li
             report(buffer, services)
             await opened.wait()
             await snapshot.flush()  # an edit is measured, not the writing of all that came before it
-            view = served.view_of(delivery.group, now=0.0)
+            view = served.view_of(delivery.group, now=0.0).filled()
             client = InProcessClient(view, _requests(delivery, view))
             for edition in range(1, scale.warm_up + scale.runs + 1):
                 start = perf_counter()

@@ -1,9 +1,9 @@
 """What a set of nodes sees alike: the current version of each resource, by type and name."""
 
 import hashlib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, Self
 
 from xds.cache.resource import Ref, Resource
 
@@ -42,6 +42,8 @@ class View:
         self.derived: dict[Hashable, object] = {}
         # Who is told of changes; a dict for its order. Written by ``watch`` and ``unwatch``.
         self._watchers: dict[Watcher, None] = {}
+        # What fills the view at first, part by part. Written by ``fill_by`` and ``fill``.
+        self._filling: Iterator[object] | None = None
         # Counts the changes that watchers were told of. Written by ``apply``.
         self._generation = 0
 
@@ -113,6 +115,29 @@ class View:
             self._generation += 1
             self._tell(remaining)
 
+    def fill_by(self, parts: Iterator[object]) -> None:
+        """Leave it to ``fill`` to put what the view has at first; ``parts`` does so, with pauses."""
+        self._filling = parts
+
+    def fill(self) -> Iterator[None]:
+        """Go on until the view has what it is to have at first, with pauses. Several may do so side by side.
+
+        Until then the view is to be watched, so that it is not forgotten, and not to be read.
+        """
+        while self._filling is not None:
+            try:
+                next(self._filling)
+            except StopIteration:
+                self._filling = None
+            else:
+                yield
+
+    def filled(self) -> Self:
+        """Return the view with what it is to have at first: ``fill`` without pauses."""
+        for _ in self.fill():
+            pass
+        return self
+
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` of every change from now on."""
         self._watchers[watcher] = None
@@ -178,7 +203,7 @@ class View:
     def _index(self, before: Resource | None, now: Resource | None) -> None:
         required = now.requires if now else _NO_REFS
         was_required = before.requires if before else _NO_REFS
-        if required != was_required:
+        if required is not was_required and required != was_required:
             for ref in required - was_required:
                 self._requirers[ref] = self._requirers.get(ref, 0) + 1
             for ref in was_required - required:

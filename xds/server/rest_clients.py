@@ -65,6 +65,7 @@ class RestClients:
                 StreamInfo(node, peer, _METHOD), self._view_of(node, peer)
             )
             client.view.watch(client)
+            client.view.filled()
             self._observer.opened(client.info)
             self._check_later(key)
         elif client.generation > client.in_step:

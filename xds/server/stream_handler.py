@@ -122,6 +122,8 @@ class StreamHandler:
             self._server.observer.opened(self.info)
             self._coalesced = CoalescedStream(self.stream, self.view, self._server.coalescers, self._wake.set)
             try:
+                for _ in self.view.fill():
+                    await asyncio.sleep(0)
                 await self._serve(request)
             finally:
                 self._coalesced.close()

@@ -14,14 +14,13 @@ _AT_ONCE = 64
 class GrpcClientViewBuilder:
     """Puts into a view what gRPC clients are sent: every resource is one service's own.
 
-    A client asks by name for the Listener of the service that it calls, and from there for all else.
+    A client asks by name for the Listener of the service that it calls, and from there for all else. At first
+    the view has no service: all there are come by ``apply``.
     """
 
-    def __init__(self, group: GrpcClientGroup, view: View, services: Mapping[str, CompiledService]) -> None:
+    def __init__(self, group: GrpcClientGroup, view: View) -> None:
         self._upstreams = group.upstreams
         self._view = view
-        for name, service in services.items():
-            view.apply(self._resources(name, service))
 
     def apply(self, changes: Mapping[str, Change]) -> Generator[None, None, set[str]]:
         """Bring the view up to date with services that changed, with a pause before every few of them.

@@ -97,7 +97,10 @@ class SharedRoutes:
         self._services: dict[str, VisibleService] = {}
         # By service: its virtual host as it stands in the RouteConfiguration.
         self._fields: dict[str, bytes] = {}
-        self._requires: Counter[Ref] = Counter()
+        # How many services require a cluster, and these clusters as a set, None after another one came or
+        # went. Written by ``set``, the set by ``_resource``.
+        self._requirers: Counter[Ref] = Counter()
+        self._requires: frozenset[Ref] | None = None
         # Whether a virtual host or its origin changed. Written by ``set`` and ``of_all``.
         self._changed = False
 
@@ -126,24 +129,31 @@ class SharedRoutes:
         if service:
             self._services[name] = service
             self._fields[name] = virtual_host_field(service.body)
-            self._requires.update(service.requires)
-        for ref in before.requires if before else ():
-            self._requires[ref] -= 1
-            if not self._requires[ref]:
-                del self._requires[ref]
+        if (before and before.requires) != (service and service.requires):
+            self._require(before.requires if before else (), -1)
+            self._require(service.requires if service else (), 1)
         if before and not service:
             del self._order[bisect_left(self._order, name)]
         elif service and not before:
             insort(self._order, name)
         self._changed |= _routes_of(before) != _routes_of(service)
 
+    def _require(self, refs: Iterable[Ref], count: int) -> None:
+        for ref in refs:
+            self._requirers[ref] += count
+            if not self._requirers[ref]:
+                del self._requirers[ref]
+        self._requires = None
+
     def _resource(self) -> Resource:
+        if self._requires is None:
+            self._requires = frozenset(self._requirers)
         services = [self._services[name] for name in self._order]
         return Resource.of(
             ROUTE,
             self._name,
             joined_route_configuration(self._name, (self._fields[name] for name in self._order)),
-            requires=frozenset(self._requires),
+            requires=self._requires,
             origins=tuple(dict.fromkeys(chain.from_iterable(service.origins for service in services))),
         )
 

@@ -82,6 +82,7 @@ class Services:
 
     def _apply(self, group: NodeGroup, builder: _Builder, changes: Mapping[str, Change]) -> Iterator[None]:
         view = self._cache.view(group)
+        yield from view.fill()
         before = view.generation
         namespace = getattr(group, "namespace", "")
         origins: dict[str, frozenset[Origin]] = {}
@@ -120,19 +121,23 @@ class Services:
         return [group for group in self._builders if self.shows(group, service)]
 
     def view_of(self, group: NodeGroup, now: float) -> View:
-        """Return the view of a group, of which a node opens a stream at ``now`` (seconds since the epoch)."""
-        view = self._cache.view(group)
-        if group in self._builders:
+        """Return the view of a group, of which a node opens a stream at ``now`` (seconds since the epoch).
+
+        The caller watches it at once, and then has to ``fill`` it: a new one has no services yet.
+        """
+        view, place = self._cache.view(group), _place_of(group)
+        if group in self._builders or place is None:
             return view
+        visible = self._namespace(*place).visible
         match group:
             case EdgeGroup() | SidecarGroup():
                 visibility = visibility_of(group, self._settings, lambda: self._lanes_of(group))
                 modes = self.switches.modes(mode_key(group), visibility.mode, now)
-                visible = self._namespace(group.namespace, group.cohort).visible
                 self._builders[group] = ViewBuilder(visibility, view, visible, modes)
             case GrpcClientGroup():
-                visible = self._namespace(group.namespace, group.cohort).visible
-                self._builders[group] = GrpcClientViewBuilder(group, view, visible)
+                self._builders[group] = GrpcClientViewBuilder(group, view)
+        added: dict[str, Change] = {name: (None, service) for name, service in visible.items()}
+        view.fill_by(self._builders[group].apply(added))
         return view
 
     def renew_listeners(self) -> None:
@@ -175,6 +180,7 @@ class Services:
                 and isinstance(group, EdgeGroup | SidecarGroup)
                 and (modes := ended.get(mode_key(group)))
             ):
+                self._cache.view(group).filled()
                 builder.serve(modes)
         return self.switches.next_expiry
 

@@ -33,6 +33,8 @@ class ViewBuilder:
 
     Usually one mode is served. After an operator switched a group to another one, the mode before is served
     beside it while proxies drain their old listener (``route_mode_switches``).
+
+    At first the view has no service: all there are come by ``apply``.
     """
 
     def __init__(
@@ -49,12 +51,11 @@ class ViewBuilder:
         # By service: how many visible services have routes to it. Written by ``apply``.
         self._requirers: Counter[str] = Counter()
         self._modes: dict[RouteMode, RouteResources] = {}
-        visible = self._visible()
-        self._requirers.update(name for service in visible.values() for name in service.required_services)
         # What is in the view whatever services there are. Written by ``renew_fixed``.
         self._fixed: set[Ref] = set()
         self.renew_fixed()
-        self.serve(modes)
+        self._modes = self._resources_of(modes)
+        self._view.apply(resource for mode in self._modes.values() for resource in mode.fixed())
 
     def renew_fixed(self) -> None:
         """Put the listeners and what they need as they are now."""
@@ -127,16 +128,20 @@ class ViewBuilder:
 
     def serve(self, modes: Iterable[RouteMode]) -> None:
         """Have the routes in these modes in the view, and in no others."""
-        # Lazy first: a cluster that another mode has for all nodes is not on demand.
-        order = sorted(modes, key=lambda mode: (mode is not RouteMode.LAZY, mode))
-        if order == list(self._modes):
+        after = self._resources_of(modes)
+        if list(after) == list(self._modes):
             return
         visible = self._visible()
-        before = {resource.ref for resource in self._everything(visible)} if self._modes else set()
-        name = self._visibility.routes_name
-        self._modes = {mode: self._modes.get(mode) or route_resources(mode, name) for mode in order}
+        before = {resource.ref for resource in self._everything(visible)}
+        self._modes = after
         put = {resource.ref: resource for resource in self._everything(visible)}
         self._view.apply(put.values(), before - put.keys())
+
+    def _resources_of(self, modes: Iterable[RouteMode]) -> dict[RouteMode, RouteResources]:
+        # Lazy first: a cluster that another mode has for all nodes is not on demand.
+        order = sorted(modes, key=lambda mode: (mode is not RouteMode.LAZY, mode))
+        name = self._visibility.routes_name
+        return {mode: self._modes.get(mode) or route_resources(mode, name) for mode in order}
 
     def _see(self, service: CompiledService | None) -> VisibleService | None:
         return self._visibility.see(service) if service else None

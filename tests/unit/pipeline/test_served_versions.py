@@ -40,7 +40,7 @@ class World:
             lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)
         )
         self.services = Services(Cache(), listeners, changed=self._changed)
-        self.view = self.services.view_of(GROUP, now=0.0)
+        self.view = self.services.view_of(GROUP, now=0.0).filled()
         self.versions = ServedVersions(self.services)
         self.bad: set[tuple[str, str]] = set()
         self.held = self.view.get(Ref(ROUTE, "edge"))

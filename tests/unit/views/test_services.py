@@ -1,6 +1,8 @@
 """Services as node groups see them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
 
 import pytest
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness.routing import routing
-from xds.cache import Cache, Ref, View
+from xds.cache import Cache, Changes, Ref, View
 from xds.compiler.listeners import EdgeListener, SidecarListeners
 from xds.compiler.route_sources import RouteMode
 from xds.documents.identity import DocumentId, Origin
@@ -39,13 +41,13 @@ class World:
             ),
         )
 
-    def apply(self, services: dict[str, CompiledService | None], namespace: str = "") -> None:
+    def apply(self, services: Mapping[str, CompiledService | None], namespace: str = "") -> None:
         named = {ServiceId(namespace, name): service for name, service in services.items()}
         for _ in self.services.apply(named):
             pass
 
     def view_of(self, group: NodeGroup) -> View:
-        return self.services.view_of(group, now=0.0)
+        return self.services.view_of(group, now=0.0).filled()
 
 
 @pytest.fixture
@@ -215,9 +217,53 @@ def test_the_mode_before_a_switch_is_served_until_proxies_have_drained(world: Wo
     scoped.switches.restore({"edge/edge": ServedModes(RouteMode.SHARED, {})})
     for _ in scoped.apply({ServiceId("", "a"): service("a", "a.example.com")}):
         pass
-    view = scoped.view_of(EdgeGroup("edge"), now=1000.0)
+    view = scoped.view_of(EdgeGroup("edge"), now=1000.0).filled()
     assert set(view.resources(ROUTE)) == {"edge", "edge/a"}
     assert scoped.expire_modes(1500.0) == 1600.0
     assert set(view.resources(ROUTE)) == {"edge", "edge/a"}
     assert scoped.expire_modes(1600.0) is None
     assert set(view.resources(ROUTE)) == {"edge/a"}
+
+
+@pytest.mark.parametrize("fills", [0, 1, 2, 5])
+def test_a_view_that_is_filled_while_services_change_ends_with_what_there_is(fills: int) -> None:
+    names = [f"s{number:03}" for number in range(300)]
+    before = {name: service(name, f"{name}.example.com") for name in names}
+    after: dict[str, CompiledService | None] = {**before, "s299": service("s299"), "s001": None}
+    after |= {"s000": service("s000", "other.example.com"), "new": service("new", "new.example.com")}
+    world = World()
+    world.apply(before)
+    group = EdgeGroup("edge")
+    filling = world.services.view_of(group, now=0.0)
+    watched = _Watcher()
+    filling.watch(watched)
+    pauses = filling.fill()
+    for _ in range(fills):
+        next(pauses)
+    world.apply({name: change for name, change in after.items() if change is not before.get(name)})
+    assert not list(pauses)  # the change had to fill it first
+    world.services.leave(group)
+    assert world.view_of(group) is filling
+    late = World()
+    late.apply(after)
+    other = late.view_of(group)
+    for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE):
+        assert filling.version(type_url) == other.version(type_url)
+    assert watched.calls
+
+
+def test_several_fill_a_view_side_by_side(world: World) -> None:
+    world.apply({f"s{number}": service(f"s{number}", f"s{number}.example.com") for number in range(300)})
+    view = world.services.view_of(EdgeGroup("edge"), now=0.0)
+    first, second = view.fill(), world.services.view_of(EdgeGroup("edge"), now=0.0).fill()
+    pauses = sum(1 for pair in zip_longest(first, second) for _ in pair)
+    assert pauses > 4
+    assert len(view.resources(CLUSTER)) == 300
+
+
+class _Watcher:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def changed(self, changes: Changes) -> None:
+        self.calls += 1
