@@ -328,6 +328,7 @@ def _http_settings(at: Edge | Sidecar, group: str, latency_cluster: str | None) 
         tracing = Tracing(host.strip("[]"), int(port), at.tracing_sampling, service=group)
     return HttpSettings(
         access_log=at.access_log,
+        rule_stats=at.rule_stats,
         escaped_slashes=EscapedSlashes(at.escaped_slashes),
         http10=at.http10,
         http10_host=at.http10_host,

@@ -105,6 +105,39 @@ async def test_statistics_are_by_service_and_subset(tmp_path: Path) -> None:
         }
 
 
+async def test_statistics_are_by_rule_and_subset(tmp_path: Path) -> None:
+    async with edge(tmp_path, rule_stats="true") as (envoy, client):
+        await ask(client)
+        await ask(client)
+        missing = await client.get("nobody.example.com")
+        assert missing.status == 404
+
+        async def counted() -> Mapping[tuple[str, str, str], int]:
+            text = await envoy.admin("/stats/prometheus?filter=grayplane.requests")
+            return {
+                (each["grayplane_service"], each["grayplane_rule"], each["grayplane_subset"]): int(count)
+                for each, count in (
+                    (tags(line), line.rpartition(" ")[2])
+                    for line in text.splitlines()
+                    if line.startswith("envoy_grayplane_requests{")
+                )
+            }
+
+        async def all_counted() -> bool:
+            return sum((await counted()).values()) == 7
+
+        await until(all_counted)
+        assert await counted() == {
+            ("reviews", "testers", "gray"): 2,
+            ("reviews", "broken", "dead"): 2,
+            ("reviews", "baseline", "stable"): 2,
+            ("", "", ""): 1,
+        }
+        text = await envoy.admin("/stats/prometheus?filter=grayplane.duration")
+        assert "envoy_grayplane_duration_count{" in text
+        assert await envoy.admin("/stats/prometheus?filter=grayplane.errors&usedonly") == ""
+
+
 def tags(line: str) -> Mapping[str, Any]:
     """Return the labels of a line of Prometheus' text format."""
     return {

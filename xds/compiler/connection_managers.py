@@ -36,6 +36,7 @@ from xds.compiler.lane_filters import lane_filters, mark_stripping
 from xds.compiler.names import INBOUND
 from xds.compiler.route_filters import route_filters
 from xds.compiler.route_sources import RouteSource
+from xds.compiler.rule_stats import rule_stats
 from xds.compiler.tracing import Tracing, tracing
 from xds.routing.lanes import Entrances
 from xds.wire import any_of, build
@@ -68,10 +69,11 @@ _ESCAPED_SLASHES = {
 class HttpSettings:
     """What an operator sets of the HTTP of a listener.
 
-    ``access_log`` is a path on the proxy's machine. ``http10`` accepts HTTP/1.0; ``http10_host`` is the host
-    of such requests that name none, which are answered 404 otherwise. ``upgrades`` are the protocols that a
-    request may upgrade to. ``latency_cluster`` is what the proxies' bootstraps call Grayplane: how long
-    requests take is reported there, where a rollout wants to know; None: nowhere.
+    ``access_log`` is a path on the proxy's machine. ``rule_stats`` counts requests by rule and subset.
+    ``http10`` accepts HTTP/1.0; ``http10_host`` is the host of such requests that name none, which are
+    answered 404 otherwise. ``upgrades`` are the protocols that a request may upgrade to. ``latency_cluster``
+    is what the proxies' bootstraps call Grayplane: how long requests take is reported there, where a rollout
+    wants to know; None: nowhere.
     """
 
     access_log: str | None = None
@@ -81,6 +83,7 @@ class HttpSettings:
     upgrades: tuple[str, ...] = ("websocket",)
     latency_cluster: str | None = None
     tracing: Tracing | None = None
+    rule_stats: bool = False
 
 
 def edge_manager(
@@ -170,6 +173,8 @@ def _access_logs(stat_prefix: str, settings: HttpSettings) -> list[AccessLog]:
     logs = [json_access_log(settings.access_log)] if settings.access_log else []
     if settings.latency_cluster is not None and stat_prefix != INBOUND:
         logs.append(latency_log(settings.latency_cluster))
+    if settings.rule_stats and stat_prefix != INBOUND:
+        logs += rule_stats()
     return logs
 
 

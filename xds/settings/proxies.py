@@ -41,6 +41,7 @@ class _Listeners(Section):
 
     address: IpAddress = "127.0.0.1"
     access_log: NonEmpty | None = None
+    rule_stats: bool = False
     tracing: Annotated[str, AfterValidator(_host_and_port)] | None = None
     tracing_sampling: Annotated[float, Field(ge=0, le=100)] = 1.0
     escaped_slashes: Literal["keep", "redirect", "decode", "reject"] = "keep"
