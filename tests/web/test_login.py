@@ -65,6 +65,7 @@ def test_a_viewer_has_no_buttons(page: Page) -> None:
 def test_the_pages_of_a_login_can_be_read(page: Page, width: int, theme: str, language: str) -> None:
     page.open("", width=width, theme=theme, language=language)
     page.until(lambda: page.chromium.find_elements("css selector", "a.button"))
+    assert "reconnecting" not in page.text
     assert page.chromium.execute_script(CONTRAST) == []
     assert page.chromium.execute_script(NAMELESS) == []
     log_in_name = "<script>alert(1)</script>\\nforged=yes"

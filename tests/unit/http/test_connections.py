@@ -1,6 +1,7 @@
 """Slow clients, floods and large bodies on a real HTTP port: they cost themselves, others are answered."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -203,3 +204,12 @@ async def test_pipelined_requests_are_answered_one_by_one() -> None:
         reader, writer = await it.connect(499 * (head + b"\r\n") + head + b"connection: close\r\n\r\n")
         assert (await until_closed(reader)).count(b'"alive":true') == 500
         writer.close()
+
+
+def test_an_answer_is_not_held_back_for_an_acknowledgement() -> None:
+    server = HttpServer(Starlette())
+    with socket.create_connection(("127.0.0.1", server.bind("127.0.0.1", 0))):
+        accepted, _ = server._socket.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    server.close()

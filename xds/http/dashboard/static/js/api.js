@@ -58,29 +58,30 @@ function authorization() {
 
 /**
  * Follow the server's events for ever: `changed(topic, names)` for each, `connected(true|false)` as the stream
- * comes and goes. EventSource cannot send a token, so the stream is read here.
+ * comes and goes, `connected(null)` while nobody is signed in. EventSource cannot send a token, so the stream is read here.
  */
 export async function follow(changed, connected) {
   for (;;) {
+    let allowed = true;
     try {
-      await read(changed, connected);
+      allowed = await read(changed, connected);
     } catch {
       // The server is away or is being restarted: try again.
     }
-    connected(false);
+    connected(allowed ? false : null);
     await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }
 
 async function read(changed, connected) {
   const answer = await fetch(`${BASE}/events`, { headers: authorization() });
-  if (!answer.ok) return;
+  if (!answer.ok) return answer.status !== 401;
   connected(true);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done) return true;
     const events = (rest + value).split("\n\n");
     rest = events.pop();
     for (const event of events) tell(event, changed);

@@ -5,7 +5,7 @@ import { number, time } from "./text.js";
 
 const WIDTH = 440;
 const HEIGHT = 160;
-const LEFT = 44;
+const LEFT = 56;
 const BOTTOM = 22;
 const TOP = 10;
 

@@ -24,6 +24,7 @@ const main = document.getElementById("view");
 let shown = null;
 let refreshing = false;
 let again = false;
+let connected = null;
 
 /** The page that the address names: `#/service/reviews?namespace=prod`. */
 function address() {
@@ -119,12 +120,15 @@ function frame(current) {
   document.getElementById("skip").textContent = t("skip");
   document.getElementById("language").textContent = t("language");
   document.getElementById("theme").textContent = t(theme() === "dark" ? "light" : "dark");
-  connection(document.getElementById("live").classList.contains("on"));
+  connection(connected);
 }
 
+/** Say whether the page follows the server; null: nobody is signed in. */
 function connection(on) {
   const live = document.getElementById("live");
-  live.classList.toggle("on", on);
+  connected = on;
+  live.hidden = on === null;
+  live.classList.toggle("on", on === true);
   live.textContent = t(on ? "live" : "away");
 }
 
