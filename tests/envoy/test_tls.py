@@ -1,7 +1,7 @@
 """A real Envoy and ``grayplane serve`` with certificates: `grayplane bootstrap --tls`, renewal, refusal."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,35 @@ async def _shows(envoy: EnvoyProcess, pair: Pair) -> bool:
 
 async def _connected(envoy: EnvoyProcess) -> bool:
     return sum((await envoy.stats("control_plane.connected_state")).values()) == 1
+
+
+async def test_envoy_takes_nothing_from_a_server_with_a_certificate_of_another(
+    tmp_path: Path, authority: Authority
+) -> None:
+    used = authority.issue("other", dns=["other.internal"])
+    shown = authority.issue("edge-1", uris=[EDGE])
+    async with serving(tmp_path, authority, used) as grayplane, Upstream("reviews", "v1") as upstream:
+        grayplane.instances("reviews", upstream)
+        grayplane.rule("reviews.yaml", RULE)
+        async with (
+            EnvoyProcess(edge(tmp_path, authority, grayplane, shown)) as envoy,
+            Client(grayplane.edge_port) as client,
+        ):
+
+            async def refused() -> bool:
+                stats = await envoy.admin("/stats?filter=cluster.grayplane.ssl.fail_verify_san")
+                return int(stats.rpartition(": ")[2]) > 1
+
+            await until(refused)
+            assert not any(line["event"] == "client connected" for line in grayplane.log())
+            authority.server().copy_to(used)
+
+            async def served() -> bool:
+                with suppress(ConnectionError):  # no listener yet
+                    return (await client.get("reviews.test", "/")).status == 200
+                return False
+
+            await until(served)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,13 @@ async def test_an_http_port_reads_its_files_again_at_each_handshake(
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=http_context(files(used)))
     async with server:
         port = server.sockets[0].getsockname()[1]
+        old = authority.client_context()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python warns against the old version, too
+            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("127.0.0.1", port, ssl=old)
         assert (await connects(authority, port), await connects(successor, port)) == (True, False)
         successor.server().copy_to(used)
         assert (await connects(authority, port), await connects(successor, port)) == (False, True)
