@@ -48,6 +48,7 @@ from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import LogSink, Sink, Status, StatusFiles
+from xds.validation import EnvoyValidator
 from xds.views import (
     Cohorts,
     CompiledService,
@@ -123,6 +124,8 @@ class ControlPlane:
             authorization=authorization,
         )
         self._buffer = buffer
+        at = settings.validation
+        self._validator = EnvoyValidator(at.envoy, at.timeout) if at.envoy else None
         self._pipeline = Pipeline(
             self._buffer,
             self._services,
@@ -136,6 +139,7 @@ class ControlPlane:
             aliases_of=settings.aliases_of,
             region_header=settings.region_header,
             bucket_by=settings.bucket_by,
+            validator=self._validator,
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
         self.rollouts.tally.changed = self._server.load_wanted_changed
@@ -148,6 +152,7 @@ class ControlPlane:
             changes=lambda: self._services.changes,
             readiness=self._readiness,
             tls=http_context(settings),
+            validator=self._validator,
         )
 
     async def run(self, source: Awaitable[None], *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -168,6 +173,7 @@ class ControlPlane:
                     tasks.create_task(run())
                 tasks.create_task(self._snapshot.run())
                 tasks.create_task(self._pipeline.run())
+                tasks.create_task(self._pipeline.serving.run_checks())
                 if self._revoked:
                     tasks.create_task(self._follow_revocations(self._revoked))
                 if self._traces:
@@ -204,8 +210,11 @@ class ControlPlane:
         standing = Standing.NOTHING
         if self._server.serving:
             standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
-        troubles = [trouble for trouble in (self._buffer.trouble.reason, self._snapshot.trouble) if trouble]
-        return Readiness(standing, "; ".join(troubles) or None, self._source_status())
+        troubles = [self._buffer.trouble.reason, self._snapshot.trouble]
+        if self._validator and self._validator.trouble:
+            troubles.append(f"validation.envoy: documents are pushed unchecked: {self._validator.trouble}")
+        trouble = "; ".join(filter(None, troubles)) or None
+        return Readiness(standing, trouble, self._source_status())
 
     async def once_in_step(self, run: Callable[[], Awaitable[None]]) -> None:
         """Run something once what is served is what the source says."""

@@ -27,6 +27,7 @@ from xds.rollout import Rollouts
 from xds.settings import Settings
 from xds.sources.base import SourceStatus
 from xds.status import Sink, Status
+from xds.validation import EnvoyValidator
 
 
 class HttpPort:
@@ -50,6 +51,7 @@ class HttpPort:
         changes: Callable[[], int],
         readiness: Callable[[], Readiness],
         tls: ssl.SSLContext | None,
+        validator: EnvoyValidator | None,
     ) -> None:
         """Answer from these parts of the program.
 
@@ -77,6 +79,7 @@ class HttpPort:
             documents=self._backend.documents_by_state,
             rollouts=self._backend.rollouts_by_phase,
             exposure=flags.exposure,
+            validator=validator,
         )
         self._metrics.observe(observed)
         audit = Audit(lambda: datetime.now(UTC))

@@ -31,7 +31,7 @@ from xds.cache import Resource
 from xds.control_plane import ControlPlane
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
-from xds.settings import Edge, Group, Http, Settings, Stage, Xds
+from xds.settings import Edge, Group, Http, Settings, Stage, Validation, Xds
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import DocumentState, DocumentStatus
@@ -65,7 +65,9 @@ def bad_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 class World:
     """A control plane in this process whose source is the test."""
 
-    def __init__(self, home: Path, routes: str, *stages: Stage) -> None:
+    def __init__(
+        self, home: Path, routes: str, *stages: Stage, validator: str | None = None, timeout: float = 60
+    ) -> None:
         xds, http, self.edge_port = free_ports(3)
         self.settings = Settings(
             xds=Xds(port=xds),
@@ -73,6 +75,7 @@ class World:
             edge=Edge(port=self.edge_port, routes=routes),
             groups={"edge": Group(stages=stages)},
             state_dir=home,
+            validation=Validation(envoy=validator, timeout=timeout) if validator else Validation(),
         )
         self.texts: dict[str, str] = {}
 

@@ -11,6 +11,7 @@ from xds.http.api.nodes import Nodes, state_of
 from xds.rollout.state import Phase
 from xds.sources.base import SourceStatus
 from xds.status import DocumentState, Status
+from xds.validation import EnvoyValidator
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Observed:
     documents: Callable[[], Mapping[str, int]]
     rollouts: Callable[[], Mapping[str, int]]
     exposure: Mapping[tuple[str, str], int]
+    validator: EnvoyValidator | None = None
 
 
 class ObservedCollector(Collector):
@@ -59,6 +61,8 @@ class ObservedCollector(Collector):
         for (flag, variant), count in sorted(observed.exposure.items()):
             exposure.add_metric([flag, variant], count)
         yield exposure
+        if observed.validator:
+            yield from _of_validator(observed.validator)
 
     def _of_nodes(self) -> Iterator[Metric]:
         nodes = GaugeMetricFamily("grayplane_nodes", "Connected nodes.", labels=["role", "state"])
@@ -94,6 +98,18 @@ class ObservedCollector(Collector):
         repaired = CounterMetricFamily("grayplane_source_repairs", text, labels=["source"])
         repaired.add_metric([name], status.repaired)
         yield repaired
+
+
+def _of_validator(validator: EnvoyValidator) -> Iterator[Metric]:
+    text = "1 while an Envoy can be asked before a change is pushed."
+    yield GaugeMetricFamily("grayplane_validation_working", text, float(validator.trouble is None))
+    text = "Versions of services before they were pushed, by what Envoy said, if it could be asked."
+    results = CounterMetricFamily("grayplane_validation_versions", text, labels=["result"])
+    for result in ("passed", "refused", "unchecked"):
+        results.add_metric([result], getattr(validator, result))
+    yield results
+    text = "How long Envoy ran for it."
+    yield CounterMetricFamily("grayplane_validation_seconds", text, validator.seconds)
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

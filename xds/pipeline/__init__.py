@@ -4,6 +4,7 @@
 """
 
 from xds.pipeline.certificates import CertificateFile, CertificateFiles
-from xds.pipeline.pipeline import Pipeline, keep_route_modes
+from xds.pipeline.pipeline import Pipeline
+from xds.pipeline.saved_route_modes import keep_route_modes
 
 __all__ = ["CertificateFile", "CertificateFiles", "Pipeline", "keep_route_modes"]

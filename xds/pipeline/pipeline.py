@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
-import msgspec
-
 from xds import gc_tuning
 from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem
+from xds.pipeline.checks import Validator
 from xds.pipeline.compilation import Compilation, Inputs, lanes_in
 from xds.pipeline.inputs import code_digest
+from xds.pipeline.saved_route_modes import saved_route_modes
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import Version
 from xds.pipeline.serving import Serving
@@ -27,7 +27,7 @@ from xds.rules.store import DocumentStore, StoreChange
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
 from xds.status import EditStage, Status
-from xds.views import CompiledService, NodeGroup, ServedModes, Services, node_group_of
+from xds.views import CompiledService, NodeGroup, Services, node_group_of
 from xds.wire import Node
 
 _LONGEST_REST = 0.1
@@ -51,14 +51,6 @@ _PATIENCE_IN_TROUBLE = 0.1
 
 Edits = dict[DocumentId, tuple[ServiceId, ...]]
 """Documents that were put in force or deleted, and the services that changed with each."""
-
-_ROUTE_MODES = "route modes"
-"""Under this name the snapshot holds the route modes of the groups."""
-
-
-def keep_route_modes(snapshot: SnapshotWriter[CompiledService], served: Mapping[str, ServedModes]) -> None:
-    """Have the route modes of the groups kept, for the next run."""
-    snapshot.keep(Snapshot(state={_ROUTE_MODES: msgspec.json.encode(served)}))
 
 
 class Pipeline:
@@ -89,6 +81,7 @@ class Pipeline:
         wall_clock: Callable[[], float] = time.time,
         group_of: Callable[[Node], NodeGroup] = node_group_of,
         soaks: Sequence[float] = (),
+        validator: Validator | None = None,
     ) -> None:
         self._changes = changes
         self._services = services
@@ -110,6 +103,7 @@ class Pipeline:
             pushes=StagedPushes(soaks),
             wake=changes.wake,
             group_of=group_of,
+            validator=validator,
         )
         """Which versions clients are served; it is to be told what they answer."""
         # What the run before kept, less what was compared with the source.
@@ -162,14 +156,15 @@ class Pipeline:
         """Work until cancelled."""
         self._saved = await self._snapshot.load()
         await asyncio.to_thread(code_digest)
-        if modes := self._saved.state.get(_ROUTE_MODES):
-            self._services.switches.restore(msgspec.json.decode(modes, type=dict[str, ServedModes]))
+        if modes := saved_route_modes(self._saved):
+            self._services.switches.restore(modes)
         self.serving.restore(self._saved.state)
         await self._restore()
         self._compilation.begin(dict(self._saved.services))
         first = await self._first()
         with gc_tuning.paused():
             await self._load(first)
+            await self.serving.checked()
         self.in_step = True
         self.serving.begin()
         self._opened()

@@ -101,6 +101,21 @@ class ServedVersions:
         record = self._records.get(service)
         return record.acknowledged if record else None
 
+    def knows(self, service: ServiceId, key: Key) -> bool:
+        """Whether a version of a service was offered or acknowledged, or quarantined in the run before."""
+        quarantine = self._restored_quarantines.get(service)
+        if self._restored_keys.get(service) == key or (quarantine and quarantine.origins == key):
+            return True
+        record = self._records.get(service)
+        return record is not None and any(
+            version and version.key == key for version in (record.latest, record.acknowledged)
+        )
+
+    def latest(self, service: ServiceId) -> Version | None:
+        """Return the latest version of a service that was offered."""
+        record = self._records.get(service)
+        return record.latest if record else None
+
     def offer(self, service: ServiceId, latest: Version, fallback: Version | None) -> bool:
         """Take the latest version of a service; return whether a quarantine is lifted by it.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from xds.cache import Ref
 from xds.documents import Origin
+from xds.pipeline.checks import Checks, Validator
 from xds.pipeline.compilation import Compilation, Inputs
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import ServedVersions, Version
@@ -14,7 +15,7 @@ from xds.pipeline.time_slice import TimeSlice
 from xds.protocol import Event, Rejected
 from xds.rules.instance import ServiceId
 from xds.server import StreamInfo
-from xds.status import Status
+from xds.status import VALIDATION, Quarantine, Status
 from xds.type_urls import LISTENER
 from xds.views import CompiledService, NodeGroup, Services
 from xds.wire import Node
@@ -42,6 +43,7 @@ class Serving:
         pushes: StagedPushes,
         wake: Callable[[], None],
         group_of: Callable[[Node], NodeGroup],
+        validator: Validator | None = None,
     ) -> None:
         self._services = services
         self._status = status
@@ -52,6 +54,10 @@ class Serving:
         self._wake = wake
         self._group_of = group_of
         self._versions = ServedVersions(services)
+        # Asked before a version is served first; None: nobody is.
+        self._checks = Checks(validator, wake) if validator else None
+        # Versions that were refused before any client was sent them. Written by ``offer``, ``_refuse``.
+        self._refused: dict[ServiceId, Quarantine] = {}
         # Services of which another version is to be served. Taken by ``serve_due``.
         self._due: set[ServiceId] = set()
         # Services whose acknowledged version is to be kept. Taken by ``serve_due``.
@@ -94,7 +100,13 @@ class Serving:
     def restore(self, state: Mapping[str, bytes | None]) -> None:
         """Begin with what the snapshot has of the run before."""
         self._saved.load(state)
-        self._versions.restore(self._saved.keys(), self._saved.quarantines())
+        # What was refused by who is asked no more may be served.
+        quarantines = self._saved.quarantines()
+        for one in quarantines:
+            if one.before_push and not self._checks:
+                self._saved.lifted(one.service)
+        kept = [one for one in quarantines if self._checks or not one.before_push]
+        self._versions.restore(self._saved.keys(), kept)
 
     def begin(self) -> None:
         """Push in stages what changes from now on."""
@@ -104,6 +116,34 @@ class Serving:
         """Take the latest version of a service."""
         kept = self._saved.take(service)
         fallback = self._compilation.compile_text(service, *kept) if kept and kept[0] != latest.key else None
+        refused = self._refused.get(service)
+        if refused and refused.origins != latest.key:
+            del self._refused[service]
+            self._status.quarantine_lifted(service)
+            self._saved.lifted(service)
+        if self._checks is None or not latest.key or self._versions.knows(service, latest.key):
+            if self._checks:
+                self._checks.drop(service)
+                self._note_checking(service, on=False)
+            self._take(service, latest, fallback)
+        else:
+            self._hold(service, latest, fallback)
+
+    def _hold(self, service: ServiceId, latest: Version, fallback: Version | None) -> None:
+        """Have a version checked, and serve what is in force meanwhile."""
+        assert self._checks is not None
+        before = fallback or self._versions.latest(service)
+        if before:
+            self._take(service, before.with_instances(self._inputs.instances_of(service)), None)
+        if service not in self._refused:
+            self._checks.offer(service, latest)
+            self._note_checking(service, on=True)
+
+    def _note_checking(self, service: ServiceId, *, on: bool) -> None:
+        documents = [origin.document for origin in self._inputs.documents.origins(service)]
+        self._status.checking(service, documents, on=on)
+
+    def _take(self, service: ServiceId, latest: Version, fallback: Version | None) -> None:
         if self._versions.offer(service, latest, fallback):
             self._status.quarantine_lifted(service)
             self._saved.lifted(service)
@@ -112,6 +152,11 @@ class Serving:
 
     def forget(self, service: ServiceId) -> None:
         """Forget a service that is gone."""
+        if self._checks:
+            self._checks.drop(service)
+            self._note_checking(service, on=False)
+            if self._refused.pop(service, None):
+                self._status.quarantine_lifted(service)
         self._versions.forget(service)
         self._saved.forget(service)
 
@@ -146,10 +191,12 @@ class Serving:
             advanced, over = self._pushes.advance(now, self._cohort_has)
             self._due |= advanced
             self._acknowledged.update(service for service in over if self._versions.confirm(service))
-        return bool(self._due or self._acknowledged)
+        decided = self._checks is not None and self._checks.decisions
+        return bool(self._due or self._acknowledged or decided)
 
     async def serve_due(self) -> None:
         """Do what follows from answers, and from ``due``."""
+        self._take_verdicts()
         due, self._due = self._due, set()
         if due:
             for service in due:
@@ -160,6 +207,41 @@ class Serving:
         for service in acknowledged:
             self._keep_acknowledged(service)
             await turn.pause()
+
+    async def run_checks(self) -> None:
+        """Have versions checked before they are served, until cancelled."""
+        if self._checks:
+            await self._checks.run()
+
+    async def checked(self) -> None:
+        """Wait until all versions that wait are checked, and serve them."""
+        if self._checks:
+            await self._checks.settled()
+            await self.serve_due()
+
+    def _take_verdicts(self) -> None:
+        for service, (version, words) in (self._checks.take() if self._checks else {}).items():
+            self._note_checking(service, on=False)
+            if words is None:
+                self._take(service, version, None)
+                self._due.add(service)
+            else:
+                self._refuse(service, version, words)
+
+    def _refuse(self, service: ServiceId, version: Version, words: str) -> None:
+        served = self._versions.latest(service)
+        quarantine = Quarantine(
+            service,
+            version.key,
+            VALIDATION,
+            words,
+            self._inputs.wall_clock(),
+            served.key[0].revision if served and served.key else None,
+            before_push=True,
+        )
+        self._refused[service] = quarantine = replace(quarantine, line=self._saved.line_named(quarantine))
+        self._status.quarantined(quarantine)
+        self._saved.quarantined(quarantine)
 
     @property
     def patience(self) -> float | None:

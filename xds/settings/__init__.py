@@ -15,6 +15,7 @@ from xds.settings.model import (
     Nacos,
     Settings,
     Tracing,
+    Validation,
     Xds,
     default_state_dir,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Stage",
     "Tls",
     "Tracing",
+    "Validation",
     "Xds",
     "default_state_dir",
     "flag",

@@ -220,6 +220,16 @@ class Tracing(Section):
     endpoint: Annotated[str, AfterValidator(_endpoint)] | None = None
 
 
+class Validation(Section):
+    """An Envoy that is asked before a change is pushed: a path, or a name on the PATH (``xds.validation``).
+
+    ``timeout`` is for one question, in seconds.
+    """
+
+    envoy: NonEmpty | None = None
+    timeout: Annotated[float, Field(ge=1, le=300)] = 10.0
+
+
 class Log(Section):
     """How Grayplane itself logs, to standard error."""
 
@@ -269,6 +279,7 @@ class Settings(BaseSettings):
     drain: Drain = Drain()
     rollouts: Rollouts = Rollouts()
     tracing: Tracing = Tracing()
+    validation: Validation = Validation()
     log: Log = Log()
     state_dir: Path = Field(default_factory=default_state_dir)
 

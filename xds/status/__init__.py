@@ -20,6 +20,7 @@ from xds.status.events import EditStage, Sink, StatusEvent
 from xds.status.files import StatusFiles
 from xds.status.log import LogSink
 from xds.status.model import (
+    VALIDATION,
     DocumentState,
     DocumentStatus,
     NodeStatus,
@@ -30,6 +31,7 @@ from xds.status.model import (
 from xds.status.status import DocumentFeed, Status
 
 __all__ = [
+    "VALIDATION",
     "DocumentFeed",
     "DocumentState",
     "DocumentStatus",

@@ -108,8 +108,9 @@ def _push_rejected(event: events.PushRejected) -> None:
 def _quarantine(event: events.ServiceQuarantined | events.QuarantineLifted) -> None:
     match event:
         case events.ServiceQuarantined(quarantine):
+            who = "Envoy refuses it, nobody is sent it" if quarantine.before_push else "a client rejected it"
             _log.error(
-                "quarantined: a client rejected it, the last acknowledged version is served to all",
+                f"quarantined: {who}, the last acknowledged version is served to all",
                 service=str(quarantine.service),
                 documents=_some({str(origin.document) for origin in quarantine.origins}),
                 revisions=_some({origin.revision for origin in quarantine.origins}),

@@ -27,6 +27,10 @@ class DocumentState(StrEnum):
     """A proxy rejected what it was compiled to; what was acknowledged last is served."""
 
 
+VALIDATION = "envoy --mode validate"
+"""Stands for the node where no proxy rejected something, but an Envoy that was asked before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """A resource that a node rejected.
@@ -46,6 +50,7 @@ class Rejection:
 class Quarantine:
     """A version of a service that is served to nobody, since a node rejected it.
 
+    With ``before_push`` no node was sent it: an Envoy beside Grayplane refused it (``xds.validation``).
     ``served`` is the revision of the service's document that is served instead; None if nothing is. ``line``
     is the line of the document that the node's words name; 0 if they name none.
     """
@@ -57,6 +62,7 @@ class Quarantine:
     at: float
     served: Revision | None = None
     line: int = 0
+    before_push: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,8 @@ class DocumentStatus:
                 "reason": self.quarantine.reason,
                 "since": iso(self.quarantine.at),
             }
+            if self.quarantine.before_push:
+                found["quarantine"]["beforePush"] = True
             if self.quarantine.line:
                 found["quarantine"]["line"] = self.quarantine.line
         behind = [one.node for one in self.proxies.behind]

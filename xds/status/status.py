@@ -76,6 +76,8 @@ class Status:
         self._rejected: set[DocumentId] = set()
         self._quarantines: dict[ServiceId, Quarantine] = {}
         self._hidden: Set[ServiceId] = frozenset()
+        # Services of which a new version is checked before it is served. Written by ``checking``.
+        self._checking: set[ServiceId] = set()
         self._trouble: str | None = None
         self._trouble_topics: Set[str] = frozenset()
         self._streams = Streams()
@@ -239,6 +241,16 @@ class Status:
         self._streams.view_changed(group, generation, documents, self._now())
         self._touch(documents)
 
+    def checking(self, service: ServiceId, documents: Iterable[DocumentId], *, on: bool) -> None:
+        """A version of a service, from some documents, is checked before it is served, or is no longer."""
+        if (service in self._checking) is on:
+            return
+        if on:
+            self._checking.add(service)
+        else:
+            self._checking.discard(service)
+        self._touch(documents)
+
     def quarantined(self, quarantine: Quarantine) -> None:
         """A version of a service is served to nobody from now on."""
         if self._quarantines.get(quarantine.service) == quarantine:
@@ -300,6 +312,7 @@ class Status:
             return DocumentState.REJECTED
         if quarantine:
             return DocumentState.QUARANTINED
+        behind = behind or not self._checking.isdisjoint(record.services)
         return DocumentState.PROGRAMMING if behind else DocumentState.PROGRAMMED
 
     def _touch(self, documents: Iterable[DocumentId]) -> None:

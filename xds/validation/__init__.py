@@ -1,0 +1,5 @@
+"""Asks an Envoy on this machine whether it takes what services are compiled to, before a proxy is sent it."""
+
+from xds.validation.envoy import EnvoyValidator, Verdict
+
+__all__ = ["EnvoyValidator", "Verdict"]
