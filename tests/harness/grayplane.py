@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +21,18 @@ PATIENCE = 60.0
 class Grayplane:
     """``grayplane serve`` on free ports, with rules and services in directories of its own.
 
-    It may be killed and started again; directories, ports and the kept state stay.
+    It may be killed and started again; directories, ports and the kept state stay. ``command`` is what runs
+    it, by default the installed program.
     """
 
-    def __init__(self, home: Path, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *flags: str,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (),
+    ) -> None:
+        self._command = command or (str(Path(sys.executable).with_name("grayplane")),)
         self._environment = {**os.environ, **(environment or {})}
         self.rules = home / "rules"
         self.services = home / "services"
@@ -77,11 +85,6 @@ class Grayplane:
         """Change a variable of the environment, from the next start on."""
         self._environment[name] = value
 
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
     async def ready(self) -> dict[str, Any]:
         """Return what /ready says."""
         async with Client(self.http_port) as http:
@@ -106,7 +109,7 @@ class Grayplane:
         """Start the process."""
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                Path(sys.executable).with_name("grayplane"),
+                *self._command,
                 "serve",
                 *self._flags,
                 stdout=log,
@@ -118,6 +121,19 @@ class Grayplane:
     def process_id(self) -> int:
         """The id of the process."""
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None
+
+    def hide_rules(self) -> None:
+        """Take the directory of rules away."""
+        self.rules.rename(self.rules.with_name("hidden"))
+
+    def show_rules(self) -> None:
+        """Put the directory of rules back."""
+        self.rules.with_name("hidden").rename(self.rules)
 
     async def kill(self) -> None:
         """Kill the process as ``kill -9`` does."""

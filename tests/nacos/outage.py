@@ -2,9 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
@@ -84,11 +85,26 @@ async def outage_world(
         assert traffic.answered > 0
 
 
+async def until_trouble(grayplane: Grayplane, words: str) -> None:
+    """Wait until /ready says these words of the source."""
+    await _until_ready(grayplane, lambda said: words in (said["trouble"] or ""))
+
+
+async def until_serving_from(grayplane: Grayplane, standing: str) -> None:
+    """Wait until /ready says that proxies are served from the source, the last known good or nothing."""
+    await _until_ready(grayplane, lambda said: said["serving_from"] == standing)
+
+
+async def _until_ready(grayplane: Grayplane, holds: Callable[[dict[str, Any]], bool]) -> None:
+    async def does() -> bool:
+        try:
+            return holds(await grayplane.ready())
+        except OSError:  # it does not listen yet
+            return False
+
+    await until(does)
+
+
 async def until_well(grayplane: Grayplane) -> None:
     """Wait until nothing is wrong with the source any more."""
-
-    async def holds() -> bool:
-        said = await grayplane.ready()
-        return said["trouble"] is None and said["source"]["servers"] != []
-
-    await until(holds)
+    await _until_ready(grayplane, lambda said: said["trouble"] is None and said["source"]["servers"] != [])

@@ -42,9 +42,18 @@ class World:
     async def until(self, answer: str | int, host: str = HOST) -> None:
         """Wait until twenty requests in a row are answered like this."""
 
-        async def holds() -> bool:
-            responses = [await self._client.get(host) for _ in range(20)]
-            said = {each.json()["version"] if each.status == 200 else each.status for each in responses}
-            return said == {answer}
+        await until_answered(self._client, answer, host)
 
-        await until(holds)
+
+async def until_answered(client: Client, answer: str | int, host: str = HOST) -> None:
+    """Wait until twenty requests in a row are answered by this version, or with this status."""
+
+    async def holds() -> bool:
+        try:
+            responses = [await client.get(host) for _ in range(20)]
+        except OSError:  # a listener that is not there yet
+            return False
+        said = {each.json()["version"] if each.status == 200 else each.status for each in responses}
+        return said == {answer}
+
+    await until(holds)

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
-import structlog
 
 from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
@@ -18,8 +17,6 @@ from xds.sources.nacos.transport import Module, Transport
 
 CONFIG_NOT_FOUND = 300
 """The error code of a query for a document that does not exist (Nacos's ConfigQueryResponse)."""
-
-_log = structlog.get_logger("xds.sources.nacos")
 
 _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 1.0
@@ -86,7 +83,6 @@ class Connection:
                 self._failures.clear()
                 self._transport = transport
                 self._is_open.set()
-                _log.info("connected to Nacos", server=str(server), **{"for": self._module})
                 self._report(None)
                 self._opened()
                 await transport.until_lost()

@@ -185,6 +185,7 @@ class Documents:
             self._reads.mark(data_id)
 
     def _opened(self) -> None:
+        _log.info("connected to Nacos", server=str(self._connection.server), reads="documents")
         self._listened.clear()
         self._caught_up = False
         self._lost()

@@ -136,6 +136,7 @@ class Instances:
         return NotifySubscriberResponse()
 
     def _opened(self) -> None:
+        _log.info("connected to Nacos", server=str(self._connection.server), reads="services")
         self._subscribed.clear()
         # A new connection tells of no change made before it.
         self._unannounced.clear()

@@ -108,7 +108,9 @@ def _server(address: str) -> Server:
     host, _, port = address.rpartition(":")
     well_formed = host and "/" not in host and (":" not in host or (host[0] == "[" and host[-1] == "]"))
     if not well_formed or not port.isdecimal():
-        raise ValueError(f"Nacos server address {address!r} is not host:port, such as 127.0.0.1:8848")
+        _, at, shown = address.rpartition("@")  # A password may stand before it.
+        shown = f"…@{shown}" if at else address
+        raise ValueError(f"Nacos server address {shown!r} is not host:port, such as 127.0.0.1:8848")
     if not 0 < int(port) < 65536 - GRPC_PORT_OFFSET:
         raise ValueError(
             f"Nacos server address {address!r}: its port must be between 1 and {65535 - GRPC_PORT_OFFSET}, "
