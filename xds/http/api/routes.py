@@ -1,6 +1,7 @@
 """What can be read: services, documents, proxies, rollouts, the audit log, events."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
@@ -36,6 +37,9 @@ After = Annotated[str | None, Query(description="The `next` of the page before."
 Search = Annotated[str, Query(max_length=200, description="A part of the name, in any case.")]
 Namespace = Annotated[str, Query(description="'' is the default one.")]
 
+
+_LONGEST_STREAM = 900.0
+"""Seconds after which a stream of events ends: who opens it again must be known still."""
 
 reading = APIRouter()
 """The paths that change nothing."""
@@ -159,8 +163,11 @@ def _text(key: ServiceId | DocumentId | str) -> str:
 
 
 async def _sent(following: AsyncIterator[Mapping[Topic, frozenset[str]] | None]) -> AsyncIterator[str]:
+    ends = time.monotonic() + _LONGEST_STREAM
     yield "retry: 2000\n\n"
     async for changed in following:
+        if time.monotonic() > ends:
+            return
         if changed is None:
             yield ": still here\n\n"
             continue
