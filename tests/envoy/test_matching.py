@@ -1,8 +1,9 @@
 """What a rule matches: a real Envoy's decision against the language's meaning (``xds.routing.evaluate``)."""
 
 import asyncio
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, product
 
 from tests.envoy.generate import LISTS, Generator
@@ -11,7 +12,9 @@ from tests.harness.http import Client
 from tests.harness.routing import routing
 from xds.compiler import plain_routes
 from xds.compiler.actions import variants
+from xds.http.ofrep import Flags, FlagSource, read_context
 from xds.routing import Request, Surroundings, evaluate
+from xds.rules.instance import ServiceId
 from xds.rules.model import HttpRule, RuleDocument
 
 # Plain routes cannot say it, and no request meets it: with it in front, a document becomes a matcher.
@@ -55,6 +58,41 @@ async def test_envoy_decides_what_the_language_means() -> None:
     ]
     assert {route for route, _ in answers} == {"baseline", "rule.one", "rule.two", "rule.three"}
     assert not wrong, f"{len(wrong)} of {len(questions)} wrong\n" + "\n\n".join(wrong[:10])
+    # OpenFeature's clients get the same answer, where chance decides nothing.
+    flags = _flags(documents)
+    sure = [
+        (host, request, answer)
+        for (host, request), answer in zip(questions, answers, strict=True)
+        if len(allowed(documents[host], request)) == 1 and _is_a_context(request)
+    ]
+    assert len(sure) > len(questions) / 3
+    for host, request, answer in sure:
+        flag = flags.evaluate("", host, read_context(_context(request), SURROUNDINGS.region_header))
+        assert (flag["metadata"]["rule"], flag["variant"]) == answer, (host, request)
+
+
+def _flags(documents: Mapping[str, RuleDocument]) -> Flags:
+    source = FlagSource(
+        services=lambda: [ServiceId("", host) for host in documents],
+        routing=lambda service: routing("svc", documents[service.name], SURROUNDINGS),
+        revision=lambda _: "",
+        enabled=lambda _: True,
+        version=lambda: "",
+        region_header=SURROUNDINGS.region_header,
+    )
+    return Flags(source)
+
+
+def _is_a_context(request: Request) -> bool:
+    """Whether an evaluation context can say it: there a header has one line."""
+    names = [name for name, _ in request.headers]
+    return len(names) == len(set(names))
+
+
+def _context(request: Request) -> bytes:
+    """Write a request as the evaluation context of OFREP."""
+    known = {"method": request.method, "uri": request.target, "sourceIp": request.source}
+    return json.dumps({"context": {**known, "headers": dict(request.headers)}}).encode()
 
 
 def _is_plain(document: RuleDocument) -> bool:
