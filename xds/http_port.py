@@ -72,7 +72,7 @@ class HttpPort:
             publish=Publisher(self._settings).publish,
         )
         region_header = self._settings.region_header
-        flags = Flags(flag_source(pipeline, changes, region_header))
+        flags = Flags(flag_source(pipeline, changes, region_header), exposed=rollouts.tally.exposed)
         observed = Observed(
             status=status,
             source=source_status,

@@ -96,7 +96,7 @@ def judge(
     kept = {name: evidence.get(name, Evidence()) for name in names}
     if seen.proxies == 0:
         return kept, Verdict(result=Result.MISSING, why="no proxy reported")
-    enough = seen.gray.requests >= plan.analysis.min_requests
+    enough = seen.gray.uses >= plan.analysis.min_requests
     checks = []
     for name, sample in _samples(plan, weight, seen):
         kept[name], check = _weigh(name, sample, kept[name], plan.analysis.min_requests, enough=enough)
@@ -234,7 +234,7 @@ def _query(
 
 
 def _verdict(checks: tuple[Check, ...], plan: Plan, gray: Counts, *, enough: bool) -> Verdict:
-    few = f"{gray.requests} of {plan.analysis.min_requests} requests in the interval: too few"
+    few = f"{gray.uses} of {plan.analysis.min_requests} requests in the interval: too few"
     for result in (Result.FAILED, Result.MISSING):
         if concerned := [check for check in checks if check.result is result]:
             why = "; ".join(f"{check.name}: {check.says}" for check in concerned)

@@ -14,6 +14,10 @@ _OWN = 0
 """The priority of a cluster's own subset; higher ones are its fallback."""
 
 
+_APPLICATIONS = "applications"
+"""Stands for all that ask by OFREP among the clients that report."""
+
+
 class Sample(NamedTuple):
     """What an interval saw, for those who watch."""
 
@@ -57,11 +61,14 @@ class LoadTally:
         # By namespace, once asked for; until the clusters change.
         self._names: dict[str, tuple[str, ...]] = {}
         self._intervals: dict[ServiceId, _Interval] = {}
+        # Of services under analysis, the subsets that are looked at: whether they are the baseline.
+        self._sides: dict[ServiceId, Mapping[str, bool]] = {}
 
     def watch(self, service: ServiceId, gray: str, baseline: str, clusters: Clusters) -> None:
         """Add up the load of two subsets of a service from now on."""
         sides = {gray: False, baseline: True}
         self._intervals.setdefault(service, _Interval())
+        self._sides[service] = sides
         self._replace(
             service,
             {
@@ -74,6 +81,7 @@ class LoadTally:
     def ignore(self, service: ServiceId) -> None:
         """Add up the load of a service no longer."""
         self._intervals.pop(service, None)
+        self._sides.pop(service, None)
         self._replace(service, {})
 
     def _replace(self, service: ServiceId, watched: Mapping[tuple[str, str], _Watched]) -> None:
@@ -125,6 +133,12 @@ class LoadTally:
                 found.setdefault(side, []).append(request.milliseconds)
         for (service, is_baseline), milliseconds in found.items():
             self.add(service, proxy, Counts(latencies=Latencies.of(milliseconds)), is_baseline)
+
+    def exposed(self, service: ServiceId, subset: str) -> None:
+        """Add an evaluation: an application was told to use a subset."""
+        sides = self._sides.get(service)
+        if sides and subset in sides:
+            self.add(service, _APPLICATIONS, Counts(exposed=1), sides[subset])
 
     def add(self, service: ServiceId, proxy: str, counts: Counts, is_baseline: bool) -> None:
         """Add what a proxy saw of a subset."""

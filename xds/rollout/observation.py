@@ -54,16 +54,26 @@ class Counts:
     """The requests to one subset in an interval.
 
     ``errors`` are those without an answer, with a 5xx, or with a gRPC status that means the server failed.
-    ``latencies`` may be of a sample.
+    ``latencies`` may be of a sample. ``exposed`` is how often an application was told to use the subset
+    (OFREP): what came of it, nobody reports.
     """
 
     requests: int = 0
     errors: int = 0
     latencies: Latencies = field(default_factory=Latencies)
+    exposed: int = 0
+
+    @property
+    def uses(self) -> int:
+        """Requests and evaluations together: how much the subset was used."""
+        return self.requests + self.exposed
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
-            self.requests + other.requests, self.errors + other.errors, self.latencies + other.latencies
+            self.requests + other.requests,
+            self.errors + other.errors,
+            self.latencies + other.latencies,
+            self.exposed + other.exposed,
         )
 
 

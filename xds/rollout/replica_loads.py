@@ -20,14 +20,15 @@ class SubsetLoad(Record):
     requests: int = 0
     errors: int = 0
     latencies: Mapping[int, int] = {}
+    exposed: int = 0
 
     def counts(self) -> Counts:
         """Return the same as counts."""
-        return Counts(self.requests, self.errors, Latencies(self.latencies))
+        return Counts(self.requests, self.errors, Latencies(self.latencies), self.exposed)
 
     def since(self, before: "SubsetLoad") -> "SubsetLoad":
         """Return what came after ``before``; all, if the replica began to count anew."""
-        if before.requests > self.requests or before.errors > self.errors:
+        if before.requests > self.requests or before.errors > self.errors or before.exposed > self.exposed:
             return self
         latencies = {
             bucket: count - before.latencies.get(bucket, 0)
@@ -35,7 +36,10 @@ class SubsetLoad(Record):
             if count > before.latencies.get(bucket, 0)
         }
         return SubsetLoad(
-            requests=self.requests - before.requests, errors=self.errors - before.errors, latencies=latencies
+            requests=self.requests - before.requests,
+            errors=self.errors - before.errors,
+            latencies=latencies,
+            exposed=self.exposed - before.exposed,
         )
 
 
@@ -124,7 +128,10 @@ class ReplicaLoads:
 
 def _load(counts: Counts) -> SubsetLoad:
     return SubsetLoad(
-        requests=counts.requests, errors=counts.errors, latencies=dict(counts.latencies.buckets)
+        requests=counts.requests,
+        errors=counts.errors,
+        latencies=dict(counts.latencies.buckets),
+        exposed=counts.exposed,
     )
 
 

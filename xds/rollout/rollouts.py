@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -239,9 +240,14 @@ class Rollouts:
         await self._decisions.tell(service, IntervalSeen(seen))
 
     def _instances_gone(self, service: ServiceId, running: Running, now: float) -> InstancesGone | None:
-        """Say so when the subset has had no instance for an interval: until then the fallback serves."""
+        """Say so when the subset has had no instance for an interval: until then the fallback serves.
+
+        Where the baseline has none either, nothing would be better after a rollback; such a service may be
+        decided in applications alone.
+        """
         state = running.state
-        if state.weight == 0 or self._services.can_serve(service, state.plan.subset):
+        serves = partial(self._services.can_serve, service)
+        if state.weight == 0 or serves(state.plan.subset) or not serves(state.plan.baseline):
             running.gone_since = None
             return None
         running.gone_since = now if running.gone_since is None else running.gone_since

@@ -45,7 +45,7 @@ class FakeServices:
         return self.document
 
     def can_serve(self, service: ServiceId, subset: str) -> bool:
-        return self.serving
+        return self.serving or subset == self.document.baseline
 
     def clusters(self, service: ServiceId) -> dict[str, str | None]:
         return {f"{service.name}|{subset}": subset for subset in ("stable", "gray")}

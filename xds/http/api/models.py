@@ -236,7 +236,10 @@ class RolloutSummary(Model):
 
 
 class RolloutSample(Model):
-    """What one interval of the analysis saw, gray beside baseline; None where it was not measured."""
+    """What one interval of the analysis saw, gray beside baseline; None where it was not measured.
+
+    ``gray_requests`` has evaluations of applications in it as well (OFREP).
+    """
 
     at: datetime
     weight: float

@@ -77,7 +77,7 @@ def _sample(sample: Sample) -> RolloutSample:
     return RolloutSample(
         at=sample.at,
         weight=sample.weight,
-        gray_requests=sample.gray.requests,
+        gray_requests=sample.gray.uses,
         gray_success=_success(sample.gray),
         baseline_success=_success(sample.baseline),
         gray_p99=_p99(sample.gray),

@@ -54,11 +54,20 @@ def flag_source(pipeline: Pipeline, changes: Callable[[], int], region_header: s
 
 
 class Flags:
-    """Evaluates flags. ``exposure`` counts the answers by flag and variant, for metrics and rollouts."""
+    """Evaluates flags. ``exposure`` counts the answers by flag and variant, for metrics.
 
-    def __init__(self, source: FlagSource, chance: Callable[[], float] = random.random) -> None:
+    ``exposed`` is told the service and the variant of each, for rollouts.
+    """
+
+    def __init__(
+        self,
+        source: FlagSource,
+        chance: Callable[[], float] = random.random,
+        exposed: Callable[[ServiceId, str], None] = lambda *_: None,
+    ) -> None:
         self._source = source
         self._chance = chance
+        self._exposed = exposed
         self._version = ""
         # Of services asked for in this version, with what their rules identify users by.
         self._routings: dict[ServiceId, tuple[Routing, tuple[Identity, ...]]] = {}
@@ -89,6 +98,7 @@ class Flags:
         outcome, choice, variant = self._chosen(routing, decided)
         is_gray = outcome.decision.name == rule and variant != routing.baseline
         self.exposure[key, variant] += 1
+        self._exposed(service, variant)
         metadata: dict[str, str | float] = {
             "rule": outcome.decision.name,
             "revision": self._source.revision(service),
