@@ -6,6 +6,7 @@ A test says by its name which line it is about: ``test_23_…`` is about line 23
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -67,6 +68,7 @@ SECTIONS: Mapping[str, Mapping[int, str]] = {
 }
 
 
+@cache
 def found() -> dict[int, list[str]]:
     """Collect the tests of each line, as ``file::name``, by reading the files."""
     tests: dict[int, list[str]] = {number: [] for section in SECTIONS.values() for number in section}
