@@ -51,9 +51,9 @@ test-outages: $(STAMP)
 test-redirect: $(STAMP)
 	@$(BIN)/pytest -m redirect tests/redirect
 
-# UNIT passes arguments on: make unit UNIT='tests/unit/rules -x'.
+# UNIT passes arguments on, and runs in one process: make unit UNIT='tests/unit/rules -x'.
 unit: $(STAMP)
-	@$(BIN)/pytest -m 'not slow' $(or $(UNIT),tests/unit)
+	@$(BIN)/pytest -m 'not slow' $(or $(UNIT),-n $(WORKERS) --dist worksteal tests/unit)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -143,6 +143,7 @@ def test_parses_back_to_an_equal_message(message_class: type[Message], data: st.
     assert_google_agrees(message)
 
 
+@pytest.mark.slow
 @settings(patient, max_examples=200)
 @given(st.data())
 def test_any_class_means_the_same_to_google(all_classes: list[type[Message]], data: st.DataObject) -> None:
