@@ -73,8 +73,9 @@ class _Code(AuthorizationCodeMixin):
 class _Client(ClientMixin):
     """The one client that is registered, with where it may be sent back to."""
 
-    def __init__(self, redirect_uris: set[str]) -> None:
+    def __init__(self, redirect_uris: set[str], takes_secret: str) -> None:
         self._redirect_uris = redirect_uris
+        self._takes_secret = takes_secret
 
     def get_client_id(self) -> str:
         return CLIENT
@@ -92,7 +93,7 @@ class _Client(ClientMixin):
         return client_secret == SECRET
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method == "client_secret_basic"
+        return method == self._takes_secret
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code"
@@ -111,6 +112,7 @@ class OidcProvider:
         self.issuer = f"http://127.0.0.1:{port}"
         self.redirect_uris: set[str] = set()
         self.tamper: dict[str, Any] = {}
+        self.takes_secret = "client_secret_basic"
         self.asked: list[str] = []
         self._codes: dict[str, _Code] = {}
         self.keys: list[RSAKey] = [_first_key()]
@@ -152,7 +154,9 @@ class OidcProvider:
     def _make(self) -> flask.Flask:
         app = flask.Flask("oidc-provider")
         server = AuthorizationServer(
-            app, lambda name: _Client(self.redirect_uris) if name == CLIENT else None, lambda *_: None
+            app,
+            lambda name: _Client(self.redirect_uris, self.takes_secret) if name == CLIENT else None,
+            lambda *_: None,
         )
         server.register_grant(_grant(self._codes), [CodeChallenge(required=True), _id_token(self)])
 
@@ -168,6 +172,7 @@ class OidcProvider:
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/jwks",
                 "end_session_endpoint": f"{self.issuer}/logout",
+                "token_endpoint_auth_methods_supported": [self.takes_secret],
             }
 
         @app.get("/jwks")
@@ -195,7 +200,7 @@ class OidcProvider:
 
 def _grant(codes: dict[str, _Code]) -> type[AuthorizationCodeGrant]:
     class Grant(AuthorizationCodeGrant):
-        TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic"]  # noqa: RUF012  # as Authlib has it
+        TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]  # noqa: RUF012  # as Authlib has it
 
         def save_authorization_code(self, code: str, request: Any) -> None:
             data = request.payload.data

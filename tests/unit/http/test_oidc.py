@@ -64,7 +64,7 @@ class World:
 
 
 @contextmanager
-def running() -> Iterator[World]:
+def running(**more: Any) -> Iterator[World]:
     provider_port, port = free_ports(2)
     oidc_provider = OidcProvider(provider_port)
     url = f"http://127.0.0.1:{port}"
@@ -73,7 +73,7 @@ def running() -> Iterator[World]:
         patched.setattr(provider, "_RETRY", 0.0)
         provider_runs = stack.enter_context(ExitStack())
         provider_runs.enter_context(oidc_provider.running())
-        parts = oidc_of(settings(oidc_provider.issuer, url))
+        parts = oidc_of(settings(oidc_provider.issuer, url, **more))
         site = stack.enter_context(Site(SampleBackend(), port=port, oidc=parts).running())
         yield World(oidc_provider, site, provider_runs, stack.enter_context(ExitStack()))
 
@@ -274,6 +274,20 @@ def test_a_browser_logs_in_and_out(world: World) -> None:
     assert out.json()["location"].startswith(f"{world.provider.issuer}/logout?")
     assert browser.client.get("api/v1/caller").status_code == 401
     assert httpx.get(f"{world.site.url}api/v1/caller", cookies=stolen, trust_env=False).status_code == 401
+
+
+def test_a_provider_may_take_the_secret_in_the_body_alone(world: World) -> None:
+    world.provider.takes_secret = "client_secret_post"
+    browser = Browser(world)
+    assert browser.client.get(browser.log_in(browser.at_provider())).status_code == 303
+
+
+def test_a_public_client_has_no_secret() -> None:
+    with running(client_secret=None) as world:
+        world.provider.takes_secret = "none"
+        browser = Browser(world)
+        assert browser.client.get(browser.log_in(browser.at_provider())).status_code == 303
+        assert browser.client.get("api/v1/caller").json()["name"] == "alice"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ class _Pages:
             "authorization_code", redirect_uri=self._client.callback, code=code, code_verifier=login.verifier
         )
         secret = self._client.client_secret
-        method = "none" if secret is None else "client_secret_basic"
+        in_body = "client_secret_post" if metadata.secret_in_body else "client_secret_basic"
+        method = "none" if secret is None else in_body
         authentication = ClientAuth(self._client.client_id, secret, method)
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
         url, headers, body = authentication.prepare("POST", metadata.token, headers, body)  # type: ignore[no-untyped-call]  # no stubs

@@ -43,12 +43,17 @@ class TokenError(Exception):
 
 
 class Metadata(NamedTuple):
-    """What a provider says of itself; ``end_session`` is where browsers log out there, if it has that."""
+    """What a provider says of itself.
+
+    ``end_session`` is where browsers log out there, if it has that. ``secret_in_body``: it does not take the
+    client's secret in a header.
+    """
 
     authorization: str
     token: str
     keys: str
     end_session: str | None
+    secret_in_body: bool
 
 
 class Verified(NamedTuple):
@@ -209,7 +214,14 @@ def _metadata(found: Any, issuer: str) -> Metadata:
         return value
 
     end = url("end_session_endpoint") if found.get("end_session_endpoint") else None
-    return Metadata(url("authorization_endpoint"), url("token_endpoint"), url("jwks_uri"), end)
+    methods = found.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+    return Metadata(
+        authorization=url("authorization_endpoint"),
+        token=url("token_endpoint"),
+        keys=url("jwks_uri"),
+        end_session=end,
+        secret_in_body="client_secret_basic" not in methods and "client_secret_post" in methods,
+    )
 
 
 def _key_set(found: Any) -> KeySet:
