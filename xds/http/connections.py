@@ -17,6 +17,8 @@ class ConnectionLimits:
 
     connections: int = 512
     """Open at once. One more closes the one that has waited longest for a request or the rest of one."""
+    handshake: float = 10.0
+    """From a connection to the end of its TLS handshake."""
     receive: float = 30.0
     """From the first byte of a request, or from the connection, to the last of its body."""
     send: float = 60.0

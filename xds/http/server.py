@@ -41,11 +41,36 @@ class _Config(uvicorn.Config):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program that it is part of."""
+    """Leaves signals to the program that it is part of, and waits for TLS handshakes no longer than it must.
+
+    uvicorn leaves the time of a handshake at a minute: enough to use up all file descriptors.
+    """
+
+    def __init__(self, config: _Config, handshake: float) -> None:
+        super().__init__(config)
+        self._handshake = handshake
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        tls = self.config.ssl
+        for each in sockets or ():
+            server = await asyncio.get_running_loop().create_server(
+                self._connection,
+                sock=each,
+                ssl=tls,
+                ssl_handshake_timeout=self._handshake if tls else None,
+                backlog=self.config.backlog,
+            )
+            self.servers.append(server)
+
+    def _connection(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn does
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 class HttpServer:
@@ -61,7 +86,7 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         limits: ConnectionLimits = DEFAULTS,
     ) -> None:
-        self._server = _Server(_Config(app, tls, limits))
+        self._server = _Server(_Config(app, tls, limits), limits.handshake)
         self._stopping = stopping
 
     def bind(self, address: str, port: int) -> int:

@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,8 +15,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.harness.certificates import Authority
 from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.http.connections import ConnectionLimits
+from xds.server import TlsFiles
+from xds.server.tls import http_context
 
 LIMITS = ConnectionLimits(connections=16, receive=0.5, send=0.5, keep_alive=1, header_bytes=8192)
 LARGE = b"x" * (32 << 20)
@@ -46,11 +51,13 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Served]:
+async def serving(
+    limits: ConnectionLimits = LIMITS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Served]:
     it = Served(0)
     routes = [Route("/body", it.answer, methods=["POST", "GET"]), Route("/large", it.large)]
     app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(routes=routes), limits=limits)
-    server = HttpServer(app, limits=limits)
+    server = HttpServer(app, tls=tls, limits=limits)
     it.port = server.bind("127.0.0.1", 0)
     running = asyncio.create_task(server.run())
     try:
@@ -157,6 +164,23 @@ async def test_idle_connections_give_way_to_new_ones() -> None:
         async with bystander(it):
             for reader in readers[: 200 - LIMITS.connections]:
                 await until_closed(reader)
+
+
+async def test_handshakes_that_nobody_makes_end(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server()
+    tls = http_context(TlsFiles(pair.certificate, pair.key))
+    async with serving(replace(LIMITS, handshake=0.5), tls) as it, AsyncExitStack() as stack:
+        waiting = []
+        for number in range(50):
+            reader, writer = await it.connect(b"\x16\x03\x01"[: number % 4])
+            stack.callback(writer.close)
+            waiting.append(reader)
+        trusted = authority.client_context()
+        async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=PATIENCE) as client:
+            assert (await client.get(f"https://127.0.0.1:{it.port}/live")).status_code == 200
+        for reader in waiting:
+            await until_closed(reader)
 
 
 async def test_large_heads_and_bodies_are_refused() -> None:
