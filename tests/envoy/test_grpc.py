@@ -141,19 +141,26 @@ async def test_instances_change_their_protocol(tmp_path: Path) -> None:
         await until(answered)
 
 
-async def test_a_browser_calls_by_grpc_web(tmp_path: Path) -> None:
-    rule = document(trafficPolicy={"protocol": "grpc"})
-    async with GrpcUpstream("v1") as v1, calling(tmp_path, "edge", rule, v1) as (grayplane, _):
+@pytest.mark.parametrize("role", ["edge", "sidecar"])
+@pytest.mark.parametrize("said_by", ["document", "metadata"])
+async def test_a_browser_calls_by_grpc_web(tmp_path: Path, role: str, said_by: str) -> None:
+    rule = document(trafficPolicy={"protocol": "grpc"}) if said_by == "document" else document()
+    metadata = {"protocol": "grpc"} if said_by == "metadata" else None
+    async with (
+        GrpcUpstream("v1") as v1,
+        calling(tmp_path, role, rule, v1, metadata=metadata) as (grayplane, _),
+    ):
         frame = b"\0\0\0\0\1a"
+        port, host = (grayplane.edge_port, HOST) if role == "edge" else (grayplane.outbound_port, "reviews")
         async with httpx.AsyncClient(trust_env=False) as client:
             for kind, encode, decode in (
                 ("application/grpc-web+proto", bytes, bytes),
                 ("application/grpc-web-text", base64.b64encode, decode_parts),
             ):
                 response = await client.post(
-                    f"http://127.0.0.1:{grayplane.edge_port}/{SERVICE}/Get",
+                    f"http://127.0.0.1:{port}/{SERVICE}/Get",
                     content=encode(frame),
-                    headers={"host": HOST, "content-type": kind, "accept": kind},
+                    headers={"host": host, "content-type": kind, "accept": kind},
                 )
                 body = decode(response.content)
                 assert response.headers["content-type"].startswith(kind)

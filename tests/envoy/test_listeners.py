@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived
 
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane
@@ -28,6 +30,11 @@ async def reviews(home: Path, role: str, port: int, **settings: str) -> AsyncIte
     grayplane.listed("reviews", [{"address": "127.0.0.1", "port": port}])
     async with grayplane, EnvoyProcess(grayplane.bootstrap(role)):
         yield grayplane
+
+
+def address(grayplane: Grayplane, role: str) -> tuple[int, str]:
+    """Return the port and the host by which ``reviews`` is called through a proxy of this role."""
+    return (grayplane.edge_port, HOST) if role == "edge" else (grayplane.outbound_port, "reviews")
 
 
 @asynccontextmanager
@@ -116,31 +123,36 @@ async def test_http_1_0_as_health_checks_speak_it(
         assert answer.split(b" ", 2)[1] == status
 
 
+async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take any upgrade, and send back what comes in capitals."""
+    request = await reader.readuntil(b"\r\n\r\n")
+    found = re.search(rb"(?i)\r\nupgrade: (\S+)\r\n", request)
+    assert found
+    head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: %s\r\n\r\n"
+    writer.write(head % found[1])
+    while data := await reader.read(1024):
+        writer.write(data.upper())
+    writer.close()
+
+
 @pytest.mark.parametrize(
-    ("protocol", "settings", "status"),
+    ("role", "protocol", "settings", "status"),
     [
-        ("websocket", {}, b"101"),
-        ("WebSocket", {}, b"101"),
-        ("chat/2", {}, b"403"),
-        ("chat/2", {"upgrades": "websocket,chat/2"}, b"101"),
+        ("edge", "websocket", {}, b"101"),
+        ("edge", "WebSocket", {}, b"101"),
+        ("edge", "chat/2", {}, b"403"),
+        ("edge", "chat/2", {"upgrades": "websocket,chat/2"}, b"101"),
+        ("sidecar", "websocket", {}, b"101"),
+        ("sidecar", "chat/2", {}, b"403"),
     ],
 )
 async def test_an_upgraded_connection_carries_bytes_both_ways(
-    tmp_path: Path, protocol: str, settings: dict[str, str], status: bytes
+    tmp_path: Path, role: str, protocol: str, settings: dict[str, str], status: bytes
 ) -> None:
-    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        found = re.search(rb"(?i)\r\nupgrade: (\S+)\r\n", request)
-        assert found
-        head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: %s\r\n\r\n"
-        writer.write(head % found[1])
-        while data := await reader.read(1024):
-            writer.write(data.upper())
-        writer.close()
-
-    async with server(echo) as port, reviews(tmp_path, "edge", port, **settings) as grayplane:
-        reader, writer = await asyncio.open_connection("127.0.0.1", grayplane.edge_port)
-        request = f"GET /chat HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+    async with server(shout) as port, reviews(tmp_path, role, port, **settings) as grayplane:
+        at, host = address(grayplane, role)
+        reader, writer = await asyncio.open_connection("127.0.0.1", at)
+        request = f"GET /chat HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
         writer.write(request.encode())
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.split(b" ", 2)[1] == status
@@ -149,6 +161,54 @@ async def test_an_upgraded_connection_carries_bytes_both_ways(
                 writer.write(word)
                 assert await reader.readexactly(4) == word.upper()
         writer.close()
+
+
+@pytest.mark.parametrize("role", ["edge", "sidecar"])
+async def test_a_stream_of_http_2_is_upgraded_too(tmp_path: Path, role: str) -> None:
+    """By extended CONNECT (RFC 8441), as browsers do; the instance speaks HTTP/1.1."""
+    async with server(shout) as port, reviews(tmp_path, role, port) as grayplane:
+        at, host = address(grayplane, role)
+        reader, writer = await asyncio.open_connection("127.0.0.1", at)
+        connection = H2Connection()
+        connection.initiate_connection()
+        while not connection.remote_settings.enable_connect_protocol:
+            writer.write(connection.data_to_send())
+            connection.receive_data(await reader.read(65536))
+        request = {
+            ":method": "CONNECT",
+            ":protocol": "websocket",
+            ":scheme": "http",
+            ":path": "/",
+            ":authority": host,
+        }
+        connection.send_headers(1, list(request.items()))
+        connection.send_data(1, b"ping")
+        answer: dict[bytes, bytes] = {}
+        body = b""
+        while body != b"PING":
+            writer.write(connection.data_to_send())
+            data = await reader.read(65536)
+            assert data, "the connection ended"
+            for event in connection.receive_data(data):
+                if isinstance(event, ResponseReceived):
+                    answer = dict(event.headers)
+                elif isinstance(event, DataReceived):
+                    body += event.data
+        assert answer[b":status"] == b"200"
+        writer.close()
+
+
+@pytest.mark.parametrize("role", ["edge", "sidecar"])
+@pytest.mark.parametrize("asked", ["reviews", "itself"])
+async def test_nobody_is_given_a_tunnel(tmp_path: Path, role: str, asked: str) -> None:
+    """CONNECT opens a way to any address in proxies that allow it."""
+    async with Upstream("reviews", "v1") as upstream, reviews(tmp_path, role, upstream.port) as grayplane:
+        at, host = address(grayplane, role)
+        target = f"{host}:80" if asked == "reviews" else f"127.0.0.1:{upstream.port}"
+        request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"
+        answer = await exchange(at, request.encode())
+        assert answer.split(b" ", 2)[1] in {b"403", b"404"}
+        assert upstream.requests == 0
 
 
 @pytest.mark.parametrize("role", ["edge", "sidecar"])
@@ -163,7 +223,7 @@ async def test_an_event_arrives_when_it_is_sent(tmp_path: Path, role: str) -> No
         writer.close()
 
     async with server(events) as port, reviews(tmp_path, role, port) as grayplane:
-        at, host = (grayplane.edge_port, HOST) if role == "edge" else (grayplane.outbound_port, "reviews")
+        at, host = address(grayplane, role)
         async with (
             httpx.AsyncClient(trust_env=False, timeout=60) as client,
             client.stream("GET", f"http://127.0.0.1:{at}/", headers={"host": host}) as response,
@@ -174,7 +234,8 @@ async def test_an_event_arrives_when_it_is_sent(tmp_path: Path, role: str) -> No
             assert [line async for line in lines if line] == ["data: two"]
 
 
-async def test_large_bodies_pass_both_ways(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["edge", "sidecar"])
+async def test_large_bodies_pass_both_ways(tmp_path: Path, role: str) -> None:
     size = 30_000_000
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -184,12 +245,11 @@ async def test_large_bodies_pass_both_ways(tmp_path: Path) -> None:
         await writer.drain()
         writer.close()
 
-    async with server(echo) as port, reviews(tmp_path, "edge", port) as grayplane:
+    async with server(echo) as port, reviews(tmp_path, role, port) as grayplane:
         body = os.urandom(size)
+        at, host = address(grayplane, role)
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            response = await client.post(
-                f"http://127.0.0.1:{grayplane.edge_port}/", content=body, headers={"host": HOST}
-            )
+            response = await client.post(f"http://127.0.0.1:{at}/", content=body, headers={"host": host})
         assert response.content == body
 
 

@@ -1,7 +1,7 @@
 """The routes of one service: what is decided for it, for Envoy.
 
-They never depend on instances, and what does (`xds.compiler.upstreams`) never on weights, so a change of one
-recompiles only that.
+They depend on instances only in whether these speak gRPC (`speaks_grpc`), and what does depend on them
+(`xds.compiler.upstreams`) never on weights, so a change of one recompiles only that.
 """
 
 from collections.abc import Iterable
@@ -39,9 +39,9 @@ class ServiceRoutes:
     requires: frozenset[str]
 
 
-def compile_routes(routing: Routing) -> ServiceRoutes:
-    """Compile what is decided for a service."""
-    host = _virtual_host(routing)
+def compile_routes(routing: Routing, *, grpc_web: bool = False) -> ServiceRoutes:
+    """Compile what is decided for a service; with ``grpc_web`` browsers may call it by gRPC-Web."""
+    host = _virtual_host(routing, grpc_web=grpc_web)
     return ServiceRoutes(
         mesh=host,
         edge=with_domains(host, routing.hosts) if routing.hosts else None,
@@ -50,14 +50,11 @@ def compile_routes(routing: Routing) -> ServiceRoutes:
     )
 
 
-def _virtual_host(routing: Routing) -> bytes:
-    """Encode the virtual host of a service but for its domains.
-
-    If the service speaks gRPC, browsers may use gRPC-Web.
-    """
+def _virtual_host(routing: Routing, *, grpc_web: bool) -> bytes:
+    """Encode the virtual host of a service but for its domains."""
     found = list(variants(routing))
     filters = state_filters(variant.when for variant in found)
-    if _speaks_grpc(routing):
+    if grpc_web:
         filters[GRPC_WEB_FILTER] = _filter_on()
     host = build(
         VirtualHost,
@@ -81,7 +78,3 @@ def with_domains(host: bytes, domains: Iterable[str]) -> bytes:
 def _filter_on() -> Any:
     """Turn on a filter that is off in the connection manager."""
     return any_of(build(FilterConfig, config=Any()))
-
-
-def _speaks_grpc(routing: Routing) -> bool:
-    return any(policy.protocol == "grpc" for policy in routing.policies.values())

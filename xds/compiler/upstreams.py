@@ -33,6 +33,13 @@ def compile_upstreams(routing: Routing, instances: Sequence[Instance]) -> Mappin
     return {name: _upstream(routing, name, target, able) for name, target in sorted(targets.items())}
 
 
+def speaks_grpc(routing: Routing, instances: Sequence[Instance]) -> bool:
+    """Tell whether any subset speaks gRPC, by its policy or by the metadata of its instances."""
+    able = [instance for instance in instances if can_serve(instance)]
+    subsets = {target.subset for target in _targets(routing)}
+    return any(_side(routing, subset, able).protocol is Protocol.GRPC for subset in subsets)
+
+
 class _Side(NamedTuple):
     """A subset or its fallback: its instances and how they are spoken to."""
 

@@ -9,7 +9,7 @@ from xds.compiler.grpc_client import compile_for_grpc_clients
 from xds.compiler.grpc_matches import UnsupportedError
 from xds.compiler.names import service_of
 from xds.compiler.service import compile_routes
-from xds.compiler.upstreams import compile_upstreams
+from xds.compiler.upstreams import compile_upstreams, speaks_grpc
 from xds.documents.identity import Origin
 from xds.routing import Routing
 from xds.rules.instance import Instance, ServiceId
@@ -26,6 +26,7 @@ class CompiledService:
     services that these belong to. ``origins`` are the versions of the documents
     that it was compiled from; none if it has no rule document. ``grpc_clients`` is all that gRPC clients are
     sent of it; None: there are none, or they cannot do what its rules say (``xds.rules.grpc_limits``).
+    ``grpc_web``: browsers may call it by gRPC-Web, since it speaks gRPC.
     """
 
     id: ServiceId
@@ -41,6 +42,7 @@ class CompiledService:
     clusters: tuple[Resource, ...]
     endpoints: tuple[Resource, ...]
     grpc_clients: tuple[Resource, ...] | None = None
+    grpc_web: bool = False
 
     @classmethod
     def of(
@@ -53,7 +55,8 @@ class CompiledService:
         grpc_clients: bool = True,
     ) -> Self:
         """Compile a service from its routing and its instances; ``grpc_clients``: for those, too."""
-        routes = compile_routes(routing)
+        grpc_web = speaks_grpc(routing, instances)
+        routes = compile_routes(routing, grpc_web=grpc_web)
         clusters, endpoints = _upstreams(routing, origins, instances)
         return cls(
             id=service,
@@ -69,10 +72,15 @@ class CompiledService:
             clusters=clusters,
             endpoints=endpoints,
             grpc_clients=_for_grpc_clients(routing, origins, instances) if grpc_clients else None,
+            grpc_web=grpc_web,
         )
 
     def with_instances(self, routing: Routing, instances: Sequence[Instance]) -> Self:
-        """Return the same service with other instances; no route depends on those."""
+        """Return the same service with other instances; of routes only gRPC-Web depends on those."""
+        if speaks_grpc(routing, instances) != self.grpc_web:
+            return self.of(
+                self.id, routing, self.origins, instances, grpc_clients=self.grpc_clients is not None
+            ).keeping_for_grpc_clients(self)
         clusters, endpoints = _upstreams(routing, self.origins, instances)
         after = replace(self, clusters=clusters, endpoints=endpoints)
         if self.grpc_clients is not None:
