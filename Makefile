@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test unit test-outages test-redirect test-compose lint format bench dist audit lock upgrade clean distclean
+.PHONY: demo test unit test-outages test-redirect test-soak test-compose lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -16,6 +16,7 @@ help:
 	@echo 'make test                  every test, against a real Envoy and a real Nacos'
 	@echo 'make test-outages          every outage of Nacos, with traffic through a real Envoy; some minutes'
 	@echo 'make test-redirect         transparent interception by iptables, as root on Linux'
+	@echo 'make test-soak            a thousand weight changes under load, with gRPC clients; two minutes'
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
 	@echo 'make unit                  the quick ones of them, in a minute or so'
 	@echo 'make lint | format         check | mend style, types and the import contract'
@@ -33,7 +34,7 @@ demo: $(STAMP)
 WORKERS := 2
 test: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest -m 'not compose and not outage and not redirect' -n $(WORKERS) --dist worksteal $(TEST)
+	@$(BIN)/pytest -m 'not compose and not outage and not redirect and not soak' -n $(WORKERS) --dist worksteal $(TEST)
 	@echo 'Not run, since they need Docker: the tests of the compose demo. Run them by: make test-compose'
 	@echo 'Not run, since it needs root on Linux: transparent interception. Run it by: make test-redirect'
 
@@ -46,6 +47,10 @@ test-compose: $(STAMP)
 test-outages: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
 	@$(BIN)/pytest -m outage -n 3 --dist worksteal tests/nacos
+
+# Load for minutes, side by side.
+test-soak: $(STAMP)
+	@$(BIN)/pytest -m soak -n 2 --dist worksteal tests/clients
 
 # In a network namespace that the test makes, and takes away.
 test-redirect: $(STAMP)

@@ -32,6 +32,7 @@ NAMES = (
     "push_profile",
     "encode",
     "load_reports",
+    "grpc_streams",
     "evaluations",
     "nacos_publish",
     "replicas",

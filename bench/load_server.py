@@ -12,9 +12,10 @@ from xds import gc_tuning, logs
 from xds.cache import Resource, View
 from xds.rollout import LoadTally
 from xds.rules.instance import ServiceId
-from xds.server import LoadReporting, XdsServer
+from xds.server import ClusterLoad, LoadReporting, XdsServer
 from xds.server.limits import Limits
 from xds.type_urls import LISTENER
+from xds.wire import Node
 
 
 def clusters(number: int) -> dict[str, str | None]:
@@ -29,7 +30,11 @@ async def _main(services: int) -> None:
     view = View()
     view.apply([Resource.of(LISTENER, workload.service(0), b"")])
     names = tally.clusters("")
-    reporting = LoadReporting(lambda node, loads: tally.reported("", node.id, loads), 5.0, lambda _: names)
+
+    def reported(node: Node, loads: tuple[ClusterLoad, ...]) -> None:
+        tally.reported("", node.id, loads, zones_are_subsets=False)
+
+    reporting = LoadReporting(reported, 5.0, lambda _: names)
     server = XdsServer(lambda *_: view, load_reporting=reporting, limits=Limits(streams=100_000))
     server.open()
     await serve(server, lambda _: None)

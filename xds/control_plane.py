@@ -253,7 +253,9 @@ class ControlPlane:
     def _load_reported(self, node: Node, loads: tuple[ClusterLoad, ...]) -> None:
         group = self._group_of(node)
         if not isinstance(group, UnknownNode):
-            self.rollouts.tally.reported(group.namespace, node.id, loads)
+            self.rollouts.tally.reported(
+                group.namespace, node.id, loads, zones_are_subsets=isinstance(group, GrpcClientGroup)
+            )
 
     def _requests_logged(self, node: Node, requests: tuple[LoggedRequest, ...]) -> None:
         group = self._group_of(node)

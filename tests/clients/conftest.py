@@ -18,10 +18,14 @@ SERVICE = "reviews"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with every language: Go and Python always, the others where their tools are."""
+    """Run each test with every language: Go and Python always, the others where their tools are.
+
+    Those that take minutes (``soak``) run with Go and Python alone.
+    """
     if "language" in metafunc.fixturenames:
         always = {Language.GO, Language.PYTHON}
-        here = [each for each in Language if each in always or not missing_tools(each)]
+        others = metafunc.definition.get_closest_marker("soak") is None
+        here = [each for each in Language if each in always or (others and not missing_tools(each))]
         metafunc.parametrize("language", here, ids=str)
 
 

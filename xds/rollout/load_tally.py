@@ -105,18 +105,21 @@ class LoadTally:
             self._names[namespace] = names
         return names
 
-    def reported(self, namespace: str, client: str, loads: Iterable[ClusterLoad]) -> None:
+    def reported(
+        self, namespace: str, client: str, loads: Iterable[ClusterLoad], *, zones_are_subsets: bool
+    ) -> None:
         """Add a report of a proxy or a gRPC client.
 
-        What a fallback served is nobody's. A proxy tells it by its priority; a gRPC client, which may leave
-        out the priority, by its locality.
+        What a fallback served is nobody's. A proxy tells it by its priority. A gRPC client, which may leave
+        out the priority, tells it by the zone: ``zones_are_subsets``.
         """
         for load in loads:
             known = self._clusters.get((namespace, load.cluster))
             if known is None:
                 continue
             for one in load.localities:
-                served = one.locality.zone or (known.subset if one.priority == _OWN else None)
+                own = known.subset if one.priority == _OWN else None
+                served = one.locality.zone if zones_are_subsets else own
                 if served is not None and served in known.sides and known.subset in {served, None}:
                     counts = Counts(one.failed + one.succeeded, one.failed)
                     self.add(known.service, client, counts, known.sides[served])

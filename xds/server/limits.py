@@ -23,8 +23,8 @@ class Limits:
     """Of resources on one stream."""
     status_bytes: int = 64 << 20
     """Of one answer about the status of clients."""
-    streams: int = 20_000
-    """Open at once, of all nodes."""
+    streams: int = 50_000
+    """Open at once, of all nodes: two for each of 20,000 targets of gRPC clients, and proxies beside them."""
     streams_per_node: int = 1_000
     """Open at once, of nodes with the same id."""
     first_request: float = 30.0

@@ -13,6 +13,8 @@ from xds.server.stream_handler import Context
 from xds.wire import Node, WireError, decode_node
 from xds.wire.descriptors import message_class
 
+_LOADED: dict[str, type[Message]] = {}
+
 
 async def requests(context: Context, message_name: str, limits: Limits) -> AsyncIterator[Any]:
     """Yield the requests of a stream, decoded, no faster than the stream's budget lets it.
@@ -38,8 +40,11 @@ async def requests(context: Context, message_name: str, limits: Limits) -> Async
 
 
 async def loaded(message_name: str) -> type[Message]:
-    """Return a message class, made off the event loop if need be."""
-    return await asyncio.to_thread(message_class, message_name)
+    """Return a message class, made off the event loop the first time."""
+    known = _LOADED.get(message_name)
+    if known is None:
+        known = _LOADED[message_name] = await asyncio.to_thread(message_class, message_name)
+    return known
 
 
 def decoded(data: bytes, message: type[Message]) -> Any:

@@ -192,7 +192,7 @@ class Limits(Section):
     message_bytes: Count = 8 << 20
     names: Count = 50_000
     types: Count = 64
-    streams: Count = 20_000
+    streams: Count = 50_000
     streams_per_node: Count = 1_000
     stall: Seconds = 60.0
     keepalive: Seconds = 30.0

@@ -32,26 +32,38 @@ def load(cluster: str, *places: tuple[str, int]) -> ClusterLoad:
     return ClusterLoad(cluster, "", 5.0, dropped=0, localities=localities)
 
 
+_OF_PROXIES = {
+    "gray": (load("reviews|gray", ("", 0)), 10, 0),
+    "gray under another fallback": (load("reviews|gray|none", ("", 0)), 10, 0),
+    "baseline": (load("reviews|stable", ("", 0)), 0, 10),
+    "with its fallback": (load("reviews|gray", ("", 0), ("", 1)), 10, 0),
+    "its fallback alone": (load("reviews|gray", ("", 1)), 0, 0),
+    "in two zones": (load("reviews|gray", ("zone-a", 0), ("zone-b", 0), ("zone-a", 1)), 20, 0),
+    "in zones with the names of subsets": (load("reviews|gray", ("stable", 0), ("gray", 1)), 10, 0),
+    "a third subset": (load("reviews|beta", ("", 0)), 0, 0),
+    "another service": (load("ratings|gray", ("", 0)), 0, 0),
+}
+_OF_GRPC_CLIENTS = {
+    "gray": (load("reviews|gray", ("gray", 0)), 10, 0),
+    "with its fallback": (load("reviews|gray", ("gray", 0), ("stable", 0)), 10, 0),
+    "its fallback alone": (load("reviews|gray", ("stable", 0)), 0, 0),
+    "a sticky split": (load("reviews|~ramp", ("gray", 0), ("stable", 0)), 10, 10),
+    "a third subset of a split": (load("reviews|~ramp", ("beta", 0)), 0, 0),
+}
+
+
 @pytest.mark.parametrize(
-    ("reported", "gray", "baseline"),
+    ("reported", "gray", "baseline", "grpc"),
     [
-        pytest.param(load("reviews|gray", ("", 0)), 10, 0, id="gray"),
-        pytest.param(load("reviews|gray|none", ("", 0)), 10, 0, id="gray under another fallback"),
-        pytest.param(load("reviews|stable", ("", 0)), 0, 10, id="baseline"),
-        pytest.param(load("reviews|gray", ("", 0), ("", 1)), 10, 0, id="the fallback of a proxy"),
-        pytest.param(load("reviews|gray", ("", 1)), 0, 0, id="the fallback alone"),
-        pytest.param(
-            load("reviews|gray", ("gray", 0), ("stable", 0)), 10, 0, id="the fallback of a gRPC client"
-        ),
-        pytest.param(load("reviews|~ramp", ("gray", 0), ("stable", 0)), 10, 10, id="a sticky split"),
-        pytest.param(load("reviews|~ramp", ("beta", 0)), 0, 0, id="a third subset of a split"),
-        pytest.param(load("reviews|beta", ("", 0)), 0, 0, id="a third subset"),
-        pytest.param(load("ratings|gray", ("", 0)), 0, 0, id="another service"),
+        *(pytest.param(*case, False, id=f"proxy: {name}") for name, case in _OF_PROXIES.items()),
+        *(pytest.param(*case, True, id=f"gRPC: {name}") for name, case in _OF_GRPC_CLIENTS.items()),
     ],
 )
-def test_load_counts_for_the_subset_that_served(reported: ClusterLoad, gray: int, baseline: int) -> None:
+def test_load_counts_for_the_subset_that_served(
+    reported: ClusterLoad, gray: int, baseline: int, grpc: bool
+) -> None:
     tally = watching()
-    tally.reported("", "edge-1", [reported])
+    tally.reported("", "client-1", [reported], zones_are_subsets=grpc)
     seen = tally.seen(REVIEWS)
     assert (seen.gray.requests, seen.baseline.requests) == (gray, baseline)
     assert (seen.gray.errors, seen.baseline.errors) == (gray // 10, baseline // 10)
@@ -59,7 +71,7 @@ def test_load_counts_for_the_subset_that_served(reported: ClusterLoad, gray: int
 
 def test_a_client_without_requests_has_reported_all_the_same() -> None:
     tally = watching()
-    tally.reported("", "edge-1", [load("reviews|gray")])
+    tally.reported("", "edge-1", [load("reviews|gray")], zones_are_subsets=False)
     assert tally.seen(REVIEWS).proxies == 1
 
 
