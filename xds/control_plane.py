@@ -133,7 +133,7 @@ class ControlPlane:
             self.status,
             self._server.open,
             exact_only=settings.exact_only,
-            group_of=self._group_of,
+            cohorts=self._group_of,
             soaks=_soaks(settings),
             lacks_certificate=self._lacks_certificate,
             aliases_of=settings.aliases_of,
@@ -188,6 +188,7 @@ class ControlPlane:
                 await source
         finally:
             self._http.close()
+            self._group_of.hold()
             await self._server.stop()
             await self._snapshot.flush()
 

@@ -14,6 +14,7 @@ from xds.pipeline.inputs import inputs_digest
 from xds.pipeline.served_versions import Version
 from xds.routing import Overrides, Routing, Surroundings, routing_of
 from xds.routing.lanes import entrances_of, lists_named
+from xds.rules.claims import LIST, needs_of
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.lint import lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
@@ -61,13 +62,20 @@ class Inputs:
     def routing(self, service: ServiceId, rule: RuleDocument | None) -> Routing:
         """Say what is decided for a service now."""
         lanes = self.documents.lanes(service.namespace).lanes
-        lists = self.documents.lists_of(service)
+        lists = self._lists_of(service, rule)
         surroundings = Surroundings(lists, lanes, self.region_header, self.bucket_by)
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         overrides = self.overrides.get(service, Overrides())
         routing = routing_of(service.name, rule, now, surroundings, overrides)
         more = self.aliases_of(service.name)
         return replace(routing, aliases=routing.aliases + more) if more else routing
+
+    def _lists_of(self, service: ServiceId, rule: RuleDocument | None) -> dict[str, tuple[str, ...]]:
+        """Return the lists that a rule uses; `KeyError` if one of them is gone."""
+        if rule is None or rule is self.documents.rule(service):
+            return self.documents.lists_of(service)
+        names = [claim.name for claim in needs_of(rule) if claim.kind == LIST]
+        return {name: self.documents.list_values(service.namespace, name) for name in names}
 
     def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
         """Read the text of a document."""
@@ -151,13 +159,16 @@ class Compilation:
     ) -> Version | None:
         """Compile a service from an earlier text of its rule document (None: it had none).
 
-        Return None if that text is not valid any more, since the language has changed.
+        Return None if that text is not valid any more, since the language has changed or a list is gone.
         """
         rule = None
         if text is not None and (rule := self._inputs.parse(origins[0].document, text).rule) is None:
             return None
-        routing = self._inputs.routing(service, rule)
+        try:
+            routing = self._inputs.routing(service, rule)
+        except KeyError:
+            return None
         instances = self._inputs.instances_of(service)
         for_grpc = self._inputs.for_grpc_clients(rule)
         compiled = CompiledService.of(service, routing, origins, instances, grpc_clients=for_grpc)
-        return Version(compiled, routing)
+        return Version(compiled, routing, text)

@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 from xds import gc_tuning
-from xds.documents import DocumentId, Kind, kind_of
+from xds.documents import DocumentId, Kind, kind_of, revision_of
 from xds.documents.problem import Problem
 from xds.pipeline.checks import Validator
 from xds.pipeline.compilation import Compilation, Inputs, lanes_in
@@ -27,8 +27,7 @@ from xds.rules.store import DocumentStore, StoreChange
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
 from xds.status import EditStage, Status
-from xds.views import CompiledService, NodeGroup, Services, node_group_of
-from xds.wire import Node
+from xds.views import Cohorts, CompiledService, Services, node_group_of
 
 _LONGEST_REST = 0.1
 """Seconds between two batches, at most."""
@@ -79,7 +78,7 @@ class Pipeline:
         region_header: str = "x-region",
         bucket_by: str | None = None,
         wall_clock: Callable[[], float] = time.time,
-        group_of: Callable[[Node], NodeGroup] = node_group_of,
+        cohorts: Cohorts | None = None,
         soaks: Sequence[float] = (),
         validator: Validator | None = None,
     ) -> None:
@@ -102,7 +101,7 @@ class Pipeline:
             saved=SavedVersions(snapshot, self._texts),
             pushes=StagedPushes(soaks),
             wake=changes.wake,
-            group_of=group_of,
+            cohorts=cohorts or Cohorts(node_group_of, lambda _: ()),
             validator=validator,
         )
         """Which versions clients are served; it is to be told what they answer."""
@@ -385,5 +384,8 @@ class Pipeline:
             self._status.instances_checked(document, self._inputs.lint(service, document, rule))
         latest, routing = self._compilation.compile(service, instances_only=instances_only)
         self._timers.put(service, routing.changes_at.timestamp() if routing.changes_at else None)
-        self.serving.offer(service, Version(latest.service, routing))
+        text = self._texts.get(self.documents.document_of(service)) if rule else None
+        if text and revision_of(text) != latest.service.origins[0].revision:
+            text = None  # it has errors, and an earlier one is in force
+        self.serving.offer(service, Version(latest.service, routing, text))
         return latest

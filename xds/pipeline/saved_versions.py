@@ -7,13 +7,17 @@ import msgspec
 from xds.documents import DocumentId, Origin, revision_of
 from xds.pipeline.named_line import named_line
 from xds.rules.instance import ServiceId
-from xds.snapshot import Snapshot, SnapshotWriter
+from xds.snapshot import Snapshot, SnapshotWriter, read_origin
 from xds.status import Quarantine
 from xds.views import CompiledService
 
 _ACKNOWLEDGED = "acknowledged "
 _QUARANTINE = "quarantine "
+_PUSH = "push "
 """With these the names of the state in the snapshot begin; the service follows."""
+
+_SEAT = "seat "
+"""With this they begin for the cohort of a node; what identifies the node follows."""
 
 
 class _Acknowledged(msgspec.Struct, frozen=True):
@@ -21,6 +25,20 @@ class _Acknowledged(msgspec.Struct, frozen=True):
 
     service: ServiceId
     origins: tuple[Origin, ...]
+    text: bytes | None
+
+
+class SavedPush(msgspec.Struct, frozen=True):
+    """A staged push that was under way.
+
+    ``origins`` are those of the new version, ``reached`` is the last cohort that has it. The others are
+    served ``before``, which was made from ``text``.
+    """
+
+    service: ServiceId
+    origins: tuple[Origin, ...]
+    reached: int
+    before: CompiledService
     text: bytes | None
 
 
@@ -33,6 +51,10 @@ class SavedVersions:
         self._texts = texts
         self._acknowledged: dict[ServiceId, _Acknowledged] = {}
         self._quarantines: dict[ServiceId, Quarantine] = {}
+        self.pushes: dict[ServiceId, SavedPush] = {}
+        """What was pushed in stages when the run before ended."""
+        self.seats: dict[str, int] = {}
+        """The cohorts of nodes then."""
 
     def load(self, state: Mapping[str, bytes | None]) -> None:
         """Read what the run before kept."""
@@ -45,6 +67,11 @@ class SavedVersions:
             elif name.startswith(_QUARANTINE):
                 quarantine = msgspec.json.decode(content, type=Quarantine)
                 self._quarantines[quarantine.service] = quarantine
+            elif name.startswith(_PUSH):
+                push = msgspec.msgpack.decode(content, type=SavedPush, dec_hook=read_origin)
+                self.pushes[push.service] = push
+            elif name.startswith(_SEAT):
+                self.seats[name.removeprefix(_SEAT)] = msgspec.json.decode(content, type=int)
 
     def keys(self) -> dict[ServiceId, tuple[Origin, ...]]:
         """Return the acknowledged version of each service."""
@@ -77,6 +104,25 @@ class SavedVersions:
         """Keep a quarantine."""
         content = msgspec.json.encode(quarantine)
         self._snapshot.keep(Snapshot(state={f"{_QUARANTINE}{quarantine.service}": content}))
+
+    async def pushed(self, pushes: Mapping[ServiceId, SavedPush | None]) -> None:
+        """Keep staged pushes (None: it is over), on disk before the proxies have them."""
+        if pushes:
+            encode = msgspec.msgpack.encode
+            self._snapshot.keep(
+                Snapshot(
+                    state={
+                        f"{_PUSH}{service}": encode(push) if push else None
+                        for service, push in pushes.items()
+                    }
+                )
+            )
+            await self._snapshot.flush()
+
+    def seated(self, node: str, cohort: int | None) -> None:
+        """Keep the cohort of a node; None: it has left."""
+        content = None if cohort is None else msgspec.json.encode(cohort)
+        self._snapshot.keep(Snapshot(state={f"{_SEAT}{node}": content}))
 
     def forget(self, service: ServiceId) -> None:
         """Forget a service that is gone."""

@@ -13,7 +13,7 @@ No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xds.cache import Ref, Resource
 from xds.documents import Origin
@@ -33,10 +33,14 @@ Key = tuple[Origin, ...]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a service, and what it takes to compile it again for other instances."""
+    """A version of a service, and what it takes to compile it again for other instances.
+
+    ``text`` is that of its rule document; None if it has none.
+    """
 
     compiled: CompiledService
     routing: Routing
+    text: bytes | None = None
 
     @property
     def key(self) -> Key:
@@ -45,7 +49,7 @@ class Version:
 
     def with_instances(self, instances: Sequence[Instance]) -> "Version":
         """Return the same version with other instances."""
-        return Version(self.compiled.with_instances(self.routing, instances), self.routing)
+        return replace(self, compiled=self.compiled.with_instances(self.routing, instances))
 
 
 @dataclass(slots=True)

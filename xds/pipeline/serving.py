@@ -8,7 +8,7 @@ from xds.cache import Ref
 from xds.documents import Origin
 from xds.pipeline.checks import Checks, Validator
 from xds.pipeline.compilation import Compilation, Inputs
-from xds.pipeline.saved_versions import SavedVersions
+from xds.pipeline.saved_versions import SavedPush, SavedVersions
 from xds.pipeline.served_versions import ServedVersions, Version
 from xds.pipeline.staged_push import StagedPushes
 from xds.pipeline.time_slice import TimeSlice
@@ -17,8 +17,7 @@ from xds.rules.instance import ServiceId
 from xds.server import StreamInfo
 from xds.status import VALIDATION, Quarantine, Status
 from xds.type_urls import LISTENER
-from xds.views import CompiledService, NodeGroup, Services
-from xds.wire import Node
+from xds.views import Cohorts, CompiledService, NodeGroup, Services
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at pushes and trials that are under way."""
@@ -42,7 +41,7 @@ class Serving:
         saved: SavedVersions,
         pushes: StagedPushes,
         wake: Callable[[], None],
-        group_of: Callable[[Node], NodeGroup],
+        cohorts: Cohorts,
         validator: Validator | None = None,
     ) -> None:
         self._services = services
@@ -52,12 +51,15 @@ class Serving:
         self._saved = saved
         self._pushes = pushes
         self._wake = wake
-        self._group_of = group_of
+        self._group_of = self._cohorts = cohorts
+        cohorts.seated = saved.seated
         self._versions = ServedVersions(services)
         # Asked before a version is served first; None: nobody is.
         self._checks = Checks(validator, wake) if validator else None
         # Versions that were refused before any client was sent them. Written by ``offer``, ``_refuse``.
         self._refused: dict[ServiceId, Quarantine] = {}
+        # The staged pushes as the snapshot has them. Written by ``restore`` and ``_keep_pushes``.
+        self._kept_pushes: dict[ServiceId, SavedPush] = {}
         # Services of which another version is to be served. Taken by ``serve_due``.
         self._due: set[ServiceId] = set()
         # Services whose acknowledged version is to be kept. Taken by ``serve_due``.
@@ -107,6 +109,8 @@ class Serving:
                 self._saved.lifted(one.service)
         kept = [one for one in quarantines if self._checks or not one.before_push]
         self._versions.restore(self._saved.keys(), kept)
+        self._cohorts.restore(self._saved.seats)
+        self._kept_pushes = dict(self._saved.pushes)
 
     def begin(self) -> None:
         """Push in stages what changes from now on."""
@@ -116,18 +120,30 @@ class Serving:
         """Take the latest version of a service."""
         kept = self._saved.take(service)
         fallback = self._compilation.compile_text(service, *kept) if kept and kept[0] != latest.key else None
+        pushed = self._saved.pushes.pop(service, None)
+        if pushed:
+            self._resume(pushed)
         refused = self._refused.get(service)
         if refused and refused.origins != latest.key:
             del self._refused[service]
             self._status.quarantine_lifted(service)
             self._saved.lifted(service)
-        if self._checks is None or not latest.key or self._versions.knows(service, latest.key):
+        known = self._versions.knows(service, latest.key) or (pushed and pushed.origins == latest.key)
+        if self._checks is None or not latest.key or known:
             if self._checks:
                 self._checks.drop(service)
                 self._note_checking(service, on=False)
             self._take(service, latest, fallback)
         else:
             self._hold(service, latest, fallback)
+
+    def _resume(self, pushed: SavedPush) -> None:
+        """Go on with a staged push of the run before: later cohorts have the version before still."""
+        before = self._compilation.compile_text(pushed.service, pushed.before.origins, pushed.text)
+        if before:
+            instances = self._inputs.instances_of(pushed.service)
+            before = Version(pushed.before, before.routing, pushed.text).with_instances(instances)
+            self._pushes.resume(pushed.service, before, pushed.origins, pushed.reached)
 
     def _hold(self, service: ServiceId, latest: Version, fallback: Version | None) -> None:
         """Have a version checked, and serve what is in force meanwhile."""
@@ -168,6 +184,7 @@ class Serving:
 
     async def serve(self, services: Collection[ServiceId]) -> None:
         """Serve every cohort the chosen version of each service."""
+        await self._keep_pushes(services)
         turn = TimeSlice()
         for cohort in self._pushes.cohorts:
             served: dict[ServiceId, CompiledService | None] = {}
@@ -180,15 +197,23 @@ class Serving:
     async def serve_saved(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
         """Serve all cohorts what the snapshot has."""
         for cohort in self._pushes.cohorts:
-            await self._serve(services, cohort)
+            before = {
+                service: pushed.before
+                for service, pushed in self._saved.pushes.items()
+                if cohort > pushed.reached and service in services
+            }
+            await self._serve({**services, **before}, cohort)
 
     def due(self, now: float) -> bool:
         """Go on with trials and staged pushes; return whether there is something for ``serve_due``."""
         if self._versions.tried_too_long(now):
             self._due |= self._versions.give_up_trials()
         self._due |= self._versions.try_next()
+        awaited = self._cohorts.awaited(now)
         if self._pushes.staged:
-            advanced, over = self._pushes.advance(now, self._cohort_has)
+            advanced, over = self._pushes.advance(
+                now, lambda service, cohort: cohort not in awaited and self._cohort_has(service, cohort)
+            )
             self._due |= advanced
             self._acknowledged.update(service for service in over if self._versions.confirm(service))
         decided = self._checks is not None and self._checks.decisions
@@ -202,6 +227,7 @@ class Serving:
             for service in due:
                 self.choose(service)
             await self.serve(due)
+        await self._keep_pushes(())
         acknowledged, self._acknowledged = self._acknowledged, set()
         turn = TimeSlice()
         for service in acknowledged:
@@ -252,6 +278,21 @@ class Serving:
         if services:
             self._due |= services
             self._wake()
+
+    async def _keep_pushes(self, served: Collection[ServiceId]) -> None:
+        """Keep on disk what is pushed in stages; what is ``served`` next may have other instances."""
+        last = self._pushes.cohorts[-1]
+        now: dict[ServiceId, SavedPush] = {}
+        for service in self._pushes.staged:
+            if service in served:
+                self._served(service, last)
+            if under_way := self._pushes.under_way(service):
+                before, key, reached = under_way
+                now[service] = SavedPush(service, key, reached, before.compiled, before.text)
+        over = dict.fromkeys(self._kept_pushes.keys() - now.keys() - self._saved.pushes.keys())
+        changed = {service: push for service, push in now.items() if self._kept_pushes.get(service) != push}
+        self._kept_pushes = now
+        await self._saved.pushed({**changed, **over})
 
     async def _serve(self, services: Mapping[ServiceId, CompiledService | None], cohort: int) -> None:
         for _ in self._services.apply(services, cohort):

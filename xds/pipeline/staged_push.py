@@ -11,7 +11,7 @@ No I/O, no clock. The versions of services without a document are not staged.
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
-from xds.pipeline.served_versions import Version
+from xds.pipeline.served_versions import Key, Version
 from xds.rules.instance import Instance, ServiceId
 from xds.views import CompiledService
 
@@ -21,6 +21,8 @@ class _Push:
     """One push: ``before`` is the version that it replaces, ``reached`` the last cohort with the new one."""
 
     before: Version | None
+    # What tells the new version from others.
+    key: Key
     reached: int = 0
     # Since when all nodes up to ``reached`` have it, in seconds since the epoch; None: some have not.
     since: float | None = None
@@ -51,6 +53,16 @@ class StagedPushes:
         """Push what changes from now on in stages."""
         self._begun = True
 
+    def resume(self, service: ServiceId, before: Version, key: Key, reached: int) -> None:
+        """Go on with a push of the run before; the new version is to be offered next."""
+        if len(self._soaks):
+            self._pushes[service] = _Push(before, key, min(reached, len(self._soaks)))
+
+    def under_way(self, service: ServiceId) -> tuple[Version, Key, int] | None:
+        """Return what is served instead of which version to the cohorts after which; None: all are alike."""
+        push = self._pushes.get(service)
+        return (push.before, push.key, push.reached) if push and push.before else None
+
     def offer(self, service: ServiceId, version: Version | None) -> None:
         """Take the version of a service that cohort 0 is to be served; None: it is gone."""
         known = self._first.pop(service, None)
@@ -62,10 +74,10 @@ class StagedPushes:
         before = push.before if push else known
         if before is not None and before.key == version.key:
             self._pushes.pop(service, None)  # it is back where it was
-        elif known is not None and known.key == version.key:
+        elif version.key in (known and known.key, push and push.key):
             return
-        elif self._begun and version.key and len(self._soaks):
-            self._pushes[service] = _Push(before)
+        elif (self._begun or push) and version.key and len(self._soaks):
+            self._pushes[service] = _Push(before, version.key)
 
     def served(
         self, service: ServiceId, cohort: int, instances: Sequence[Instance]

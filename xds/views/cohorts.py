@@ -2,11 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from xds.views.node_group import NodeGroup, UnknownNode
 from xds.wire import Node
+
+_RETURN = 60.0
+"""Seconds for nodes to come back after a restart, before their stage goes on without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Cohorts:
     """Puts each node into a group and a cohort, and leaves it there while it has an open stream.
 
     ``stages_of`` returns the stages of a proxy group, none if all of its nodes get changes at once.
+
+    The nodes of all cohorts but the last are remembered over restarts (``seated``, ``restore``): they have
+    versions that others have not, and come back into their cohorts.
     """
 
     def __init__(
@@ -40,6 +46,25 @@ class Cohorts:
         self._cohort_of: dict[tuple[NodeGroup, str], int] = {}
         # How many nodes there are by group and cohort.
         self._sizes: Counter[tuple[NodeGroup, int]] = Counter()
+        # By what identifies a node: the cohort that it had in the run before, until it is back.
+        self._reserved: dict[str, int] = {}
+        # Until when nodes of the run before are awaited; None: nobody asked yet. Written by ``awaited``.
+        self._until: float | None = None
+        self.seated: Callable[[str, int | None], None] = lambda *_: None
+        """Told of every node that comes into a cohort but the last, and (None) leaves it."""
+
+    def restore(self, seats: Mapping[str, int]) -> None:
+        """Begin with what ``seated`` was told in the run before."""
+        self._reserved = dict(seats)
+
+    def awaited(self, now: float) -> Set[int]:
+        """Return the cohorts of which nodes have not come back yet; they have a minute."""
+        self._until = now + _RETURN if self._until is None else self._until
+        if now > self._until:
+            for seat in self._reserved:
+                self.seated(seat, None)
+            self._reserved.clear()
+        return set(self._reserved.values())
 
     def __call__(self, node: Node) -> NodeGroup:
         """Return the group of a node."""
@@ -50,6 +75,8 @@ class Cohorts:
         if key not in self._cohort_of:
             self._cohort_of[key] = cohort = self._choose(group, node, stages)
             self._sizes[group, cohort] += 1
+            if cohort < len(stages):
+                self.seated(_seat(group, node.id), cohort)
         return replace(group, cohort=self._cohort_of[key])
 
     def opened(self, node: Node) -> None:
@@ -65,11 +92,23 @@ class Cohorts:
             cohort = self._cohort_of.pop(key, None)
             if cohort is not None:
                 self._sizes[key[0], cohort] -= 1
+                if cohort < len(self._stages_of(node.cluster)):
+                    self.seated(_seat(key[0], node.id), None)
+
+    def hold(self) -> None:
+        """Leave all nodes their cohorts: the server stops, and they come back to the next run."""
+        self.seated = lambda *_: None
 
     def _choose(self, group: NodeGroup, node: Node, stages: Sequence[Stage]) -> int:
+        reserved = self._reserved.pop(_seat(group, node.id), None)
+        if reserved is not None and reserved < len(stages):
+            return reserved
+        awaited = Counter(
+            cohort for seat, cohort in self._reserved.items() if seat.startswith(_seat(group, ""))
+        )
         for cohort, stage in enumerate(stages):
             if stage.count is not None:
-                chosen = self._sizes[group, cohort] < stage.count
+                chosen = self._sizes[group, cohort] + awaited[cohort] < stage.count
             elif stage.share is not None:
                 chosen = _percentile(node.id) < stage.share
             else:
@@ -77,6 +116,15 @@ class Cohorts:
             if chosen:
                 return cohort
         return len(stages)
+
+
+def _seat(group: NodeGroup, node: str) -> str:
+    """Return what identifies a node over restarts; that of all nodes of a group begins alike."""
+    fields = [type(group).__name__]
+    for name in ("namespace", "name", "port", "upstreams"):
+        value = getattr(group, name, None)
+        fields.append(",".join(sorted(value)) if isinstance(value, frozenset) else str(value))
+    return "\t".join([*fields, node])
 
 
 def _percentile(node: str) -> float:

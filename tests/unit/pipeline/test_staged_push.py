@@ -103,3 +103,30 @@ def test_at_the_start_and_without_stages_all_are_served_at_once() -> None:
     pushes.offer(A, version("a", "r1"))
     pushes.offer(A, version("a", "r2"))
     assert not pushes.staged
+
+
+def resumed(revision: str) -> World:
+    """Return a world after a restart, in which ``r2`` had reached the first two cohorts."""
+    world = World()
+    world.pushes = StagedPushes([0.0, 100.0])
+    world.pushes.resume(A, version("a", "r1"), version("a", "r2").key, 1)
+    world.offer(revision)
+    world.pushes.begin()
+    return world
+
+
+def test_a_restart_leaves_a_push_where_it_was_and_begins_its_soak_again() -> None:
+    world = resumed("r2")
+    assert world.served() == ["r2", "r2", "r1"]
+    world.have = {0, 1}
+    assert world.advance(1000.0) == (False, False)
+    assert world.advance(1099.0) == (False, False)
+    assert world.advance(1100.0) == (True, False)
+    assert world.served() == ["r2", "r2", "r2"]
+
+
+def test_an_edit_while_down_begins_again_or_ends_the_push() -> None:
+    assert resumed("r3").served() == ["r3", "r1", "r1"]
+    world = resumed("r1")
+    assert world.served() == ["r1", "r1", "r1"]
+    assert not world.pushes.staged

@@ -57,3 +57,35 @@ def test_labels_choose_nodes() -> None:
 def test_a_group_without_stages_is_one_cohort(cluster: str) -> None:
     found = Cohorts(node_group_of, lambda _: ())
     assert found(Node(id="n", cluster=cluster)) == EdgeGroup(cluster)
+
+
+def test_nodes_come_back_into_their_cohorts_after_a_restart() -> None:
+    seats: dict[str, int | None] = {}
+    first = cohorts(Stage(count=1))
+    first.seated = seats.__setitem__
+    for number in range(2):
+        first(node(number))
+        first.opened(node(number))
+    assert list(seats.values()) == [0]
+    first.hold()
+    first.closed(node(0))
+    second = cohorts(Stage(count=1))
+    second.restore({seat: cohort for seat, cohort in seats.items() if cohort is not None})
+    assert cohort_of(second, node(1)) == 1
+    assert second.awaited(100.0) == {0}
+    assert cohort_of(second, node(0)) == 0
+    assert second.awaited(101.0) == set()
+
+
+def test_nodes_that_do_not_come_back_are_forgotten() -> None:
+    seats: dict[str, int | None] = {}
+    first = cohorts(Stage(count=1))
+    first.seated = seats.__setitem__
+    first(node(0))
+    second = cohorts(Stage(count=1))
+    second.seated = seats.__setitem__
+    second.restore({seat: cohort for seat, cohort in seats.items() if cohort is not None})
+    assert second.awaited(100.0) == {0}
+    assert second.awaited(161.0) == set()
+    assert set(seats.values()) == {None}
+    assert cohort_of(second, node(1)) == 0
