@@ -46,6 +46,9 @@ class World:
         self.grayplane = grayplane
         self.v1, self.v2 = v1, v2
         self.answers: list[tuple[int, str]] = []
+        # The version that each user had last, and the users that were moved back by that time.
+        self.versions: dict[str, str] = {}
+        self.moved_back: set[str] = set()
         self.pause = 0.0
         self.status = home / "state" / "status" / "reviews.yaml"
 
@@ -75,9 +78,12 @@ class World:
     async def users(self, number: int) -> None:
         async with Client(self.grayplane.edge_port) as client:
             while True:
-                headers = [("x-user-id", f"user-{number}-{len(self.answers) % 1000}")]
-                response = await client.get(HOST, headers=headers)
+                user = f"user-{number}-{len(self.answers) % 1000}"
+                response = await client.get(HOST, headers=[("x-user-id", user)])
                 version = response.json()["version"] if response.body.startswith(b"{") else "none"
+                if (self.versions.get(user), version) == ("v2", "v1"):
+                    self.moved_back.add(user)
+                self.versions[user] = version
                 self.answers.append((response.status, version))
                 await asyncio.sleep(self.pause)
 

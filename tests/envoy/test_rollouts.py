@@ -17,12 +17,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def test_a_good_release_goes_through_and_no_request_fails(world: World) -> None:
+async def test_a_good_release_goes_through_and_no_request_fails_and_no_user_goes_back(world: World) -> None:
     world.grayplane.rule("reviews.yaml", document())
     await world.said("finish")
     await world.all_from("v2")
     assert world.weights() == [20, 60, 100]
     assert {status for status, _ in world.answers} == {200}
+    assert len(world.versions) > 1000
+    assert not world.moved_back
 
     async def told() -> bool:
         said = yaml.safe_load(world.status.read_text()) if world.status.exists() else {}
@@ -119,6 +121,21 @@ async def test_a_kill_in_the_middle_repeats_and_skips_no_step(world: World) -> N
     await world.said("finish")
     assert world.weights() == [20, 60, 100]
     await world.all_from("v2")
+
+
+async def test_a_document_that_is_disabled_takes_it_back_and_enabled_again_begins_it_anew(
+    world: World,
+) -> None:
+    steps = [{"weight": 60, "for": "1h"}, {"weight": 100}]
+    world.grayplane.rule("reviews.yaml", document(steps=steps))
+    await until(lambda: entered(world, 60))
+    world.grayplane.rule("reviews.yaml", {**document(steps=steps), "enabled": False})
+    disabled = await world.said("disable")
+    assert (disabled["weight"], disabled["why"]) == (0, "the document says enabled: false")
+    await world.all_from("v1")
+    seen = len(world.grayplane.log())
+    world.grayplane.rule("reviews.yaml", document(steps=steps))
+    assert (await world.said("enter", seen))["weight"] == 60
 
 
 async def test_people_steer_it_from_the_command_line(world: World) -> None:
