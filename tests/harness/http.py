@@ -33,6 +33,7 @@ class Client:
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self._where = (address, port)
+        self.port = port
         self._writer: asyncio.StreamWriter | None = None
 
     async def __aenter__(self) -> Self:

@@ -40,3 +40,41 @@ async def test_instances_come_and_go(world: World) -> None:
     await world.until(503)
     await world.register(world.v1)
     await world.until("v1")
+
+
+async def test_instances_change_their_version_by_an_edit_of_metadata(world: World) -> None:
+    """Also back and forth, and beside metadata that means nothing to anybody."""
+    await world.operator.publish("reviews.yaml", rule(100))
+    odd = {
+        "版本": "金丝雀",
+        "empty": "",
+        "number": "1e400",
+        "json": '{"a": [1]}',
+        "protocol": "carrier-pigeon",
+    }
+    for stable, gray in ((world.v1, world.v2), (world.v2, world.v1), (world.v1, world.v2)):
+        for upstream, label in ((stable, "v1"), (gray, "v2")):
+            labels = {"version": label, **odd}
+            await world.operator.register("reviews", "127.0.0.1", upstream.port, labels)
+        await world.until(gray.version)
+
+
+async def test_an_instance_that_flaps_fails_no_request(world: World) -> None:
+    await world.operator.publish("reviews.yaml", rule(100))
+    await world.until("v2")
+    async with world.asking() as answers:
+        for _ in range(10):
+            await world.deregister(world.v2)
+            await asyncio.sleep(0.1)
+            await world.register(world.v2)
+            await asyncio.sleep(0.1)
+        await world.until("v2")
+    assert answers <= {"v1", "v2"}
+
+
+async def test_an_instance_of_a_host_name_is_resolved_by_the_proxy(world: World) -> None:
+    await world.operator.publish("reviews.yaml", rule(100))
+    await world.deregister(world.v2)
+    await world.until("v1")
+    await world.operator.register("reviews", "localhost", world.v2.port, {"version": "v2"})
+    await world.until("v2")

@@ -1,5 +1,9 @@
 """Rules and instances in a real Nacos, with requests through a real Envoy."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import yaml
 
 from tests.harness.grayplane import until
@@ -38,6 +42,24 @@ class World:
 
     async def deregister(self, upstream: Upstream) -> None:
         await self.operator.deregister(upstream.service, "127.0.0.1", upstream.port)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[set[str | int]]:
+        """Send requests all the while; give what answered."""
+        answers: set[str | int] = set()
+
+        async def ask() -> None:
+            async with Client(self._client.port) as client:
+                while True:
+                    response = await client.get(HOST)
+                    answers.add(response.json()["version"] if response.status == 200 else response.status)
+
+        asking = asyncio.create_task(ask())
+        try:
+            yield answers
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     async def until(self, answer: str | int, host: str = HOST) -> None:
         """Wait until twenty requests in a row are answered like this."""
