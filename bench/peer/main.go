@@ -2,6 +2,7 @@
 //
 //	peer serve   an xDS server on go-control-plane, to stand beside Grayplane's
 //	peer load    the xDS clients that drive either server
+//	peer requests the clients and the upstream of a proxy
 //	peer balance a TCP load balancer between clients and servers
 //
 // Both are started by the Python half, which says what to do in lines and reads what comes back in lines.
@@ -27,8 +28,10 @@ func main() {
 		err = load(arguments)
 	case "balance":
 		err = balance()
+	case "requests":
+		err = requests(arguments)
 	default:
-		err = fmt.Errorf("unknown command %q: it is serve, load or balance", command)
+		err = fmt.Errorf("unknown command %q: it is serve, load, balance or requests", command)
 	}
 	if err != nil {
 		log.Fatal(err)
