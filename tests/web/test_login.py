@@ -9,8 +9,8 @@ from selenium.webdriver import Chrome
 from tests.harness.api_backend import SampleBackend
 from tests.harness.api_site import Site
 from tests.harness.oidc_provider import OidcProvider
+from tests.harness.oidc_world import settings
 from tests.harness.ports import free_ports
-from tests.unit.http.test_oidc import settings
 from tests.web.test_dashboard import CONTRAST, NAMELESS, Page
 from xds.oidc_port import oidc_of
 
