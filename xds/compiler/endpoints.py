@@ -6,7 +6,6 @@ thirty times as long as their bytes; of a thousand instances one changes, a rest
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 
@@ -43,13 +42,6 @@ _MAX_WEIGHT_SUM = 2**32 - 1  # of a locality; Envoy rejects more
 # Envoy hands a part of the requests to the next priority when so many are unhealthy that the healthy ones,
 # times this percentage, are fewer than all. Gray's share is gray's while one of a thousand can serve it.
 _ALL_OR_NOTHING = delimited(_POLICY, delimited(_OVERPROVISIONING_FACTOR, varint(1 << 3) + varint(100_000)))
-
-
-class _Endpoint(NamedTuple):
-    """What is sent of an instance beside its address and port."""
-
-    weight: float
-    locality: Locality
 
 
 def load_assignment(
@@ -99,17 +91,22 @@ def weights_by_address(instances: Iterable[Instance]) -> dict[_Place, float]:
     return {place: one.weight for place, one in found.items()}
 
 
-def _by_place(instances: Iterable[Instance]) -> dict[_Place, _Endpoint]:
+def _by_place(instances: Iterable[Instance]) -> dict[_Place, Instance]:
     """Return those that can serve, by canonical address and port; of two alike the heavier."""
-    found: dict[_Place, _Endpoint] = {}
+    found: dict[_Place, Instance] = {}
     for instance in instances:
         if instance.serving and (place := _place(instance)):
-            endpoint = _Endpoint(instance.weight, instance.locality)
-            found[place] = max(endpoint, found.get(place, endpoint))
+            other = found.get(place)
+            if other is None or _rank(instance) > _rank(other):
+                found[place] = instance
     return found
 
 
-def _localities(endpoints: Mapping[_Place, _Endpoint], metadata: bytes = b"") -> Iterator[bytes]:
+def _rank(instance: Instance) -> tuple[float, Locality]:
+    return instance.weight, instance.locality
+
+
+def _localities(endpoints: Mapping[_Place, Instance], metadata: bytes = b"") -> Iterator[bytes]:
     """Encode the LocalityLbEndpoints of a priority, but for the priority."""
     if not endpoints:
         return
