@@ -36,6 +36,7 @@ NAMES = (
     "evaluations",
     "nacos_publish",
     "replicas",
+    "server_processes",
 )
 
 

@@ -15,17 +15,21 @@ from bench import workload
 from bench.control import serve
 from bench.delivery import DELIVERIES
 from xds import gc_tuning, logs
-from xds.cache import Cache
+from xds.cache import Cache, View
 from xds.documents import DocumentId, Origin
 from xds.pipeline import Pipeline
 from xds.rules.instance import ServiceId
-from xds.server import StreamInfo, XdsServer
+from xds.server import Peer, StreamInfo, XdsServer
 from xds.server.limits import Limits
+from xds.server_processes import Reported, ServerProcesses
+from xds.settings import Log, Settings
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import LogSink, Status
 from xds.views import CompiledService, NodeGroup, Services, node_group_of
+from xds.wire import Node
+from xds.xds_port import SERVER_PROCESS
 
 
 def report(buffer: ChangeBuffer, services: int, upstreams: list[int] | None = None) -> None:
@@ -81,6 +85,29 @@ class _Observer(Status):
         self._services.leave(node_group_of(stream.node))
 
 
+def _server(
+    arguments: argparse.Namespace, services: Services, status: _Observer
+) -> XdsServer | ServerProcesses:
+    def view_of(node: Node, _: Peer) -> View:
+        return services.view_of(node_group_of(node), time.time())
+
+    if arguments.processes == 1:
+        return XdsServer(view_of, status, limits=Limits(connection_age=arguments.connection_age))
+    return ServerProcesses(
+        arguments.processes,
+        SERVER_PROCESS,
+        Settings(log=Log(format="json")),
+        view_of=view_of,
+        observer=status,
+        reported=Reported(_ignore, _ignore, _ignore, services.leave_unwatched),
+        load_wanted=dict,
+    )
+
+
+def _ignore(*_: object) -> None:
+    """No client reports load here."""
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     settings = DELIVERIES[arguments.routes].listeners(arguments.listener)
 
@@ -89,11 +116,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 
     services = Services(Cache(), settings, changed=changed)
     status = _Observer(services)
-    server = XdsServer(
-        lambda node, _: services.view_of(node_group_of(node), time.time()),
-        status,
-        limits=Limits(connection_age=arguments.connection_age),
-    )
+    server = _server(arguments, services, status)
     buffer = ChangeBuffer()
     if arguments.services:
         report(buffer, arguments.services, arguments.upstreams)
@@ -107,6 +130,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--services", type=int, help="how many the source has; none: it says nothing")
     parser.add_argument("--upstreams", type=int, nargs=2, help="ports of the edited service's v1 and v2")
     parser.add_argument("--routes", choices=DELIVERIES, default="shared")
+    parser.add_argument("--processes", type=int, default=1, help="that serve streams")
     parser.add_argument("--connection-age", type=float, help="seconds until a connection is closed")
     parser.add_argument("--listener", type=int, default=10000, help="port that proxies listen on")
     return parser.parse_args()

@@ -81,6 +81,11 @@ class Server:
         times = self._process.cpu_times()
         return float(times.user + times.system)
 
+    @property
+    def children(self) -> list[psutil.Process]:
+        """The processes that it has started."""
+        return list(self._process.children())
+
     def kill(self) -> None:
         """End it as ``kill -9`` does."""
         self._process.kill()

@@ -7,7 +7,7 @@ before it does so.
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Set
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Set
 from datetime import timedelta
 from functools import partial
 from itertools import zip_longest
@@ -27,22 +27,21 @@ from xds.errors import BindError
 from xds.http import Readiness, Standing
 from xds.http_port import HttpPort
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
-from xds.port_security import authorization_of, http_context, revocation_list, tls_files
+from xds.port_security import authorization_of, follow_revocations, http_context, revocation_list, tls_files
 from xds.protocol import Event
 from xds.rollouts_port import rollout_of, rollouts_of
 from xds.rules.instance import ServiceId
 from xds.server import (
+    Authorization,
     ClusterLoad,
-    LoadReporting,
     LoggedRequest,
     Peer,
-    RevocationList,
     StreamInfo,
     TlsError,
     XdsServer,
 )
-from xds.server.limits import Limits
 from xds.server.rest import discovery_app
+from xds.server_processes import Reported, ServerProcesses
 from xds.settings import Edge, Settings, Sidecar
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
@@ -62,15 +61,12 @@ from xds.views import (
     node_group_of,
 )
 from xds.wire import Node
+from xds.xds_port import SERVER_PROCESS, limits_of, xds_server
 
 _log = structlog.get_logger(__name__)
 
 _IN_STEP_POLL = 0.1
 """Seconds between looks whether the pipeline is in step with the source."""
-
-
-_REVOCATION_POLL = 2.0
-"""Seconds between looks at the file of revoked certificates."""
 
 
 class ControlPlane:
@@ -102,25 +98,14 @@ class ControlPlane:
         self.status = Status(
             sinks, self._services.groups_of, group_of=self._group_of, is_before=self._services.is_before
         )
-        limits = Limits(**settings.limits.model_dump())
         self._revoked = revocation_list(settings.xds.tls)
         authorization = authorization_of(settings, self._http.denied, self._revoked)
-        self._server = XdsServer(
-            self._view_of,
-            self,
-            drain=settings.drain.seconds,
-            limits=limits,
-            authorization=authorization,
-            load_reporting=LoadReporting(
-                self._load_reported, settings.rollouts.report_interval, self._clusters_to_report
-            ),
-            access_logs=self._requests_logged,
-        )
+        self._server = self._server_of(settings, authorization)
         discovery = discovery_app(
             self._view_of,
             self,
             serving=lambda: self._server.serving,
-            limits=limits,
+            limits=limits_of(settings),
             authorization=authorization,
         )
         self._buffer = buffer
@@ -155,6 +140,35 @@ class ControlPlane:
             validator=self._validator,
         )
 
+    def _server_of(
+        self, settings: Settings, authorization: Authorization | None
+    ) -> XdsServer | ServerProcesses:
+        if settings.xds.processes == 1:
+            return xds_server(
+                settings,
+                self._view_of,
+                self,
+                group_of=self._group_of,
+                clusters_of=self._clusters_of,
+                loads=self._load_reported,
+                requests=self._requests_logged,
+                authorization=authorization,
+            )
+        return ServerProcesses(
+            settings.xds.processes,
+            SERVER_PROCESS,
+            settings,
+            view_of=self._view_of,
+            observer=self,
+            reported=Reported(
+                self._load_reported,
+                self._requests_logged,
+                self._http.denied,
+                self._services.leave_unwatched,
+            ),
+            load_wanted=self._load_wanted,
+        )
+
     async def run(self, source: Awaitable[None], *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Listen and serve until something fails, the source or others too, or we are cancelled.
 
@@ -175,7 +189,7 @@ class ControlPlane:
                 tasks.create_task(self._pipeline.run())
                 tasks.create_task(self._pipeline.serving.run_checks())
                 if self._revoked:
-                    tasks.create_task(self._follow_revocations(self._revoked))
+                    tasks.create_task(follow_revocations(self._revoked, self._server.end_revoked))
                 if self._traces:
                     tasks.create_task(self._traces.run(self.status.document))
                 if at.source == "files":
@@ -200,12 +214,6 @@ class ControlPlane:
             raise BindError(f"xds.port: {error}") from error
         except TlsError as error:
             raise BindError(f"xds.tls: {error}") from error
-
-    async def _follow_revocations(self, revoked: RevocationList) -> None:
-        while True:
-            await asyncio.sleep(_REVOCATION_POLL)
-            if await asyncio.to_thread(revoked.look):
-                self._server.end_revoked()
 
     def _readiness(self) -> Readiness:
         standing = Standing.NOTHING
@@ -263,11 +271,11 @@ class ControlPlane:
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.logged(group.namespace, node.id, requests)
 
-    def _clusters_to_report(self, node: Node) -> Collection[str] | None:
-        """Return what a proxy is to report; None: all, which a gRPC client has few of."""
-        group = self._group_of(node)
-        clusters = () if isinstance(group, UnknownNode) else self.rollouts.tally.clusters(group.namespace)
-        return None if clusters and isinstance(group, GrpcClientGroup) else clusters
+    def _clusters_of(self, namespace: str) -> tuple[str, ...]:
+        return self.rollouts.tally.clusters(namespace)
+
+    def _load_wanted(self) -> Mapping[str, tuple[str, ...]]:
+        return self.rollouts.tally.by_namespace()
 
     def _view_changed(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]

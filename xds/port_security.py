@@ -1,5 +1,6 @@
 """Composition of what protects the ports: certificates, grants, revocation."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 
@@ -7,6 +8,9 @@ from xds.errors import BindError, StartError
 from xds.server import Authorization, Grant, RevocationList, TlsError, TlsFiles
 from xds.server.tls import http_context as tls_context
 from xds.settings import MutualTls, Settings, Tls
+
+_REVOCATION_POLL = 2.0
+"""Seconds between looks at the file of revoked certificates."""
 
 
 def revocation_list(tls: MutualTls | None) -> RevocationList | None:
@@ -17,6 +21,14 @@ def revocation_list(tls: MutualTls | None) -> RevocationList | None:
         return RevocationList(tls.crl, tls.client_ca)
     except TlsError as error:
         raise StartError(f"xds.tls.crl: {error}") from error
+
+
+async def follow_revocations(revoked: RevocationList, changed: Callable[[], None]) -> None:
+    """Look at the file for good; call ``changed`` when other certificates are revoked than before."""
+    while True:
+        await asyncio.sleep(_REVOCATION_POLL)
+        if await asyncio.to_thread(revoked.look):
+            changed()
 
 
 def authorization_of(

@@ -86,6 +86,11 @@ class View:
         """Return all current resources of a type, by name; a read-only view, live if there are any."""
         return MappingProxyType(self._resources.get(type_url, _NOTHING))
 
+    @property
+    def types(self) -> list[str]:
+        """The types of which there is, or was, any resource."""
+        return list(self._resources)
+
     def version(self, type_url: str) -> str:
         """Return the version of all resources of a type together: a hash of their names and versions.
 

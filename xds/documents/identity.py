@@ -2,7 +2,7 @@
 
 import hashlib
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 EXTENSIONS = (".yaml", ".yml", ".json")
 """How the name of a document in YAML ends; JSON is YAML."""
@@ -26,6 +26,15 @@ class Origin(NamedTuple):
 
     document: DocumentId
     revision: Revision
+
+
+def decode_origin(_: type, content: Any) -> Origin:
+    """Read an origin where its type is not known (``dec_hook`` of msgspec).
+
+    It is the one such in a resource: ``origins`` mean nothing to the cache.
+    """
+    (namespace, name), revision = content
+    return Origin(DocumentId(namespace, name), revision)
 
 
 class Kind(StrEnum):

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import msgspec
 
 from xds.documents import DocumentId, Origin, revision_of
+from xds.documents.identity import decode_origin
 from xds.pipeline.named_line import named_line
 from xds.rules.instance import ServiceId
-from xds.snapshot import Snapshot, SnapshotWriter, read_origin
+from xds.snapshot import Snapshot, SnapshotWriter
 from xds.status import Quarantine
 from xds.views import CompiledService
 
@@ -68,7 +69,7 @@ class SavedVersions:
                 quarantine = msgspec.json.decode(content, type=Quarantine)
                 self._quarantines[quarantine.service] = quarantine
             elif name.startswith(_PUSH):
-                push = msgspec.msgpack.decode(content, type=SavedPush, dec_hook=read_origin)
+                push = msgspec.msgpack.decode(content, type=SavedPush, dec_hook=decode_origin)
                 self.pushes[push.service] = push
             elif name.startswith(_SEAT):
                 self.seats[name.removeprefix(_SEAT)] = msgspec.json.decode(content, type=int)

@@ -105,6 +105,10 @@ class LoadTally:
             self._names[namespace] = names
         return names
 
+    def by_namespace(self) -> dict[str, tuple[str, ...]]:
+        """Return the clusters that proxies are to report, of all namespaces that have any."""
+        return {namespace: self.clusters(namespace) for namespace, _ in self._clusters}
+
     def reported(
         self, namespace: str, client: str, loads: Iterable[ClusterLoad], *, zones_are_subsets: bool
     ) -> None:

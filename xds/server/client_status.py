@@ -5,7 +5,7 @@ are served.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -68,26 +68,44 @@ _CLIENT_STATUS = {
 }
 
 
+OtherStatus = Callable[[bytes], Awaitable[bytes]]
+"""Answers a ``ClientStatusRequest`` for the streams of other processes that serve on the same port."""
+
+
 class ClientStatusDiscovery:
-    """Answers from the open streams."""
+    """Answers from the open streams, and from those of ``others`` if there are any."""
 
     def __init__(
-        self, open_streams: OpenStreams, limits: Limits, authorization: Authorization | None
+        self,
+        open_streams: OpenStreams,
+        limits: Limits,
+        authorization: Authorization | None,
+        others: OtherStatus | None = None,
     ) -> None:
         self._open_streams = open_streams
         self._limits = limits
         self._authorization = authorization
+        self._others = others
 
     async def stream(self, context: Context) -> None:
         """Answer each request of a stream. Raise ``StreamError`` where the client is at fault."""
         self._authorize(context)
         async for request in requests(context, _REQUEST, self._limits):
-            await context.write(await self._answer(request))
+            await context.write(await self._whole_answer(request))
 
     async def fetch(self, request: bytes, context: Context) -> bytes:
         """Answer one request. Raise ``StreamError`` where the client is at fault."""
         self._authorize(context)
+        return await self._whole_answer(decoded(request, await loaded(_REQUEST)))
+
+    async def own(self, request: bytes) -> bytes:
+        """Answer for the open streams here alone, whoever asks. Raise ``StreamError`` as ``fetch``."""
         return await self._answer(decoded(request, await loaded(_REQUEST)))
+
+    async def _whole_answer(self, request: Any) -> bytes:
+        own = await self._answer(request)
+        # One message after the other is one message with the clients of both.
+        return own + await self._others(request.SerializeToString()) if self._others else own
 
     def _authorize(self, context: Context) -> None:
         if self._authorization:

@@ -6,44 +6,44 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
 
-from xds.cache import View
 from xds.errors import BindError
 from xds.server import access_logs as access_log_service
 from xds.server import client_status, health, load_reports
 from xds.server.access_logs import AccessLogObserver, AccessLogs
 from xds.server.authorization import Authorization
-from xds.server.client_status import ClientStatusDiscovery
+from xds.server.client_status import ClientStatusDiscovery, OtherStatus
 from xds.server.coalescer import ChangeCoalescers
 from xds.server.decoder import RequestDecoder
 from xds.server.handlers import Handlers
 from xds.server.health import Health
 from xds.server.limits import AGE_GRACE, DEFAULTS, Limits
 from xds.server.load_reports import LoadReporting, LoadReports
-from xds.server.observer import LogObserver, Observer, Peer
+from xds.server.observer import LogObserver, Observer
 from xds.server.open_streams import OpenStreams
 from xds.server.reflection import Reflection
 from xds.server.services import Method, methods
-from xds.server.stream_handler import Context, ServerState, StreamHandler
+from xds.server.stream_handler import Context, ServerState, StreamHandler, ViewOf
 from xds.server.tls import TlsFiles, grpc_credentials
-from xds.wire import Node
 
 
 class XdsServer:
     """Serves views to nodes.
 
-    ``view_of`` says which view a node sees. Streams are accepted at once, but nothing is answered before
-    ``open`` is called: a client would take what is missing in a half filled view for removed.
-    ``observer`` is told of streams and answers; without one, they are logged. ``drain`` is for how long a
-    cluster stays after the last route that named it, in seconds. Load reports are accepted if
+    ``view_of`` says which view a node sees, at once or when it is awaited. Streams are accepted at once, but
+    nothing is answered before ``open`` is called: a client would take what is missing in a half filled view
+    for removed. ``observer`` is told of streams and answers; without one, they are logged. ``drain`` is for
+    how long a cluster stays after the last route that named it, in seconds. Load reports are accepted if
     ``load_reporting`` says who wants them, access logs if ``access_logs`` does. ``authorization`` decides
-    which node a client may be; without it, any client may be any node.
+    which node a client may be; without it, any client may be any node. With ``share_port`` other servers may
+    listen on the same port, and the system gives each of them a share of the connections; ``other_status``
+    answers for their clients.
 
     Besides discovery it serves client status (CSDS), gRPC health and reflection.
     """
 
     def __init__(
         self,
-        view_of: Callable[[Node, Peer], View],
+        view_of: ViewOf,
         observer: Observer | None = None,
         *,
         drain: float = 5.0,
@@ -51,6 +51,8 @@ class XdsServer:
         load_reporting: LoadReporting | None = None,
         access_logs: AccessLogObserver | None = None,
         authorization: Authorization | None = None,
+        share_port: bool = False,
+        other_status: OtherStatus | None = None,
     ) -> None:
         self._open_streams = OpenStreams(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
@@ -65,11 +67,14 @@ class XdsServer:
             ChangeCoalescers(),
         )
         self._opened = asyncio.Event()
-        self._server = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=limits.streams)
+        self._server = grpc.aio.server(
+            options=_options(limits, share_port=share_port), maximum_concurrent_rpcs=limits.streams
+        )
         handlers = Handlers()
         for method in methods():
             handlers.add_stream(method.rpc, self._discovery(method))
-        status = ClientStatusDiscovery(self._open_streams, limits, authorization)
+        status = ClientStatusDiscovery(self._open_streams, limits, authorization, other_status)
+        self.client_status = status.own
         handlers.add_stream(client_status.STREAM, status.stream)
         handlers.add_unary(client_status.FETCH, status.fetch)
         self._load_reports = LoadReports(load_reporting, limits, authorization) if load_reporting else None
@@ -140,10 +145,10 @@ class XdsServer:
         return serve
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(limits: Limits, *, share_port: bool) -> list[tuple[str, int]]:
     options: dict[str, float | None] = {
-        # Two servers on one port would share its clients without a word.
-        "grpc.so_reuseport": 0,
+        # By default two servers on one port share its clients without a word.
+        "grpc.so_reuseport": int(share_port),
         "grpc.max_receive_message_length": limits.message_bytes,
         "grpc.max_concurrent_streams": limits.streams_per_node,
         # Further streams on a connection, beside those that are reset and not cleaned up yet, are refused.

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc
@@ -25,11 +25,15 @@ from xds.wire import Node
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
+ViewOf = Callable[[Node, Peer], View | Awaitable[View]]
+"""Says which view a node sees."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """What all streams of one server share."""
 
-    view_of: Callable[[Node, Peer], View]
+    view_of: ViewOf
     observer: Observer
     authorization: Authorization | None
     drain: float
@@ -107,10 +111,11 @@ class StreamHandler:
         if self._server.authorization:
             self._server.authorization.check(node, peer)
         self.info = StreamInfo(node, peer, f"{self._method.service}/{self._method.name}")
+        view = self._server.view_of(node, peer)
+        self.view = view if isinstance(view, View) else await view
         self._server.open_streams.add(self)
         ageing = self._end_with_age()
         try:
-            self.view = self._server.view_of(node, peer)
             self.stream = Stream(
                 self._method.variant,
                 self.view,

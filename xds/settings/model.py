@@ -156,10 +156,14 @@ class Grant(Section):
 
 
 class Xds(Section):
-    """Where proxies fetch their configuration (gRPC). Port 0 takes a free one."""
+    """Where proxies fetch their configuration (gRPC). Port 0 takes a free one.
+
+    With more than one of ``processes``, so many serve streams beside the one that compiles.
+    """
 
     address: IpAddress = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 18000
+    processes: Annotated[int, Field(ge=1, le=256)] = 1
     tls: MutualTls | None = None
     grants: tuple[Grant, ...] = ()
     trusted_network: bool = False

@@ -5,7 +5,7 @@ need not compile again what has not changed. For each document it holds the last
 is broken at the time of a restart keeps its last good version.
 """
 
-from xds.snapshot.store import SavedService, Snapshot, SnapshotStore, read_origin
+from xds.snapshot.store import SavedService, Snapshot, SnapshotStore
 from xds.snapshot.writer import SnapshotWriter
 
-__all__ = ["SavedService", "Snapshot", "SnapshotStore", "SnapshotWriter", "read_origin"]
+__all__ = ["SavedService", "Snapshot", "SnapshotStore", "SnapshotWriter"]

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import structlog
 
 from xds import gc_tuning
-from xds.documents.identity import DocumentId, Origin
+from xds.documents.identity import DocumentId, decode_origin
 from xds.rules.instance import ServiceId
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class SnapshotStore(Generic[ServiceT]):
         self._path = path
         self._decoder = msgspec.msgpack.Decoder(
             SavedService[service_type],  # type: ignore[valid-type]  # a type that is a value
-            dec_hook=read_origin,
+            dec_hook=decode_origin,
         )
         self._encoder = msgspec.msgpack.Encoder()
 
@@ -152,12 +152,6 @@ def _key(name: ServiceId | DocumentId) -> str:
 def _parts(key: str) -> tuple[str, str]:
     namespace, _, name = key.partition("/")
     return namespace, name
-
-
-def read_origin(_: type, content: Any) -> Origin:
-    """Read what a resource was made from: the one type that msgspec is not told of (``dec_hook``)."""
-    (namespace, name), revision = content
-    return Origin(DocumentId(namespace, name), revision)
 
 
 def _rows(database: sqlite3.Connection, table: str) -> Iterator[tuple[str, bytes]]:

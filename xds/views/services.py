@@ -171,6 +171,11 @@ class Services:
         if group not in self._cache.views:
             self._builders.pop(group, None)
 
+    def leave_unwatched(self) -> None:
+        """Forget the views that no node watches."""
+        for group in tuple(self._builders):
+            self.leave(group)
+
     def expire_modes(self, now: float) -> float | None:
         """Stop serving route modes that groups were switched from; return when to call this again."""
         ended = self.switches.expire(now)

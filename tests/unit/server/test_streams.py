@@ -7,8 +7,9 @@ import grpc
 import pytest
 from envoy_data_plane.envoy.config.core.v3 import Node
 
-from xds.cache import Ref, Resource
+from xds.cache import Ref, Resource, View
 from xds.protocol import Acked, Change, Rejected
+from xds.server import XdsServer
 from xds.server.limits import Limits
 from xds.server.services import methods
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, VIRTUAL_HOST
@@ -112,6 +113,25 @@ async def test_37_every_subscription_is_answered_even_if_nothing_is_there() -> N
         assert (await delta.next()).removed_resources == ["missing"]
         await sotw.ask(CLUSTER)
         assert (await sotw.next()).resources == []
+
+
+async def test_a_view_may_be_awaited() -> None:
+    view = View()
+    view.apply([A])
+
+    async def view_of(node: object, peer: object) -> View:
+        await asyncio.sleep(0)
+        return view
+
+    server = XdsServer(view_of)
+    port = await server.start("127.0.0.1", 0)
+    server.open()
+    try:
+        async with DeltaStream(port) as stream:
+            await stream.ask(CLUSTER)
+            assert [each.name for each in (await stream.next()).resources] == ["a"]
+    finally:
+        await server.stop(grace=0)
 
 
 async def test_nothing_is_answered_before_the_server_is_open() -> None:

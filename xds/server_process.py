@@ -1,0 +1,156 @@
+"""One of the processes that serve streams: ``python -m xds.server_process FD`` (``xds.server_processes``).
+
+Started by the compiling process, which is at the other end of the socket ``FD``. It ends with that.
+"""
+
+import asyncio
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
+from typing import assert_never
+
+from xds import gc_tuning, logs
+from xds.errors import BindError
+from xds.port_security import authorization_of, follow_revocations, revocation_list, tls_files
+from xds.server import TlsError
+from xds.server.errors import StreamError
+from xds.server_processes import Channel, RemoteObserver, RemoteStatus, RemoteViews, decode_down, encode
+from xds.server_processes.messages import (
+    Denied,
+    Down,
+    Failed,
+    Forget,
+    Listening,
+    Loads,
+    Open,
+    OtherStatusIs,
+    Put,
+    Requests,
+    Start,
+    StatusIs,
+    Stop,
+    TellStatus,
+    Up,
+    ViewOf,
+    Wanted,
+)
+from xds.settings import Settings
+from xds.views import node_group_of
+from xds.xds_port import xds_server
+
+_SWEEP = 1.0
+"""Seconds between two looks for views that nobody watches."""
+
+
+class _ServerProcess:
+    """A server of streams, and the channel to the compiling process."""
+
+    def __init__(self, settings: Settings, channel: Channel) -> None:
+        self._settings = settings
+        self._channel = channel
+        self._views = RemoteViews(self._say)
+        self._others = RemoteStatus(self._say)
+        # Answers that are being written.
+        self._answering: set[asyncio.Task[None]] = set()
+        # Of which clusters proxies are to report load, by namespace. Written by ``_take``.
+        self._wanted: dict[str, tuple[str, ...]] = {}
+        self._revoked = revocation_list(settings.xds.tls)
+        self._server = xds_server(
+            settings,
+            self._views.view_of,
+            RemoteObserver(self._say),
+            group_of=partial(node_group_of, namespace_of=settings.namespace_of),
+            clusters_of=lambda namespace: self._wanted.get(namespace, ()),
+            loads=lambda node, loads: self._say(Loads(node, loads)),
+            requests=lambda node, requests: self._say(Requests(node, requests)),
+            authorization=authorization_of(settings, lambda: self._say(Denied()), self._revoked),
+            other_status=self._others.ask,
+        )
+
+    async def run(self, port: int, messages: AsyncIterator[bytes]) -> None:
+        """Listen and serve until the compiling process says otherwise, or is gone."""
+        at = self._settings.xds
+        try:
+            await self._server.start(at.address, port, tls_files(at.tls))
+        except (BindError, TlsError) as error:
+            self._say(Failed(str(error), isinstance(error, TlsError)))
+            return
+        self._say(Listening())
+        tasks = [asyncio.create_task(self._sweep())]
+        if self._revoked:
+            tasks.append(asyncio.create_task(follow_revocations(self._revoked, self._server.end_revoked)))
+        async for data in messages:
+            message = decode_down(data)
+            if isinstance(message, Stop):
+                grace = message.grace
+                break
+            self._take(message)
+        else:
+            grace = 0.0  # clients are to go to another replica at once
+        for task in tasks:
+            task.cancel()
+        await self._server.stop(grace)
+
+    def _take(self, message: Down) -> None:
+        match message:
+            case Put() | ViewOf() | Forget():
+                self._views.take(message)
+            case Wanted(clusters):
+                self._wanted = clusters
+                self._server.load_wanted_changed()
+            case TellStatus(ask, request):
+                task = asyncio.create_task(self._tell_status(ask, request))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+            case OtherStatusIs():
+                self._others.take(message)
+            case Open():
+                self._server.open()
+            case Start() | Stop():
+                raise AssertionError("one comes first, the other last")
+            case _:
+                assert_never(message)
+
+    async def _tell_status(self, ask: int, request: bytes) -> None:
+        response: bytes | None = None
+        with suppress(StreamError):  # too large
+            response = await self._server.client_status(request)
+        self._say(StatusIs(ask, response))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            self._views.sweep()
+
+    def _say(self, message: Up) -> None:
+        self._channel.send(encode(message))
+
+
+async def _main(ours: socket.socket) -> None:
+    channel = await Channel.over(ours)
+    messages = channel.messages()
+    data = await anext(messages, None)
+    if data is None:
+        return
+    start = decode_down(data)
+    assert isinstance(start, Start)
+    settings: Settings = pickle.loads(start.settings)  # noqa: S301  # of the process that started this one
+    logs.configure(settings.log.level, settings.log.format)
+    try:
+        await _ServerProcess(settings, channel).run(start.port, messages)
+    finally:
+        await channel.close()
+
+
+if __name__ == "__main__":
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the whole group may get these; this one ends with its parent
+        signal.signal(number, signal.SIG_IGN)
+    gc_tuning.look_rarely()
+    asyncio.run(_main(socket.socket(fileno=int(sys.argv[1]))))
