@@ -360,11 +360,13 @@ def _http_settings(at: Edge | Sidecar, group: str, latency_cluster: str | None) 
 
 def snapshot_path(settings: Settings) -> Path:
     """Return where the snapshot is: one file per source; what another one said is not to be served."""
+    several = settings.nacos.namespaces or settings.nacos.naming_groups
     of = (
         settings.nacos.server,
         settings.nacos.namespace,
         settings.nacos.rules_group,
         settings.nacos.naming_group,
+        *((settings.nacos.namespaces, settings.nacos.naming_groups) if several else ()),
     )
     identity = repr(of) if settings.source == "nacos" else str(settings.files.rules.resolve())
     digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()

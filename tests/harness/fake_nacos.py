@@ -47,6 +47,8 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         self.address = f"127.0.0.1:{port}"
         self.documents: dict[str, str] = {}
         self.services: dict[str, list[Json]] = {}
+        self.other_groups: dict[str, dict[str, list[Json]]] = {}
+        """The services of naming groups other than DEFAULT_GROUP."""
         self.before: dict[str, Callable[[Json], None]] = {}
         """Called before a request of a type is answered, with its body."""
         self.instead: dict[str, Json] = {}
@@ -65,6 +67,8 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         """The names of namespaces, by id."""
         self.history: dict[str, list[str]] = {}
         """The earlier texts of documents, the oldest first."""
+        self.data_keys: dict[str, str] = {}
+        """The encryptedDataKey of documents."""
         self.betas: dict[str, str] = {}
         """Documents for the address of the client."""
         self.silent = asyncio.Event()
@@ -136,7 +140,12 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
                 "errorCode": 300,
                 "message": "config data not exist",
             }
-        return "ConfigQueryResponse", {"content": content, "md5": md5(content), "beta": beta is not None}
+        return "ConfigQueryResponse", {
+            "content": content,
+            "md5": md5(content),
+            "beta": beta is not None,
+            "encryptedDataKey": self.data_keys.get(body["dataId"]),
+        }
 
     def _ConfigBatchListenRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
         changed = [
@@ -152,8 +161,9 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
 
     def _ServiceListRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
         first = (body["pageNo"] - 1) * body["pageSize"]
-        names = sorted(self.services)
-        page = [f"DEFAULT_GROUP@@{name}" for name in names[first : first + body["pageSize"]]]
+        group = body["groupName"]
+        names = sorted(self._services(group))
+        page = [f"{group}@@{name}" for name in names[first : first + body["pageSize"]]]
         return "ServiceListResponse", {"count": len(names), "serviceNames": page}
 
     def _SubscribeServiceRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
@@ -169,10 +179,12 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         return "InstanceResponse", {}
 
     def _service(self, body: Json) -> Json:
-        name = body["serviceName"]
-        return {
-            "serviceInfo": {"name": name, "groupName": "DEFAULT_GROUP", "hosts": self.services.get(name, [])}
-        }
+        name, group = body["serviceName"], body["groupName"]
+        hosts = self._services(group).get(name, [])
+        return {"serviceInfo": {"name": name, "groupName": group, "hosts": hosts}}
+
+    def _services(self, group: str) -> dict[str, list[Json]]:
+        return self.services if group == "DEFAULT_GROUP" else self.other_groups.get(group, {})
 
     def _may(self, headers: Mapping[str, str], group: str) -> bool:
         if self.groups is not None and group not in self.groups:

@@ -75,6 +75,7 @@ class Console:
         *,
         weight: float = 1,
         enabled: bool = True,
+        group: str = NAMING_GROUP,
     ) -> None:
         """Add a persistent instance, or change it; services register ephemeral ones (``registered``)."""
         more = {
@@ -83,19 +84,19 @@ class Console:
             "enabled": json.dumps(enabled),
             "healthy": "true",
         }
-        await self._call("POST", self._instances, self._instance(service, address, port) | more)
+        await self._call("POST", self._instances, self._instance(service, address, port, group) | more)
 
-    async def deregister(self, service: str, address: str, port: int) -> None:
-        await self._call("DELETE", self._instances, self._instance(service, address, port))
+    async def deregister(self, service: str, address: str, port: int, group: str = NAMING_GROUP) -> None:
+        await self._call("DELETE", self._instances, self._instance(service, address, port, group))
 
     @property
     def _instances(self) -> str:
         return "/v3/admin/ns/instance" if self._v3 else "/v1/ns/instance"
 
-    def _instance(self, service: str, address: str, port: int) -> dict[str, str]:
+    def _instance(self, service: str, address: str, port: int, group: str = NAMING_GROUP) -> dict[str, str]:
         return {
             "namespaceId": self.namespace,
-            "groupName": NAMING_GROUP,
+            "groupName": group,
             "serviceName": service,
             "ip": address,
             "port": str(port),

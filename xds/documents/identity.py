@@ -1,11 +1,15 @@
 """Which document is meant, which version of it, and what kind of document it is."""
 
 import hashlib
+import re
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 EXTENSIONS = (".yaml", ".yml", ".json")
 """How the name of a document in YAML ends; JSON is YAML."""
+
+_ENCRYPTED = re.compile("^cipher-[^-]+-")
+"""How Nacos has the names of encrypted documents begin."""
 
 Revision = str
 """A version of a document: the hash of its text, 16 hexadecimal digits."""
@@ -61,8 +65,11 @@ def kind_of(name: str) -> Kind | None:
 
 
 def stem_of(name: str) -> str:
-    """The name of a document without folder and extension: its service, or the name of its list."""
-    base = name.rpartition("/")[2]
+    """The name of a document without folder and extension: its service, or the name of its list.
+
+    `cipher-<algorithm>-reviews.yaml` is `reviews.yaml`, encrypted.
+    """
+    base = _ENCRYPTED.sub("", name.rpartition("/")[2])
     for extension in (*EXTENSIONS, ".list"):
         if base.endswith(extension):
             return base.removesuffix(extension)

@@ -38,12 +38,26 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
+class Undecrypted(bytes):
+    """The content of an encrypted document of which nobody could make text, and why."""
+
+    reason: str
+
+    def __new__(cls, content: str, reason: str) -> "Undecrypted":
+        """Keep the content, so that each version has a revision of its own."""
+        made = super().__new__(cls, content.encode())
+        made.reason = reason
+        return made
+
+
 class EmptyDocumentError(UnreadableError):
     """There is nothing in the document but blanks and comments."""
 
 
 def decode(content: bytes, most: int = MAX_BYTES) -> str:
     """The text of a document in UTF-8, without its byte order mark; `UnreadableError` if it is none."""
+    if isinstance(content, Undecrypted):
+        raise UnreadableError(Mark(1, 1), content.reason, "the setting nacos.decryption names the plug-in")
     if len(content) > most:
         hint = f"at most {most:,} ({most >> 20} MiB) are read"
         raise UnreadableError(Mark(1, 1), f"the document has {len(content):,} bytes", hint)

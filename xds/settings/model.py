@@ -30,6 +30,13 @@ def _nacos_servers(text: str) -> str:
     return text
 
 
+def _decryption(name: str) -> str:
+    from xds.sources.nacos.decryption import load  # noqa: PLC0415  # as above
+
+    load(name)  # raises ValueError for what cannot be loaded
+    return name
+
+
 def _identity(pattern: str) -> str:
     if not re.match("(uri|dns):.", pattern):
         raise ValueError(f"{pattern!r} is no identity: such as uri:spiffe://prod/edge or dns:edge.internal")
@@ -64,13 +71,15 @@ class NacosTls(Section):
 class Nacos(Section):
     """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys.
 
-    ``password_file`` stands for ``password``, and is read again for every login.
+    ``password_file`` stands for ``password``, and is read again for every login. ``decryption`` names the
+    function, as `module:function`, that makes text of encrypted configurations.
     """
 
     server: Annotated[str, AfterValidator(_nacos_servers)] | None = None
     namespace: str = ""
     rules_group: NonEmpty = "GRAY_GROUP"
     naming_group: NonEmpty = "DEFAULT_GROUP"
+    naming_groups: tuple[NonEmpty, ...] = ()
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
@@ -80,6 +89,7 @@ class Nacos(Section):
     status_group: str = "GRAY_STATUS"
     mass_deletion: Literal["wait", "never", "at_once"] = "wait"
     protect_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
+    decryption: Annotated[str, AfterValidator(_decryption)] | None = None
     tls: NacosTls | None = None
 
     @model_validator(mode="after")
@@ -88,6 +98,8 @@ class Nacos(Section):
             raise ValueError(f"status_group and rules_group are both {self.rules_group}")
         if self.namespace and self.namespaces:
             raise ValueError("set namespace, or namespaces for several, not both")
+        if len(set(self.naming_groups)) < len(self.naming_groups):
+            raise ValueError("a group stands twice in naming_groups")
         return self
 
     @model_validator(mode="after")
@@ -105,6 +117,7 @@ class Nacos(Section):
         return tuple(self._client_settings(each) for each in self.namespaces or (self.namespace,))
 
     def _client_settings(self, namespace: str) -> "NacosSettings":
+        from xds.sources.nacos.decryption import load  # noqa: PLC0415  # as above
         from xds.sources.nacos.settings import NacosSettings, Tls  # noqa: PLC0415  # as above
 
         assert self.server is not None
@@ -113,9 +126,11 @@ class Nacos(Section):
             namespace=namespace,
             mass_deletion=self.mass_deletion,
             protect_threshold=self.protect_threshold,
+            decrypt=load(self.decryption) if self.decryption else None,
             tls=Tls(**self.tls.model_dump()) if self.tls else None,
             rules_group=self.rules_group,
             naming_group=self.naming_group,
+            naming_groups=self.naming_groups,
             username=self.username,
             password=self.password.get_secret_value() if self.password else None,
             password_file=self.password_file,

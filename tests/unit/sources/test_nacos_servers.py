@@ -228,7 +228,7 @@ async def test_names_that_are_no_documents_are_left_alone(nacos: FakeNacos) -> N
         await started(recorder)
         assert sorted(recorder.documents) == ["a.yaml", "vip.list"]
         assert recorder.trouble == (
-            "cipher-aes-b.yaml is encrypted and is not read: store rules unencrypted, they hold no secrets"
+            "cipher-aes-b.yaml is encrypted and is not read: set nacos.decryption, or store it unencrypted"
         )
         nacos.push("ConfigChangeNotifyRequest", changed("README.md"))
         nacos.documents["a.yaml"] = "y"

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 import structlog
 
 from xds.documents import DocumentId, kind_of
+from xds.documents.text import Undecrypted
 from xds.sources.base import DocumentChanged, Event
 from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.health import SourceHealth
 from xds.sources.nacos.connection import CONFIG_NOT_FOUND, AnswerError, Connection
 from xds.sources.nacos.credentials import Credentials
+from xds.sources.nacos.decryption import decrypted, is_encrypted
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.listing import Listing
 from xds.sources.nacos.poll_timer import PollTimer
@@ -51,9 +53,6 @@ _MAX_DELETED = 1000
 
 _MASS = 5
 """How many missing documents are a mass deletion, if they are at least half."""
-
-_CIPHER = "cipher-"
-"""How the dataId of an encrypted configuration begins."""
 
 _log = structlog.get_logger("xds.sources.nacos")
 
@@ -266,11 +265,9 @@ class Documents:
             _log.warning("update found by the listing: Nacos announced none", document=data_id)
 
     def _is_ours(self, data_id: str) -> bool:
-        if data_id.startswith(_CIPHER):
-            self._health.report(
-                self._subject(data_id),
-                f"{data_id} is encrypted and is not read: store rules unencrypted, they hold no secrets",
-            )
+        if is_encrypted(data_id) and self._settings.decrypt is None:
+            text = f"{data_id} is encrypted and is not read: set nacos.decryption, or store it unencrypted"
+            self._health.report(self._subject(data_id), text)
             return False
         if kind_of(data_id) is not None:
             return True
@@ -319,6 +316,9 @@ class Documents:
                 "configuration are not seen until it ends"
             )
             wrong = beta if document and document.is_beta else None
+            if document and isinstance(document.content, Undecrypted):
+                self._unreadable.add(data_id)  # The next look may have more luck.
+                wrong = f"{data_id}: {document.content.reason}"
             self._health.report_all(
                 {subject: wrong} | ({} if self._unread else {self._subject("read"): None})
             )
@@ -335,8 +335,11 @@ class Documents:
             if error.code == CONFIG_NOT_FOUND:
                 return None
             raise
+        content = response.content or ""
+        decrypt = self._settings.decrypt if is_encrypted(data_id) else None
+        key = response.encryptedDataKey or ""
         return _Document(
-            (response.content or "").encode(),
+            await decrypted(decrypt, data_id, key, content) if decrypt else content.encode(),
             response.md5 or "",
             response.is_beta,
             self._listed.get(data_id, ""),

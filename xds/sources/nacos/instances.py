@@ -124,7 +124,7 @@ class Instances:
                         self._health.report(self._subject("list"), None)
 
     def _subject(self, about: str) -> str:
-        return f"services {self._namespace}: {about}"
+        return f"services {self._namespace} {self._settings.naming_group}: {about}"
 
     def _pushed(self, request: Request) -> Response | None:
         if not isinstance(request, NotifySubscriberRequest):

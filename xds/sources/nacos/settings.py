@@ -5,6 +5,7 @@ from pathlib import Path
 
 from xds.sources.deletion_guard import MassDeletion
 from xds.sources.endpoint import DEFAULT_LOCALITIES, LocalitySources
+from xds.sources.nacos.decryption import Decrypt
 
 GRPC_PORT_OFFSET = 1000
 """Nacos serves gRPC on its HTTP port plus this."""
@@ -56,13 +57,17 @@ class NacosSettings:
     is read again although nothing was announced. ``settle``: after a lost connection, how long what Nacos
     lacks is not taken for deleted. ``protect_threshold``: a service that loses more than this share of its
     serving instances at once keeps the lost ones; 1 turns the protection off. ``localities``: where the
-    region and the zone of an instance are read from.
+    region and the zone of an instance are read from. ``decrypt``: makes text of encrypted configurations;
+    without it they are not read.
+
+    ``naming_groups``: the groups to take services from instead of ``naming_group``; see ``GroupMerge``.
     """
 
     server_addresses: str
     namespace: str = ""
     rules_group: str = "GRAY_GROUP"
     naming_group: str = "DEFAULT_GROUP"
+    naming_groups: tuple[str, ...] = ()
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     password_file: Path | None = None
@@ -76,6 +81,7 @@ class NacosSettings:
     mass_deletion: MassDeletion = "wait"
     protect_threshold: float = 1.0
     localities: LocalitySources = DEFAULT_LOCALITIES
+    decrypt: Decrypt | None = None
     servers: tuple[Server, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import aiohttp
@@ -10,6 +11,7 @@ from xds.sources.base import Event, SourceStatus, Synced
 from xds.sources.health import SourceHealth
 from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.documents import Documents
+from xds.sources.nacos.group_merge import GroupMerge
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.instances import Instances
 from xds.sources.nacos.listing import Listing
@@ -17,7 +19,7 @@ from xds.sources.nacos.settings import NacosSettings
 
 
 class NacosSource:
-    """Documents of a group, by dataId, and instances of every service of a group. See docs/nacos.md.
+    """Documents of a group, by dataId, and instances of every service of some groups. See docs/nacos.md.
 
     With several settings, which differ in their namespace, it follows all of them, and ids carry the
     namespace. With one, ids have the default namespace.
@@ -28,7 +30,7 @@ class NacosSource:
 
     def __init__(self, *settings: NacosSettings) -> None:
         self._settings = settings
-        # One of each for a namespace. Written by `run`.
+        # Of documents one for each namespace, of instances one for each group of it. Written by `run`.
         self._documents: Sequence[Documents] = ()
         self._instances: Sequence[Instances] = ()
 
@@ -44,13 +46,18 @@ class NacosSource:
                 credentials = Credentials(settings, http, partial(health.report, f"login {namespace}"))
                 listing = Listing(settings, http, credentials)
                 documents.append(Documents(settings, credentials, listing, emit, health, namespace=namespace))
-                instances.append(Instances(settings, credentials, emit, health, namespace=namespace))
+                groups = settings.naming_groups or (settings.naming_group,)
+                merge = GroupMerge(groups, emit, health)
+                for group in groups:
+                    one = replace(settings, naming_group=group)
+                    part = Instances(one, credentials, merge.of(group), health, namespace=namespace)
+                    instances.append(part)
             self._documents, self._instances = documents, instances
             parts: list[Documents | Instances] = [*documents, *instances]
-            for part in parts:
-                tasks.create_task(part.run())
-            for part in parts:
-                await part.complete.wait()
+            for each in parts:
+                tasks.create_task(each.run())
+            for each in parts:
+                await each.complete.wait()
             emit(Synced())
 
     def status(self) -> SourceStatus:
