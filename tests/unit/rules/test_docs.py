@@ -35,6 +35,17 @@ def yaml_blocks(name: str) -> list[str]:
     return re.findall(r"```yaml\n(.*?)```", page(name), re.DOTALL)
 
 
+def whole(block: str) -> tuple[str, str]:
+    """The document that an example of the reference is, or is a part of: its name and text."""
+    rule = f"- name: r\n  route: [{{subset: gray}}]\n{textwrap.indent(block, '  ')}"
+    rules = rule if block.startswith("match:") else block
+    if rules.startswith("- name:"):
+        return DOCUMENT, f"{SUBSETS}http:\n{rules}"
+    if block.startswith("# yaml-language-server"):
+        return DOCUMENT, block + SUBSETS
+    return "lanes.yaml" if block.startswith("lanes:") else DOCUMENT, block
+
+
 class Example(NamedTuple):
     page: str
     block: str
@@ -44,15 +55,8 @@ class Example(NamedTuple):
     "example", [Example(name, block) for name in REFERENCES for block in yaml_blocks(name)]
 )
 def test_examples_of_the_reference(example: Example) -> None:
-    block = example.block
-    if block.startswith("match:"):
-        block = f"- name: r\n  route: [{{subset: gray}}]\n{textwrap.indent(block, '  ')}"
-    if block.startswith("- name:"):
-        block = f"{SUBSETS}http:\n{block}"
-    if block.startswith("# yaml-language-server"):
-        block += SUBSETS
-    document = "lanes.yaml" if block.startswith("lanes:") else DOCUMENT
-    parsed = parse(document, block.encode())
+    document, text = whole(example.block)
+    parsed = parse(document, text.encode())
     assert parsed.content, told(parsed.problems)
     assert not parsed.problems
 

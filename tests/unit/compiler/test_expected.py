@@ -1,0 +1,165 @@
+"""What documents and settings compile to, word by word, beside the files in ``expected``.
+
+A change of what proxies are sent shows in these files, for whoever reads the change. That Envoy does with it
+what the documents say is proved elsewhere (``tests/envoy``). After a change that is meant:
+``python -m tests.unit.compiler.test_expected``.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import json_format
+
+from tests.harness.routing import NOW
+from tests.unit.rules.test_docs import recipes, whole, yaml_blocks
+from xds.cache import Resource
+from xds.compiler.clusters import inbound_cluster, tracing_cluster
+from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
+from xds.compiler.listeners import (
+    EdgeListener,
+    Https,
+    SidecarListeners,
+    edge_listener,
+    https_listener,
+    inbound_listener,
+    outbound_listener,
+)
+from xds.compiler.route_configuration import on_demand_route_configuration, route_configuration
+from xds.compiler.route_sources import RouteMode, route_source
+from xds.compiler.scopes import scope
+from xds.compiler.service import with_domains
+from xds.compiler.tracing import Tracing
+from xds.documents import DocumentId
+from xds.routing import Surroundings, routing_of
+from xds.routing.lanes import entrances_of
+from xds.rules import ServiceId
+from xds.rules.instance import Instance, Locality
+from xds.rules.parse import parse
+from xds.rules.store import DocumentStore
+from xds.type_urls import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE
+from xds.views import CompiledService
+from xds.wire.descriptors import message_class, new_pool
+
+EXPECTED = Path(__file__).parent / "expected"
+INSTANCES = [
+    Instance("192.0.2.1", 80, metadata={"version": "v1", "v": "a"}, locality=Locality("r", "z")),
+    Instance("192.0.2.2", 80, weight=2.5, metadata={"version": "v2", "v": "b"}),
+    Instance("192.0.2.3", 80, healthy=False, metadata={"version": "v1", "v": "a"}),
+    Instance("2001:db8::1", 80, metadata={"version": "v2", "protocol": "grpc"}),
+]
+
+
+def documents() -> Iterator[tuple[str, dict[str, str]]]:
+    """The recipes of the cookbook and the examples of the reference, each with the documents by name."""
+    for title, texts in recipes():
+        yield f"cookbook {title}", texts
+    for number, block in enumerate(yaml_blocks("rules.md")):
+        name, text = whole(block)
+        yield f"rules {number}", {name: text}
+
+
+def compiled(texts: dict[str, str]) -> list[Resource]:
+    """Compile each service of some documents for edges, sidecars and gRPC clients."""
+    store = DocumentStore()
+    store.load({DocumentId("", name): parse(name, text.encode()) for name, text in texts.items()})
+    resources: list[Resource] = []
+    lanes = store.lanes("").lanes
+    for name in sorted({name.rpartition(".")[0] for name in texts} - {"lanes"}):
+        service = ServiceId("", name)
+        if not (rule := store.rule(service)):
+            continue
+        routing = routing_of(name, rule, NOW, Surroundings(store.lists_of(service), lanes))
+        resources += _of_service(CompiledService.of(service, routing, (), INSTANCES))
+    if lanes:
+        entrances = entrances_of(Surroundings({}, lanes), NOW)
+        at, routes = EdgeListener("127.0.0.1", 80), route_source(RouteMode.SHARED, "edge")
+        resources.append(Resource.of(LISTENER, "edge", edge_listener("edge", at, routes, entrances)))
+    return resources
+
+
+def _of_service(service: CompiledService) -> Iterator[Resource]:
+    name = service.id.name
+    bodies = {"edge": service.edge, "mesh": with_domains(service.mesh, service.mesh_names)}
+    for side, body in bodies.items():
+        if body:
+            yield Resource.of(ROUTE, f"{side}/{name}", route_configuration(f"{side}/{name}", [body]))
+    yield from service.clusters
+    yield from service.endpoints
+    yield from service.grpc_clients or ()
+
+
+def settings() -> list[Resource]:
+    """All that depends on settings alone."""
+    http = HttpSettings(
+        escaped_slashes=EscapedSlashes.DECODE,
+        http10=True,
+        access_log="/dev/stdout",
+        latency_cluster="grayplane",
+        rule_stats=True,
+        tracing=Tracing("collector.example.com", 4317, 12.5, "edge"),
+    )
+    https = Https(8443, redirect_port=443, hsts=timedelta(days=365))
+    bodies: dict[tuple[str, str], bytes] = {}
+    for mode in RouteMode:
+        routes = route_source(mode, "edge")
+        edge = EdgeListener("0.0.0.0", 80, mode, 2, https, http, "x-user-id")
+        sidecar = SidecarListeners("127.0.0.1", 15001, 15006, mode)
+        plain = EdgeListener("0.0.0.0", 80, mode)
+        bodies |= {
+            (LISTENER, f"edge {mode}"): edge_listener("edge", plain, routes),
+            (LISTENER, f"edge that redirects {mode}"): edge_listener("edge", edge, routes),
+            (LISTENER, f"https {mode}"): https_listener("edge", edge, routes, ["a", "b"]),
+            (LISTENER, f"outbound {mode}"): outbound_listener("outbound", sidecar, routes),
+        }
+    bodies |= {
+        (LISTENER, "inbound"): inbound_listener("inbound", SidecarListeners("::", 15001, 15006, http=http)),
+        (CLUSTER, "inbound"): inbound_cluster(8080),
+        (CLUSTER, "tracing"): tracing_cluster("collector.example.com", 4317),
+        (ROUTE, "on demand"): on_demand_route_configuration("on-demand"),
+        (SCOPED_ROUTE, "scope"): scope("a scope", "its routes", "a.example.com"),
+    }
+    return [Resource.of(type_url, name, body) for (type_url, name), body in bodies.items()]
+
+
+def shown(resources: Iterable[Resource]) -> str:
+    """Write resources as YAML, in protobuf's JSON mapping."""
+    pool = new_pool()
+    told = {}
+    for each in resources:
+        short = each.type_url.rpartition(".")[2]
+        message = message_class(each.type_url.rpartition("/")[2], pool).FromString(each.body)
+        text = json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool)
+        told[f"{short} {each.name}"] = json.loads(text)
+    return yaml.safe_dump(told, width=110, allow_unicode=True)
+
+
+@cache
+def cases() -> dict[str, str]:
+    found = {title: compiled(texts) for title, texts in documents()} | {"settings": settings()}
+    return {title: shown(resources) for title, resources in found.items() if resources}
+
+
+def _file(title: str) -> Path:
+    return EXPECTED / f"{'-'.join(re.findall('[a-z0-9]+', title.lower()))}.yaml"
+
+
+@pytest.mark.parametrize("title", cases())
+def test_what_proxies_are_sent_is_what_was_reviewed(title: str) -> None:
+    assert cases()[title] == _file(title).read_text(encoding="utf-8")
+
+
+def test_no_file_is_left_over() -> None:
+    assert {*EXPECTED.iterdir()} == {*map(_file, cases())}
+
+
+if __name__ == "__main__":
+    for file in EXPECTED.iterdir():
+        file.unlink()
+    for title, text in cases().items():
+        _file(title).write_text(text, encoding="utf-8")
