@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test unit test-outages test-redirect test-soak test-compose lint format bench dist audit lock upgrade clean distclean
+.PHONY: demo test unit test-outages test-redirect test-soak test-compose mutate lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-soak            a thousand weight changes under load, with gRPC clients; two minutes'
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
 	@echo 'make unit                  the quick ones of them, in a minute or so'
+	@echo 'make mutate                how many small changes of the code the unit tests find'
 	@echo 'make lint | format         check | mend style, types and the import contract'
 	@echo 'make bench                 the benchmarks'
 	@echo 'make dist                  wheel, source distribution, SBOM and licences, in dist/'
@@ -60,6 +61,10 @@ test-redirect: $(STAMP)
 unit: $(STAMP)
 	@$(BIN)/pytest -m 'not slow' $(or $(UNIT),-n $(WORKERS) --dist worksteal tests/unit)
 
+# MUTATE passes arguments on: make mutate MUTATE='--sample 20 xds.views*'. Minutes for a sample, hours for all.
+mutate: $(STAMP)
+	@$(BIN)/python -m tests.harness.mutation $(MUTATE)
+
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -97,7 +102,7 @@ RESOLVE := --quiet $(if $(filter upgrade,$(MAKECMDGOALS)),--upgrade) --universal
 	--custom-compile-command 'make lock'
 
 clean:
-	rm -rf .demo .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .demo .hypothesis mutants .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean
