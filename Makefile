@@ -6,7 +6,7 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
-.PHONY: demo test unit test-outages test-redirect test-soak test-compose mutate lint format bench dist audit lock upgrade clean distclean
+.PHONY: demo test unit test-outages test-chaos test-redirect test-soak test-compose mutate lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
 
@@ -15,6 +15,7 @@ help:
 	@echo 'make demo NACOS=host:port  the same, with rules and instances in your Nacos'
 	@echo 'make test                  every test, against a real Envoy and a real Nacos'
 	@echo 'make test-outages          every outage of Nacos, with traffic through a real Envoy; some minutes'
+	@echo 'make test-chaos            the machine misbehaves: kills, full disk, no memory, clock jumps; some minutes'
 	@echo 'make test-redirect         transparent interception by iptables, as root on Linux'
 	@echo 'make test-soak            a thousand weight changes under load, with gRPC clients; two minutes'
 	@echo 'make test-compose          the tests of the compose demo; they need Docker'
@@ -35,7 +36,7 @@ demo: $(STAMP)
 WORKERS := 2
 test: $(STAMP)
 	@$(BIN)/python -m tests.harness.nacos --install
-	@$(BIN)/pytest -m 'not compose and not outage and not redirect and not soak' -n $(WORKERS) --dist worksteal $(TEST)
+	@$(BIN)/pytest -m 'not compose and not outage and not chaos and not redirect and not soak' -n $(WORKERS) --dist worksteal $(TEST)
 	@echo 'Not run, since they need Docker: the tests of the compose demo. Run them by: make test-compose'
 	@echo 'Not run, since it needs root on Linux: transparent interception. Run it by: make test-redirect'
 
@@ -52,6 +53,10 @@ test-outages: $(STAMP)
 # Load for minutes, side by side.
 test-soak: $(STAMP)
 	@$(BIN)/pytest -m soak -n 2 --dist worksteal tests/clients
+
+# The machine misbehaves, with traffic; prints what failed, what was lost and how long recovery took. Needs libfaketime.
+test-chaos: $(STAMP)
+	@$(BIN)/pytest -m chaos -n 2 --dist worksteal tests/chaos
 
 # In a network namespace that the test makes, and takes away.
 test-redirect: $(STAMP)

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -22,6 +22,37 @@ _OF_LINES = frozenset({"exception", "stack"})
 """What has several lines, and is ours."""
 
 
+class LossyStream:
+    """A stream that drops what it cannot write: a full disk under the log must not end the server.
+
+    When it can be written to again, a line says how often that was.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        # Writes that failed since the last that did not. Written by `write` and `flush`.
+        self._dropped = 0
+
+    def write(self, text: str) -> int:
+        """Write text, or drop it."""
+        try:
+            if self._dropped:
+                self._stream.write(f"grayplane: the log could not be written, {self._dropped} times\n")
+                self._stream.flush()
+                self._dropped = 0
+            return self._stream.write(text)
+        except OSError:
+            self._dropped += 1
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is not written yet, or drop it."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._dropped += 1
+
+
 def configure(level: str, form: Literal["console", "json"]) -> None:
     """Set up logging for this process: from ``level`` on, as text for people or as JSON lines.
 
@@ -29,6 +60,7 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     that the server logs as well.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    stream = cast("TextIO", LossyStream(sys.stderr))
     before: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -44,10 +76,10 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     structlog.configure(
         processors=[*before, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,

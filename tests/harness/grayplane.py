@@ -127,14 +127,6 @@ class Grayplane:
         """Whether the process has not ended."""
         return self._process.returncode is None
 
-    def hide_rules(self) -> None:
-        """Take the directory of rules away."""
-        self.rules.rename(self.rules.with_name("hidden"))
-
-    def show_rules(self) -> None:
-        """Put the directory of rules back."""
-        self.rules.with_name("hidden").rename(self.rules)
-
     async def kill(self) -> None:
         """Kill the process as ``kill -9`` does."""
         if self._process.returncode is None:
