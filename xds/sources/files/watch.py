@@ -116,7 +116,7 @@ class WatchedDirectory:
             self._watch_again.clear()
             failed: str | None = None
             try:
-                async for _ in awatch(
+                async for changes in awatch(
                     self._path,
                     watch_filter=None,
                     debounce=100,
@@ -124,8 +124,12 @@ class WatchedDirectory:
                     recursive=False,
                     stop_event=self._watch_again,
                     ignore_permission_denied=True,
+                    rust_timeout=int(RESCAN * 1000),
+                    yield_on_timeout=True,
                 ):
-                    self._changed.set()
+                    self._report(f"{self._path} announcements", None)  # It works (again).
+                    if changes:
+                        self._changed.set()
             except FileNotFoundError:
                 pass
             except (OSError, RuntimeError) as error:
