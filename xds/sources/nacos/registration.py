@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from xds.rules.instance import Instance
 from xds.sources.nacos.connection import Connection, connected
-from xds.sources.nacos.errors import NacosError
+from xds.sources.nacos.errors import NacosError, UnreachableError
 from xds.sources.nacos.sdk import Instance as NacosInstance
 from xds.sources.nacos.sdk import InstanceRequest, NamingRemoteConstants
 from xds.sources.nacos.settings import NacosSettings
@@ -16,18 +16,24 @@ _RETRY = 1.0
 
 @asynccontextmanager
 async def registered(
-    settings: NacosSettings, service: str, instance: Instance, report: Callable[[str | None], None]
+    settings: NacosSettings,
+    service: str,
+    instance: Instance,
+    report: Callable[[str | None], None],
+    unreachable: Callable[[str | None], None] | None = None,
 ) -> AsyncIterator[None]:
     """Keep an instance registered for the length of a block, from when Nacos can first be reached.
 
     It is ephemeral: Nacos forgets it when the connection is lost, and it is registered again when there
-    is a new one. ``report`` is told why it is not registered, and None when it is. Each use has its own
-    connection, since Nacos keeps one instance of a service for each.
+    is a new one. ``report`` is told why it is not registered, and None when it is; ``unreachable``, if
+    given, instead of it when no server answers. Each use has its own connection, since Nacos keeps one instance
+    of a service for each.
     """
     wanted = asyncio.Event()
-    async with connected(settings, "naming", opened=wanted.set, report=report) as connection:
+    unreachable = unreachable or report
+    async with connected(settings, "naming", opened=wanted.set, report=unreachable) as connection:
         request = _Registration(connection, settings, service, instance)
-        keeping = asyncio.create_task(_keep(request, wanted, report))
+        keeping = asyncio.create_task(_keep(request, wanted, report, unreachable))
         try:
             yield
         finally:
@@ -68,7 +74,10 @@ class _Registration:
 
 
 async def _keep(
-    registration: _Registration, wanted: asyncio.Event, report: Callable[[str | None], None]
+    registration: _Registration,
+    wanted: asyncio.Event,
+    report: Callable[[str | None], None],
+    unreachable: Callable[[str | None], None],
 ) -> None:
     while True:
         await wanted.wait()
@@ -77,6 +86,7 @@ async def _keep(
             await registration.send(NamingRemoteConstants.REGISTER_INSTANCE)
             report(None)
         except NacosError as error:
-            report(str(error))
+            tell = unreachable if isinstance(error, UnreachableError) else report
+            tell(str(error))
             await asyncio.sleep(_RETRY)
             wanted.set()

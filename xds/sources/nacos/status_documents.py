@@ -11,6 +11,7 @@ import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -83,17 +84,16 @@ class StatusDocuments:
             http_session = await stack.enter_async_context(aiohttp.ClientSession())
             config = await stack.enter_async_context(connected(self._settings, "config"))
             naming = await stack.enter_async_context(connected(self._settings, "naming"))
-
-            def tell(reason: str | None) -> None:
-                self._tell(reason, is_outage=naming.server is None)
-
+            unreachable = partial(self._tell, is_outage=True)
             here = Instance(
                 NetUtils.get_local_ip(),
                 random.randrange(1, 65536),  # noqa: S311  # tells replicas of one machine apart
                 weight=0,
                 metadata={"replica": self._replica},
             )
-            await stack.enter_async_context(registered(self._settings, _SERVICE, here, tell))
+            await stack.enter_async_context(
+                registered(self._settings, _SERVICE, here, self._tell, unreachable)
+            )
             http = Http(self._settings, http_session)
             listing = Listing(self._settings, http, Credentials(self._settings, http))
             client = ConfigClient(self._settings, config)
