@@ -26,8 +26,8 @@ async def registered(
 
     It is ephemeral: Nacos forgets it when the connection is lost, and it is registered again when there
     is a new one. ``report`` is told why it is not registered, and None when it is; ``unreachable``, if
-    given, instead of it when no server answers. Each use has its own connection, since Nacos keeps one instance
-    of a service for each.
+    given, instead of it when no server answers. Each use has its own connection, since Nacos keeps one
+    instance of a service for each.
     """
     wanted = asyncio.Event()
     unreachable = unreachable or report
