@@ -105,7 +105,11 @@ class Console:
 
     async def _call(self, method: str, path: str, form: Mapping[str, str]) -> Any:
         place = "params" if method == "DELETE" else "data"
-        response = await self._http.request(method, f"/nacos{path}", **{place: form})  # type: ignore[arg-type]
+        url = f"/nacos{path}"
+        try:
+            response = await self._http.request(method, url, **{place: form})  # type: ignore[arg-type]
+        except httpx.RemoteProtocolError:  # The server closed an idle connection just then.
+            response = await self._http.request(method, url, **{place: form})  # type: ignore[arg-type]
         assert response.status_code == 200, f"{method} {path}: {response.status_code} {response.text}"
         return response.text
 
