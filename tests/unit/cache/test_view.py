@@ -236,3 +236,13 @@ def _same(view: View, content: Iterable[Resource]) -> None:
             assert view.requires(ref) == fresh.requires(ref)
             found, known = ({each.ref for each in of.named(ref)} for of in (view, fresh))
             assert found == known
+
+
+def test_the_generation_counts_the_changes_that_watchers_are_told_of() -> None:
+    view = View()
+    view.apply([cluster("a")])
+    view.apply([cluster("a")])
+    assert view.generation == 1
+    view.apply([cluster("a", "2"), cluster("b")])
+    view.apply(drop=[Ref(CLUSTER, "a")])
+    assert view.generation == 3
