@@ -1,7 +1,7 @@
 """Change the code in small ways and count how many of the changes a unit test finds (mutation testing).
 
-Runs mutmut (``[tool.mutmut]`` in pyproject.toml) on a sample of the mutants of each package, or on all of them,
-and says which share was found. What was not found: ``mutmut results``, and ``mutmut show NAME``.
+Runs mutmut (``[tool.mutmut]`` in pyproject.toml) on a sample of the mutants of each package, or on all, and
+says which share was found. What was not found: ``mutmut results``, and ``mutmut show NAME``.
 
 ``python -m tests.harness.mutation [--sample N | --all] [--at-least SHARE] [PATTERN...]``
 """
@@ -63,7 +63,8 @@ def run(names: Sequence[str]) -> None:
     workers = str(len(os.sched_getaffinity(0)))
     for start in range(0, len(names), IN_ONE_CALL):
         part = names[start : start + IN_ONE_CALL]
-        subprocess.run([MUTMUT, "run", "--max-children", workers, *part], check=True, stdout=subprocess.DEVNULL)
+        command = [MUTMUT, "run", "--max-children", workers, *part]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
