@@ -55,25 +55,25 @@ async def exchange(port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("routes", ["shared", "scoped"])
-async def test_a_host_on_an_edge_may_end_in_a_dot(tmp_path: Path, routes: str) -> None:
+async def test_a_host_on_an_edge_may_end_in_a_dot_and_have_capitals(tmp_path: Path, routes: str) -> None:
     async with (
         Upstream("reviews", "v1") as upstream,
         reviews(tmp_path, "edge", upstream.port, routes=routes) as grayplane,
         Client(grayplane.edge_port) as client,
     ):
-        for host in (HOST, f"{HOST}.", f"{HOST}.:8080"):
+        for host in (HOST, f"{HOST}.", f"{HOST}.:8080", HOST.upper(), f"{HOST.title()}:80"):
             assert (await client.get(host)).status == 200, host
         assert (await client.get(f"{HOST}..")).status == 404
 
 
 @pytest.mark.parametrize("routes", ["shared", "scoped", "lazy"])
-async def test_a_host_on_a_sidecar_may_end_in_a_dot(tmp_path: Path, routes: str) -> None:
+async def test_a_host_on_a_sidecar_may_end_in_a_dot_and_have_capitals(tmp_path: Path, routes: str) -> None:
     async with (
         Upstream("reviews", "v1") as upstream,
         reviews(tmp_path, "sidecar", upstream.port, routes=routes) as grayplane,
         Client(grayplane.outbound_port) as client,
     ):
-        for host in ("reviews.", "reviews", "reviews.:8080"):
+        for host in ("reviews.", "reviews", "reviews.:8080", "Reviews", "REVIEWS:80"):
             assert (await client.get(host)).status == 200, host
 
 

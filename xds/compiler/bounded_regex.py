@@ -7,13 +7,11 @@ character that ends the part, no longer does (syntax: https://github.com/google/
 
 import re
 from collections.abc import Iterator
-from itertools import zip_longest
 
 import re2
 
 from xds.compiler.regex import NOTHING, literal
-
-_EMPTY = "(?:)"
+from xds.compiler.regex_ends import EMPTY, Piece, without_ends
 
 _ESCAPE = r"\\x\{[^}]*\}|\\x[0-9A-Fa-f]{2}|\\[0-7]{1,3}|\\."
 _NAMED = r"\[:\^?\w+:\]"
@@ -35,65 +33,43 @@ _TOKEN = re.compile(
 _CONTROLS = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
 
 
-def confined(pattern: str, stop: str, rest: str) -> str:
+def confined(pattern: str, stop: str) -> str:
     """Rewrite a pattern for a part that ends where the text ends, or before the character ``stop``.
 
-    ``rest`` matches what follows the part, up to the end of the text. ``$`` in the pattern comes to mean the
-    end of the part and ``^`` its beginning. The result is to be put behind what matches the text before the
-    part, and followed by ``rest``; the text must be UTF-8 and hold no line ends.
+    ``$`` in the pattern comes to mean the end of the part and ``^`` its beginning. The result is to be put
+    behind what matches the text before the part, and followed by what matches the text from its end on; the
+    text must be UTF-8 and hold no line ends.
     """
-    return f"(?:{''.join(_rewritten(pattern, stop, rest))})"
+    return f"(?:{without_ends(list(_rewritten(pattern, stop)))})"
 
 
-def _rewritten(pattern: str, stop: str, rest: str) -> Iterator[str]:
+def _rewritten(pattern: str, stop: str) -> Iterator[Piece]:
     # Whether nothing has been matched yet where we are, and where each open group began.
     at_start, outer = True, [True]
-    tokens = list(_TOKEN.finditer(pattern))
-    for place, token in enumerate(tokens):
-        kind, text = token.lastgroup, token[0]
+    for token in _TOKEN.finditer(pattern):
+        kind, text = token.lastgroup or "", token[0]
         if kind == "group":
-            if not text.endswith(")"):
+            if text.endswith(")"):
+                yield Piece("flags", text)
+            else:
                 outer.append(at_start)
-            yield text
+                yield Piece(kind, text)
         elif kind == "close":
             outer.pop()
             at_start = False
-            yield text
+            yield Piece(kind, text)
         elif kind == "bar":
             at_start = outer[-1]
-            yield text
+            yield Piece(kind, text)
         elif kind == "start":
             # The text goes on before the part, so ``^`` itself would be wrong.
-            yield _EMPTY if at_start else NOTHING
-        elif kind == "end":
-            # At the end of the pattern ``rest`` comes next anyhow. Elsewhere, what comes after it in the
-            # pattern can match nothing but emptiness: so may what follows here.
-            yield _EMPTY if _is_last(tokens, place) else f"{rest}$"
-        elif kind in {"edge", "repeat"}:
-            yield text
+            yield Piece("edge", EMPTY if at_start else NOTHING)
+        elif kind in {"end", "edge", "repeat"}:
+            yield Piece(kind, text)
         else:
             at_start = at_start and not text
-            yield from _atoms(kind, token, stop)
-
-
-def _is_last(tokens: list[re.Match[str]], place: int) -> bool:
-    """Tell whether nothing is left to match after a token, whichever groups and alternatives it is in."""
-    depth, skipping = 0, False  # within alternatives that come after the token's own
-    for token, following in zip_longest(tokens[place + 1 :], tokens[place + 2 :]):
-        kind = token.lastgroup
-        if skipping and kind == "group" and not token[0].endswith(")"):
-            depth += 1
-        elif skipping and kind == "close" and depth:
-            depth -= 1
-        elif kind == "bar":
-            skipping = True
-        elif kind == "close":
-            skipping = False
-            if following is not None and following.lastgroup == "repeat":
-                return False
-        elif not skipping and kind != "end":
-            return False
-    return True
+            for atom in _atoms(kind, token, stop):
+                yield Piece("atom", atom)
 
 
 def _atoms(kind: str | None, token: re.Match[str], stop: str) -> Iterator[str]:

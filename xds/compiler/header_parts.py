@@ -55,7 +55,7 @@ class Part:
                 yield integer_range(operator.start, operator.end)
             case Regex():
                 pattern = with_case(operator.pattern, ignore_case=operator.ignore_case)
-                yield confined(pattern, self.stop, self.rest)
+                yield confined(pattern, self.stop)
 
     def _text(self, operator: Exact | Prefix | Suffix | Contains) -> str:
         if self.stop in operator.text:

@@ -13,8 +13,6 @@ from envoy_data_plane.envoy.config.core.v3 import (
     HeaderValueOptionHeaderAppendAction,
     TypedExtensionConfig,
 )
-from envoy_data_plane.envoy.extensions.common.matching.v3 import ExtensionWithMatcher
-from envoy_data_plane.envoy.extensions.filters.common.matcher.action.v3 import SkipFilter
 from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import (
     HeaderMutation as HeaderMutationFilter,
 )
@@ -24,19 +22,11 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
     HeaderMutation as EarlyHeaderMutation,
 )
-from envoy_data_plane.xds.core.v3 import TypedExtensionConfig as XdsTypedExtensionConfig
-from envoy_data_plane.xds.type.matcher.v3 import (
-    Matcher,
-    MatcherMatcherList,
-    MatcherMatcherListFieldMatcher,
-    MatcherOnMatch,
-)
 
-from xds.compiler.matcher_predicates import predicate
+from xds.compiler.conditional_filter import only_if
 from xds.compiler.route_filters import state_filters
 from xds.routing.lanes import Entrance, Entrances
 from xds.routing.predicates import (
-    ALWAYS,
     NEVER,
     And,
     Baggage,
@@ -77,8 +67,8 @@ def lane_filters(entrances: Entrances) -> list[HttpFilter]:
     )
     return [
         *(HttpFilter(name=f"lane-{name}", typed_config=config) for name, config in sorted(state.items())),
-        *(_if(when, _marking(lane)) for lane, when in conditions),
-        _if(marked, again),
+        *(only_if(when, _marking(lane)) for lane, when in conditions),
+        only_if(marked, again),
     ]
 
 
@@ -108,18 +98,3 @@ def _marking(lane: Entrance) -> HttpFilter:
     return HttpFilter(
         name=f"lane:{lane.lane}", typed_config=any_of(HeaderMutationFilter(mutations=mutations))
     )
-
-
-def _if(when: Predicate, wanted: HttpFilter) -> HttpFilter:
-    """Let a filter work only on requests for which a predicate holds."""
-    if when == ALWAYS:
-        return wanted
-    skip = XdsTypedExtensionConfig(name="skip", typed_config=any_of(SkipFilter()))
-    entry = MatcherMatcherListFieldMatcher(
-        predicate=predicate(Not(when)), on_match=MatcherOnMatch(action=skip)
-    )
-    extension = TypedExtensionConfig(name=wanted.name, typed_config=wanted.typed_config)
-    matching = ExtensionWithMatcher(
-        extension_config=extension, xds_matcher=Matcher(matcher_list=MatcherMatcherList(matchers=[entry]))
-    )
-    return HttpFilter(name=wanted.name, typed_config=any_of(matching))

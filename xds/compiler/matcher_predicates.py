@@ -123,7 +123,7 @@ def _path(operator: Operator) -> EnvoyPredicate:
     match operator:
         case Regex():
             rest = r"(?:\?\C*)?"
-            pattern = confined(with_case(operator.pattern, ignore_case=operator.ignore_case), "?", rest)
+            pattern = confined(with_case(operator.pattern, ignore_case=operator.ignore_case), "?")
             return _single(path, _regex(pattern + rest))
         case Prefix(text, ignore_case):
             return _single(path, XdsStringMatcher(prefix=text, ignore_case=ignore_case))

@@ -14,6 +14,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from envoy_data_plane.envoy.config.core.v3 import DataSource
+from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua
 from envoy_data_plane.envoy.extensions.filters.http.on_demand.v3 import OnDemand, OnDemandCds
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpFilter,
@@ -25,12 +27,23 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     ScopedRoutesScopeKeyBuilderFragmentBuilderHeaderValueExtractor,
 )
 
+from xds.compiler.conditional_filter import only_if
 from xds.compiler.config_source import ADS
+from xds.routing.predicates import Header, Regex, Test
 from xds.wire import any_of, build
 
 _ON_DEMAND_TIMEOUT = timedelta(seconds=5)
 """A cluster that has not arrived by then is a 503; the server answers within milliseconds, also that there
 is none."""
+
+
+_LOWER_CASE_HOST = """
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  headers:replace(":authority", headers:get(":authority"):lower())
+  handle:clearRouteCache()
+end
+"""
 
 
 class RouteMode(StrEnum):
@@ -63,13 +76,23 @@ def route_source(delivery: RouteMode, name: str) -> RouteSource:
         case RouteMode.SHARED:
             return RouteSource({"rds": build(Rds, config_source=ADS, route_config_name=name)})
         case RouteMode.SCOPED:
-            return RouteSource({"scoped_routes": _scoped(name)})
+            return RouteSource({"scoped_routes": _scoped(name)}, (_lower_case_host(),))
         case RouteMode.LAZY:
             on_demand = build(OnDemand, odcds=build(OnDemandCds, source=ADS, timeout=_ON_DEMAND_TIMEOUT))
             filters = (
                 build(HttpFilter, name="envoy.filters.http.on_demand", typed_config=any_of(on_demand)),
             )
             return RouteSource({"rds": build(Rds, config_source=ADS, route_config_name=name)}, filters)
+
+
+def _lower_case_host() -> HttpFilter:
+    """Put the host of a request into lower case, as scopes have it: Envoy compares them letter by letter.
+
+    Only requests with a capital in their host pass through it. No other filter may change the host.
+    """
+    config = any_of(build(Lua, default_source_code=build(DataSource, inline_string=_LOWER_CASE_HOST)))
+    lower = build(HttpFilter, name="lower-case-host", typed_config=config)
+    return only_if(Test(Header(":authority"), Regex(r".*[A-Z].*")), lower)
 
 
 def _scoped(name: str) -> ScopedRoutes:

@@ -10,7 +10,7 @@ from xds.wire import build, encode
 
 
 def scope(name: str, host: str, route_configuration: str) -> bytes:
-    """Encode the scope of one host; Envoy compares it with the host of a request as it was sent."""
+    """Encode the scope of one host, which is in lower case, as requests are (``route_sources``)."""
     key = build(
         ScopedRouteConfigurationKey, fragments=[build(ScopedRouteConfigurationKeyFragment, string_key=host)]
     )

@@ -181,7 +181,7 @@ class ScopedRoutes:
         yield Resource.of(ROUTE, routes, body, requires=service.requires, origins=service.origins)
         for domain in service.domains:
             scope_name = f"{self._name}/{domain}"
-            body = scope(scope_name, domain, routes)
+            body = scope(scope_name, domain.lower(), routes)
             yield Resource.of(SCOPED_ROUTE, scope_name, body, origins=service.origins)
 
     def refs_of(self, name: str, service: VisibleService) -> Iterable[Ref]:
