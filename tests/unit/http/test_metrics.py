@@ -21,6 +21,7 @@ from xds.server import Peer, StreamInfo
 from xds.sources.base import SourceStatus
 from xds.status import Status, events
 from xds.type_urls import CLUSTER
+from xds.validation import EnvoyValidator
 from xds.wire import Node
 from xds.wire import Status as RpcStatus
 
@@ -41,6 +42,7 @@ def metrics() -> tuple[Metrics, Status]:
         documents=lambda: {"Programmed": 2},
         rollouts=lambda: {"Observing": 1},
         exposure=Counter({("reviews", "gray"): 5}),
+        validator=EnvoyValidator("envoy", timeout=10),
     )
     made.observe(observed)
     return made, status
