@@ -1,6 +1,7 @@
 """The HTTP API by real HTTP messages, without a socket; what it answers is made up."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.harness.api_backend import TEXT, SampleBackend
+from tests.harness.pages import section
 from xds.documents import DocumentId, revision_of
 from xds.http import Readiness, Standing, http_app
 from xds.http.access import Access, Role, Token, new_token
@@ -82,6 +84,20 @@ async def test_everything_can_be_read_and_is_described(path: str) -> None:
     assert answer.headers["cache-control"] == "no-store"
     first = "/" + path.split("/")[1]
     assert any(each.startswith(first) for each in described)
+
+
+async def test_the_documentation_has_every_path() -> None:
+    async with Server().client() as client:
+        described = (await client.get("/openapi.json")).json()["paths"]
+    paths = {
+        (method.upper(), re.sub(r"{\w+}", "{}", path)) for path, of in described.items() for method in of
+    }
+    documented = set()
+    for cell in re.findall(r"^\| (`(?:GET|PUT|POST) .*?) \|", section("docs/api.md", "API"), re.MULTILINE):
+        method = cell[1:].partition(" ")[0]
+        for path in re.findall(r"(/[^`]*)`", cell):
+            documented.add((method, re.sub(r"{\w+}", "{}", path)))
+    assert documented == paths
 
 
 async def test_names_are_in_camel_case() -> None:
