@@ -111,8 +111,11 @@ def _ignore(*_: object) -> None:
 async def _main(arguments: argparse.Namespace) -> None:
     settings = DELIVERIES[arguments.routes].listeners(arguments.listener)
 
-    def changed(group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]) -> None:
-        status.view_changed(group, generation, services)
+    def changed(
+        group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
+    ) -> None:
+        if sent:
+            status.view_changed(group, generation, services)
 
     services = Services(Cache(), settings, changed=changed)
     status = _Observer(services)

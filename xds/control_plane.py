@@ -278,9 +278,9 @@ class ControlPlane:
         return self.rollouts.tally.by_namespace()
 
     def _view_changed(
-        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
     ) -> None:
-        self._pipeline.serving.view_changed(group, generation, services)
+        self._pipeline.serving.view_changed(group, generation, services, sent=sent)
 
     def _lacks_certificate(self, gateway: str, host: str) -> bool:
         if self._settings.edge_of(gateway).https_port is None:

@@ -13,9 +13,11 @@ No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import chain
+from weakref import WeakKeyDictionary
 
-from xds.cache import Ref, Resource
+from xds.cache import Ref, Resource, View
 from xds.documents import Origin
 from xds.protocol import Rejected
 from xds.routing import Routing
@@ -64,8 +66,6 @@ class _Record:
     held_back: bool = False
     # Whether the views have the served version. Written by ``applied``.
     applied: bool = False
-    # By group, the generation of its view in which the served version came.
-    generations: dict[NodeGroup, int] = field(default_factory=dict)
 
     @property
     def served(self) -> Version | None:
@@ -81,6 +81,9 @@ class ServedVersions:
         self._records: dict[ServiceId, _Record] = {}
         # Services whose served version nobody has acknowledged; a dict for its order.
         self._unknown: dict[ServiceId, None] = {}
+        # By view: the services that its clients may acknowledge, and the generation in which each came. May
+        # have some that were acknowledged since. Written by ``view_changed`` and ``acknowledge``.
+        self._awaited: WeakKeyDictionary[View, dict[ServiceId, int]] = WeakKeyDictionary()
         # Suspects that are tried now, and those that are tried next, half by half.
         self._tried: set[ServiceId] = set()
         self._queue: list[list[ServiceId]] = []
@@ -180,9 +183,23 @@ class ServedVersions:
 
     def view_changed(self, group: NodeGroup, generation: int, services: Iterable[ServiceId]) -> None:
         """Note in which generation of a group's view services changed."""
-        for service in services:
-            if record := self._records.get(service):
-                record.generations[group] = generation
+        awaited = self._awaited_of(group)
+        awaited.update((one, generation) for one in services if self._may_be_acknowledged(one))
+
+    def _awaited_of(self, group: NodeGroup) -> dict[ServiceId, int]:
+        """Return the services that a group may acknowledge; of a new view, all that it was made with."""
+        view = self._services.view(group)
+        if view is None:
+            return {}
+        if view not in self._awaited:
+            candidates = chain(self._unknown, *self._queue)
+            self._awaited[view] = {one: 0 for one in candidates if self._services.shows(group, one)}
+        return self._awaited[view]
+
+    def _may_be_acknowledged(self, service: ServiceId) -> bool:
+        """Whether nobody has acknowledged what is served of a service, or what is tried of it later."""
+        record = self._records.get(service)
+        return service in self._unknown or (record is not None and record.held_back)
 
     def acknowledge(
         self, group: NodeGroup, generation: int, but: Set[ServiceId] = frozenset()
@@ -192,14 +209,17 @@ class ServedVersions:
         Return the services that are acknowledged by that for the first time, and those to be served anew.
         Services in ``but`` count as acknowledged when more clients have them (``confirm``).
         """
-        found = [
-            service
-            for service in self._unknown
-            if self._records[service].applied
-            and service not in but
-            and self._records[service].generations.get(group, 0) <= generation
-            and self._services.shows(group, service)
-        ]
+        awaited, found = self._awaited_of(group), []
+        for service, since in tuple(awaited.items()):
+            if not (self._may_be_acknowledged(service) and self._services.shows(group, service)):
+                del awaited[service]
+            elif (
+                service in self._unknown
+                and service not in but
+                and self._records[service].applied
+                and since <= generation
+            ):
+                found.append(service)
         for service in found:
             record = self._records[service]
             record.acknowledged = record.latest

@@ -68,10 +68,11 @@ class Serving:
     # What the server tells
 
     def view_changed(
-        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
     ) -> None:
         """Note that the view of a group changed (``xds.views.services.ViewChanged``)."""
-        self._status.view_changed(group, generation, services)
+        if sent:
+            self._status.view_changed(group, generation, services)
         self._versions.view_changed(group, generation, services)
 
     def answered(self, stream: StreamInfo, event: Event) -> None:

@@ -236,7 +236,7 @@ class Status:
     def view_changed(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
     ) -> None:
-        """The view of a group has a new generation (``xds.views.services.ViewChanged``)."""
+        """The view of a group has a new generation, with what changed in it."""
         documents = {origin.document for origins in services.values() for origin in origins}
         self._streams.view_changed(group, generation, documents, self._now())
         self._touch(documents)

@@ -1,7 +1,8 @@
 """All services, compiled, and the views that node groups have of them. No I/O, no clock."""
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
+from typing import Protocol
 
 from xds.cache import Cache, Ref, Resource, View
 from xds.documents import Origin
@@ -15,9 +16,26 @@ from xds.views.route_mode_switches import RouteModeSwitches, mode_key
 from xds.views.view_builder import Change, ViewBuilder
 from xds.views.visibility import Lanes, visibility_of
 
-ViewChanged = Callable[[NodeGroup, int, Mapping[ServiceId, Set[Origin]]], None]
-"""Told of a change of a view: its group, its generation after the change, and the services that changed in
-it, with the versions of documents that they were made from before and are made from now."""
+
+class ViewChanged(Protocol):
+    """Told of changes of views."""
+
+    def __call__(
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
+    ) -> None:
+        """Called after a change of the view of a group, with its generation after the change.
+
+        ``services`` are those that changed in it, with the versions of documents that they were made from
+        before and are made from now. Without ``sent`` their resources, and so the generation, are the same.
+        """
+        ...
+
+
+def _nobody(
+    group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
+) -> None:
+    pass
+
 
 _Builder = ViewBuilder | GrpcClientViewBuilder
 _NO_LANES = Lanes()
@@ -39,7 +57,7 @@ class Services:
         cache: Cache,
         settings: ListenerSettings,
         switches: RouteModeSwitches | None = None,
-        changed: ViewChanged = lambda *_: None,
+        changed: ViewChanged = _nobody,
     ) -> None:
         self._cache = cache
         self._settings = settings
@@ -91,14 +109,22 @@ class Services:
             if count % _AT_ONCE == 0:
                 yield
         affected = yield from builder.apply(changes)
-        if view.generation > before:
+        sent = view.generation > before
+        if sent or affected:
             # No pause before this: it must be told before any client answers the last change of the view.
+            visible = self._namespace(namespace, getattr(group, "cohort", 0)).visible
+            for name in affected - origins.keys():
+                origins[name] = _origins((None, visible.get(name)))
             services = {ServiceId(namespace, name): origins[name] for name in affected}
-            self._changed(group, view.generation, services)
+            self._changed(group, view.generation, services, sent=sent)
+
+    def view(self, group: NodeGroup) -> View | None:
+        """Return the view of a group, None if no node of it is there."""
+        return self._cache.views.get(group)
 
     def resource(self, group: NodeGroup, ref: Ref) -> Resource | None:
         """Return a resource of the view of a group, None if there is none."""
-        view = self._cache.views.get(group)
+        view = self.view(group)
         return view.get(ref) if view else None
 
     def shows(self, group: NodeGroup, service: ServiceId) -> bool:
@@ -160,7 +186,7 @@ class Services:
             before = view.generation
             builder.renew_fixed()
             if view.generation > before:
-                self._changed(group, view.generation, {})
+                self._changed(group, view.generation, {}, sent=True)
 
     def _lanes_of(self, group: EdgeGroup | SidecarGroup) -> Lanes:
         return self._lanes.get(group.namespace, _NO_LANES)
@@ -224,7 +250,7 @@ class _Namespace:
                 yield
         for count, name in enumerate(sorted(affected), 1):
             before, after = self.visible.get(name), self._seen(name)
-            if before is not after and (after is self.services.get(name) or before != after):
+            if before is not after and (name in services or before != after):
                 changes[name] = (before, after)
             if count % _AT_ONCE == 0:
                 yield

@@ -69,7 +69,8 @@ class ViewBuilder:
 
         What is new comes first, then the routes that several services share, then the removals: at no pause
         does the view have a route to a cluster that it does not have. Return the names of the services that
-        the view had something of, or has now; there is no pause between the view's last change and that.
+        changed and that the view had something of, or has now, and of those that came to be required; there
+        is no pause between the view's last change and that.
         """
         requirers: Counter[str] = Counter()
         drop: set[Ref] = set()
@@ -92,8 +93,7 @@ class ViewBuilder:
                 drop |= self._refs(service, self._see(service)) if was_required else set()
         self._requirers.update(requirers)
         self._requirers += Counter()  # without those that nothing requires any more
-        seen |= yield from self._replace(affected, drop)
-        return seen & changes.keys()
+        return seen | (yield from self._replace(affected, drop))
 
     def _replace(self, affected: Mapping[str, Change], drop: set[Ref]) -> Generator[None, None, set[str]]:
         """Put what services have now, then remove of ``drop`` what none has; return those that have any."""

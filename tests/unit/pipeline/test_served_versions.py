@@ -1,5 +1,7 @@
 """Which version of each service is served, whatever clients reject."""
 
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -25,8 +27,8 @@ ANYWHERE = (Instance("127.0.0.1", 80),)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def version(name: str, revision: str, *, host: str = "") -> Version:
-    rule = RuleDocument(service=name, hosts=(host or f"{revision}.{name}.example.com",))
+def version(name: str, revision: str, *, host: str = "", gateway: str = "edge") -> Version:
+    rule = RuleDocument(service=name, hosts=(host or f"{revision}.{name}.example.com",), gateways=(gateway,))
     routing = routing_of(name, rule, NOW)
     origins = (Origin(DocumentId("", f"{name}.yaml"), revision),)
     return Version(CompiledService.of(ServiceId("", name), routing, origins, ANYWHERE), routing)
@@ -47,14 +49,23 @@ class World:
         self.rejections = 0
         self.quarantined: list[Quarantine] = []
 
-    def _changed(self, group: NodeGroup, generation: int, services: object) -> None:
-        assert isinstance(services, dict)
+    def _changed(
+        self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
+    ) -> None:
         self.versions.view_changed(group, generation, services)
 
     def edit(self, **revisions: str) -> None:
-        for name, revision in revisions.items():
-            self.versions.offer(ServiceId("", name), version(name, revision), None)
-        self.serve({ServiceId("", name) for name in revisions})
+        self.offer(*(version(name, revision) for name, revision in revisions.items()))
+
+    def offer(self, *versions: Version) -> None:
+        for each in versions:
+            self.versions.offer(each.compiled.id, each, None)
+        self.serve({each.compiled.id for each in versions})
+
+    def acknowledge(self) -> list[str]:
+        """Have the client catch up; return the services that are acknowledged by that."""
+        found, _ = self.versions.acknowledge(GROUP, self.view.generation)
+        return sorted(service.name for service in found)
 
     def serve(self, services: set[ServiceId]) -> None:
         versions = {one: self.versions.served(one, ANYWHERE) for one in services}
@@ -188,6 +199,61 @@ def test_an_edit_of_what_is_tried_does_not_keep_the_others_waiting(world: World)
     world.serve(world.versions.try_next())
     world.settle()
     assert (world.served("a"), world.served("b")) == ("r2", "r1")
+
+
+def test_an_answer_costs_what_changed_in_the_view_of_its_client(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.offer(*(version(f"unseen{number}", "r1", gateway="nobody") for number in range(300)))
+    world.edit(**{f"seen{number}": "r1" for number in range(300)})
+    world.settle()
+    assert world.acknowledge() == []
+    looked_at: list[str] = []
+    shows = world.services.shows
+
+    def counting(group: NodeGroup, service: ServiceId) -> bool:
+        looked_at.append(service.name)
+        return shows(group, service)
+
+    monkeypatch.setattr(world.services, "shows", counting)
+    world.edit(seen1="r2", seen2="r2")
+    world.offer(version("unseen1", "r2", gateway="nobody"))
+    assert world.acknowledge() == ["seen1", "seen2"]
+    assert world.acknowledge() == []
+    assert sorted(looked_at) == ["seen1", "seen2"]
+
+
+def test_a_version_that_looks_the_same_is_acknowledged_by_the_next_answer(world: World) -> None:
+    world.offer(version("a", "r1", host="a.example.com"))
+    world.settle()
+    before = world.view.generation
+    world.offer(version("a", "r2", host="a.example.com"))
+    assert world.view.generation == before
+    assert world.acknowledge() == ["a"]
+
+
+def test_a_service_that_comes_to_be_required_is_acknowledged_by_who_gets_it(world: World) -> None:
+    world.offer(version("b", "r1", gateway="nobody"))
+    caller = version("a", "r1")
+    world.offer(caller)
+    assert world.acknowledge() == ["a"]
+    callee = ServiceId("", "b")
+    before = world.view.generation
+    now = version("a", "r2")
+    world.offer(replace(now, compiled=replace(now.compiled, required_services=frozenset({"b"}))))
+    assert world.versions.acknowledge(GROUP, before)[0] == [], "it has nothing of them yet"
+    assert world.acknowledge() == ["a", "b"]
+    assert world.versions.acknowledged(callee)
+
+
+def test_of_a_view_that_is_made_anew_nothing_of_before_counts(world: World) -> None:
+    for revision in ("r1", "r2", "r3"):
+        world.edit(a=revision)
+    before = world.view.generation
+    world.services.leave(GROUP)
+    world.view = world.services.view_of(GROUP, now=0.0).filled()
+    assert world.view.generation < before
+    assert world.acknowledge() == ["a"]
 
 
 NAMES = [f"s{number}" for number in range(9)]
