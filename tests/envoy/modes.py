@@ -21,6 +21,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import Rds
 from starlette.types import ASGIApp
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.http import Client as HttpClient
 from tests.harness.http import Upstream
@@ -42,7 +43,6 @@ from xds.server.rest import discovery_app
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from xds.wire import Node, encode
 
-PATIENCE = 60.0
 HOST = "reviews.example.com"
 ROUTES = "edge"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
@@ -55,7 +56,7 @@ class World:
     async def samples(self) -> list[dict[str, Any]]:
         """Return what each interval saw, from the API."""
         at = f"http://127.0.0.1:{self.grayplane.http_port}/api/v1/rollouts/reviews"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             samples: list[dict[str, Any]] = (await client.get(at)).json()["samples"]
             return samples
 

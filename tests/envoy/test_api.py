@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Upstream
@@ -81,7 +82,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         async with (
             grayplane,
             EnvoyProcess(grayplane.bootstrap("edge")),
-            httpx.AsyncClient(base_url=base, trust_env=False) as api,
+            httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as api,
         ):
             now = World(grayplane, api, v1, v2)
             await now.until_in_state("Programmed")
@@ -207,12 +208,12 @@ async def test_a_rollout_is_shown_and_steered(world: World) -> None:
 
 
 async def test_changes_are_told_as_they_happen(world: World) -> None:
-    async with world.api.stream("GET", "/events", timeout=60) as events:
+    async with world.api.stream("GET", "/events") as events:
         lines = events.aiter_lines()
         assert await anext(lines) == "retry: 2000"
         world.grayplane.rule("reviews.yaml", rule(50))
         seen: set[str] = set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not seen >= {"event: documents", "event: services", "event: proxies"}:
                 seen.add(await anext(lines))
     assert await world.grayplane.stop() == 0, "an open event stream keeps it from nothing"

@@ -11,6 +11,7 @@ import grpc.aio
 import httpx
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.grpc_upstream import SERVICE, GrpcUpstream
@@ -152,7 +153,7 @@ async def test_a_browser_calls_by_grpc_web(tmp_path: Path, role: str, said_by: s
     ):
         frame = b"\0\0\0\0\1a"
         port, host = (grayplane.edge_port, HOST) if role == "edge" else (grayplane.outbound_port, "reviews")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             for kind, encode, decode in (
                 ("application/grpc-web+proto", bytes, bytes),
                 ("application/grpc-web-text", base64.b64encode, decode_parts),

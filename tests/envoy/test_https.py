@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from cryptography import x509
 
+from tests.harness import PATIENCE
 from tests.harness.certificates import Authority
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
@@ -41,7 +42,7 @@ class HttpsEdge:
 
     async def get(self, host: str) -> httpx.Response:
         """Send a request over HTTPS, checking the certificate."""
-        async with httpx.AsyncClient(verify=self._trusts, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=self._trusts, trust_env=False, timeout=PATIENCE) as client:
             return await client.get(
                 f"https://127.0.0.1:{self.port}/a?b=c",
                 headers={"host": host},
@@ -139,7 +140,7 @@ async def test_a_key_that_is_not_the_certificates_changes_nothing(tmp_path: Path
 async def test_keys_are_shown_nowhere(tmp_path: Path) -> None:
     async with https_edge(tmp_path) as edge:
         secrets = [(tmp_path / f"{host}.key").read_text().splitlines()[1] for host in (ONE, TWO)]
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             base = f"http://127.0.0.1:{edge.grayplane.http_port}"
             node = {"node": {"id": "edge-9", "cluster": "edge"}}
             asked = await client.post(f"{base}/v3/discovery:secrets", json=node)

@@ -19,7 +19,8 @@ import yaml
 from envoy_data_plane.envoy.config.route.v3 import Route, RouteMatch, VirtualHost
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
-from tests.envoy.modes import MODES, PATIENCE, bootstrap
+from tests.envoy.modes import MODES, bootstrap
+from tests.harness import PATIENCE
 from tests.harness.certificates import Authority
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.ports import free_port

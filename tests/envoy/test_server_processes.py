@@ -15,6 +15,7 @@ import pytest
 from envoy_data_plane.envoy.config.core.v3 import Node
 from envoy_data_plane.envoy.service.status.v3 import ClientStatusResponse
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
@@ -46,7 +47,7 @@ class World:
         self.client = client
 
     async def get(self, path: str) -> Any:
-        async with httpx.AsyncClient(trust_env=False) as api:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as api:
             answer = await api.get(f"http://127.0.0.1:{self.grayplane.http_port}/api/v1{path}")
         assert answer.is_success, answer.text
         return answer.json()

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Upstream
@@ -25,7 +26,7 @@ async def has(envoy: EnvoyProcess, text: str) -> bool:
 
 
 async def status(grayplane: Grayplane) -> dict[str, Any]:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         at = f"http://127.0.0.1:{grayplane.http_port}/api/v1/documents/reviews.yaml"
         found: dict[str, Any] = (await client.get(at)).json()
         return found
@@ -74,7 +75,7 @@ async def test_after_a_kill_later_stages_keep_the_version_before(tmp_path: Path)
 
 
 async def _connected(grayplane: Grayplane, count: int) -> bool:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         metrics = (await client.get(f"http://127.0.0.1:{grayplane.http_port}/metrics")).text
     return f'grayplane_streams{{role="edge"}} {count}.0' in metrics
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
@@ -131,7 +132,7 @@ class Site:
 
 
 async def served_version(replica: Grayplane) -> str:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         metrics = (await client.get(f"http://127.0.0.1:{replica.http_port}/metrics")).text
     found = re.search(r'grayplane_build_info{version="([^"]+)"}', metrics)
     assert found

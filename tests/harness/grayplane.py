@@ -10,12 +10,10 @@ from typing import Any, Self
 
 import yaml
 
+from tests.harness import PATIENCE
 from tests.harness.http import Client, Upstream
 from tests.harness.ports import free_ports
 from xds.bootstrap import Kind, Values, bootstrap
-
-PATIENCE = 60.0
-"""Seconds until a test gives up waiting; nothing is asserted about how long a thing took."""
 
 
 class Grayplane:

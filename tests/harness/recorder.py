@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+from tests.harness import PATIENCE
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, Source, Synced, Trouble
-
-PATIENCE = 60.0
-"""Seconds until a test gives up waiting; nothing is asserted about how long a thing took."""
 
 
 class Recorder:

@@ -16,6 +16,7 @@ import grpc.aio
 import httpx
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.certificates import Authority, Pair
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.fake_nacos import FakeNacos3, fake_nacos
@@ -145,7 +146,7 @@ async def grayplane_with_secrets(
 async def look(grayplane: Grayplane, outputs: Outputs) -> None:
     """Ask for everything there is to be asked for."""
     base = f"http://127.0.0.1:{grayplane.http_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as http:
         for path in (*OPEN, *(f"/api/v1/{each}" for each in API)):
             for token in (OPERATOR, STRANGER):
                 answer = await http.get(path, headers={"authorization": f"Bearer {token}"})

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.grayplane import until
 from tests.harness.ports import free_port
 from xds import app
@@ -34,7 +35,7 @@ def settings(home: Path) -> Settings:
 async def serving(chosen: Settings) -> AsyncIterator[httpx.AsyncClient]:
     task = asyncio.create_task(app.serve(chosen))
     base = f"http://127.0.0.1:{chosen.http.port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as client:
         try:
             yield client
         finally:

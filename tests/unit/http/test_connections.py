@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.harness import PATIENCE
 from tests.harness.certificates import Authority
 from xds.http import HttpServer, Readiness, Standing, http_app
 from xds.http.connections import ConnectionLimits
 from xds.server import TlsFiles
 from xds.server.tls import http_context
 
-PATIENCE = 60.0
 NEVER = 60 * PATIENCE
 """A limit that no test reaches. Each test shortens the one it is about: on a loaded machine others would
 end connections that have to stay."""

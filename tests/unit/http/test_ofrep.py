@@ -15,6 +15,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagEvaluationDetails
 from starlette.applications import Starlette
 
+from tests.harness import PATIENCE
 from xds.http import HttpServer
 from xds.http.access import Access, Role, Token, new_token
 from xds.http.events import Events, Topic
@@ -176,7 +177,7 @@ async def test_disabled_rules_say_so(world: _World) -> None:
 
 async def test_a_whole_answer_is_cached_until_something_changes(world: _World, url: str) -> None:
     body = {"context": {"targetingKey": "user-1"}}
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE) as client:
         first = await client.post("/ofrep/v1/evaluate/flags", json=body)
         keys = [flag["key"] for flag in first.json()["flags"]]
         assert keys == [
@@ -199,7 +200,7 @@ async def test_a_change_is_told_to_those_who_follow(world: _World) -> None:
     events = Events()
     async with (
         _served(world, Access([], loopback=True), events) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE) as client,
     ):
         [stream] = (await client.post("/ofrep/v1/evaluate/flags", json={})).json()["eventStreams"]
         at = stream["endpoint"]["origin"] + stream["endpoint"]["requestUri"]
@@ -219,7 +220,7 @@ async def test_a_token_is_asked_for(world: _World) -> None:
     access = Access([Token("app", Role.VIEWER, sha256)], loopback=False)
     async with _served(world, access, Events()) as url:
         path = f"{url}/ofrep/v1/evaluate/flags/reviews"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             assert (await client.post(path, json={})).status_code == 401
             for headers in ({"authorization": f"Bearer {text}"}, {"x-api-key": text}):
                 assert (await client.post(path, json={}, headers=headers)).status_code == 200

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.fake_nacos import UNREGISTERED, FakeNacos, Json, fake_nacos
-from tests.harness.recorder import PATIENCE, Recorder, recording
+from tests.harness.recorder import Recorder, recording
 from xds.rules.instance import Instance
 from xds.sources.base import InstancesChanged
 from xds.sources.nacos import NacosError, NacosSettings, NacosSource, publish_missing, registered

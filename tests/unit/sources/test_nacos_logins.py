@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.fake_nacos import FakeNacos, fake_nacos
-from tests.harness.recorder import PATIENCE, recording
+from tests.harness.recorder import recording
 from xds.sources.base import Trouble
 from xds.sources.nacos import NacosSettings, NacosSource
 

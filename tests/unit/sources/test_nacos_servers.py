@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness import PATIENCE
 from tests.harness.fake_nacos import FORBIDDEN, FakeNacos, FakeNacos3, fake_nacos
-from tests.harness.recorder import PATIENCE, Recorder, recording
+from tests.harness.recorder import Recorder, recording
 from xds.sources.nacos import NacosSettings, NacosSource
 
 
