@@ -2,17 +2,10 @@
 
 import pytest
 
-from tests.unit.protocol.clients import SotwClient, cluster, endpoints, listener, route
+from tests.unit.protocol.clients import SotwClient, cluster, endpoints, route
 from xds.cache import Ref, View
 from xds.protocol import Acked, Rejected
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-
-
-@pytest.fixture
-def view() -> View:
-    view = View()
-    view.apply([cluster("a"), cluster("b"), endpoints("a"), endpoints("b"), listener("l"), route("r", "a")])
-    return view
 
 
 @pytest.fixture
