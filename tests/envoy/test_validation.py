@@ -136,6 +136,18 @@ async def test_many_services_take_few_runs() -> None:
     assert validator.seconds == took, "what was found is remembered"
 
 
+async def test_envoy_is_not_given_the_passwords_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAYPLANE_NACOS__PASSWORD", "a secret")
+    binary, seen = tmp_path / "envoy", tmp_path / "seen"
+    binary.write_text(f"#!/bin/sh\nenv > {seen}\n")
+    binary.chmod(0o755)
+    await _verdicts(EnvoyValidator(str(binary), 60), {ServiceId("", "s"): _compiled("s")})
+    assert "PATH=" in seen.read_text()
+    assert "a secret" not in seen.read_text()
+
+
 async def _verdicts(
     validator: EnvoyValidator, services: Mapping[ServiceId, CompiledService]
 ) -> dict[ServiceId, str | None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import signal
 import tempfile
 import time
@@ -24,6 +25,9 @@ _AT_ONCE = 500
 
 _RETRY = 60.0
 """Seconds until an Envoy that could not be asked is asked again."""
+
+_PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+"""All of the environment that Envoy is given: passwords may be in the rest."""
 
 _REMEMBERED = 20_000
 _LONGEST_WORDS = 2_000
@@ -143,6 +147,7 @@ class EnvoyValidator:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
+                    env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 )
             except OSError as error:
                 raise _UnavailableError(f"{self._binary}: {error.strerror}") from error
