@@ -124,6 +124,7 @@ class ControlPlane:
             aliases_of=settings.aliases_of,
             region_header=settings.region_header,
             bucket_by=settings.bucket_by,
+            naming_groups=settings.naming_groups,
             validator=self._validator,
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)

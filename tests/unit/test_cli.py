@@ -180,6 +180,18 @@ def test_lint_looks_at_the_instances_too(tmp_path: Path) -> None:
     assert grayplane("validate", file).stdout == f"{file}: ok\n"
 
 
+def test_a_naming_group_is_checked_where_the_settings_name_groups(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", GOOD + "group: ORDERS\n")
+    assert grayplane("validate", file).exit_code == 0
+    nacos = "source: nacos\nnacos:\n  server: nacos:8848\n"
+    silent = rule_file(tmp_path, "silent.settings", nacos)
+    assert grayplane("validate", file, "--config", silent).exit_code == 0, "the server's may name it"
+    config = rule_file(tmp_path, "settings", nacos + "  naming_groups: [ORDERS_GROUP]\n")
+    result = grayplane("validate", file, "--config", config)
+    assert result.exit_code == 1
+    assert f'{file}:6:8: error: group: no instances are taken from naming group "ORDERS"' in result.stdout
+
+
 def test_warnings_leave_a_document_ok(tmp_path: Path) -> None:
     unreachable = (
         "http:\n  - {name: all, route: [{subset: stable}]}\n  - {name: some, route: [{subset: stable}]}\n"

@@ -50,7 +50,7 @@ def parse_beside(
     """Parse documents, and the lists and lanes beside them."""
     beside = {file: file.read_bytes() for file in _beside(contents)}
     return {
-        file: parse(str(file), content, settings.exact_only, advice_at)
+        file: parse(str(file), content, settings.exact_only, advice_at, groups=settings.stated_naming_groups)
         for file, content in {**contents, **beside}.items()
     }
 

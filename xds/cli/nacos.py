@@ -5,6 +5,7 @@ import difflib
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -266,12 +267,13 @@ def _check(new: Mapping[str, str], there: "Mapping[str, Stored]", settings: Sett
     """Tell what is wrong with new documents beside those that are there; end if any has an error."""
     now = datetime.now(UTC)
     parsed: dict[DocumentId, ParsedDocument] = {}
+    read = partial(parse, exact_only=settings.exact_only, groups=settings.stated_naming_groups)
     for each, stored in there.items():
-        parsed[DocumentId("", each)] = parse(each, stored.text.encode(), settings.exact_only)
+        parsed[DocumentId("", each)] = read(each, stored.text.encode())
     store = DocumentStore()
     store.load(parsed)
     for each, text in sorted(new.items()):
-        store.apply(DocumentId("", each), parse(each, text.encode(), settings.exact_only, now))
+        store.apply(DocumentId("", each), read(each, text.encode(), advice_at=now))
     problems = store.problems()
     failed = False
     for each, text in sorted(new.items()):

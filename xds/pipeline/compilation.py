@@ -1,7 +1,7 @@
 """Compiles services from all that they depend on: documents, instances, overrides and the time."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -16,11 +16,12 @@ from xds.routing import Overrides, Routing, Surroundings, routing_of
 from xds.routing.lanes import entrances_of, lists_named
 from xds.rules.claims import LIST, needs_of
 from xds.rules.instance import Instance, ServiceId
-from xds.rules.lint import lint_hosts, lint_instances
+from xds.rules.lint import lint_group, lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
 from xds.snapshot import SavedService
+from xds.sources.change_buffer import Changes
 from xds.views import CompiledService, Lanes, Services
 
 
@@ -32,6 +33,8 @@ class Inputs:
     hosts, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the
     header with the region of a request, ``bucket_by`` that which edges make buckets of.
     ``lacks_certificate`` says whether a gateway serves a host by HTTPS and has no certificate for it.
+    ``naming_groups`` are the groups that the source takes instances from, the preferred first; None: it has
+    none. ``instances`` are those of the preferred group, ``by_group`` those of every group.
     ``overrides`` is what is in force instead of what documents say. ``grpc_clients``: gRPC clients without a
     proxy were seen, so every service is compiled for them as well.
     """
@@ -42,8 +45,10 @@ class Inputs:
     region_header: str
     bucket_by: str | None
     lacks_certificate: Callable[[str, str], bool]
+    naming_groups: Sequence[str] | None = None
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
+    by_group: dict[ServiceId, Mapping[str, tuple[Instance, ...]]] = field(default_factory=dict)
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
     grpc_clients: bool = False
 
@@ -51,9 +56,25 @@ class Inputs:
         """Whether a service has a rule or instances."""
         return service in self.instances or self.documents.rule(service) is not None
 
-    def instances_of(self, service: ServiceId) -> tuple[Instance, ...]:
-        """Return the instances of a service."""
-        return self.instances.get(service) or ()
+    def instances_of(self, service: ServiceId, group: str | None) -> tuple[Instance, ...]:
+        """Return the instances of a service in a naming group; None: in the preferred one."""
+        if group is None or self.naming_groups is None:
+            return self.instances.get(service) or ()
+        return self.by_group.get(service, {}).get(group) or ()
+
+    def take_instances(self, changes: Changes) -> set[ServiceId]:
+        """Take the instances that changed; return the services that they are of."""
+        changed: set[ServiceId] = set()
+        for service, instances in changes.instances.items():
+            groups = changes.groups.get(service, {})
+            if (self.instances.get(service), self.by_group.get(service, {})) == (instances, groups):
+                continue
+            changed.add(service)
+            self.instances.pop(service, None)
+            self.by_group.pop(service, None)
+            if instances is not None:
+                self.instances[service], self.by_group[service] = instances, groups
+        return changed
 
     def for_grpc_clients(self, rule: RuleDocument | None) -> bool:
         """Whether a service with this rule is to be compiled for gRPC clients, too."""
@@ -79,7 +100,7 @@ class Inputs:
 
     def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
         """Read the text of a document."""
-        return parse(document.name, text, self.exact_only)
+        return parse(document.name, text, self.exact_only, groups=self.naming_groups)
 
     async def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
         """Read a text as a new version of a document, off the event loop.
@@ -87,7 +108,9 @@ class Inputs:
         Return it with all that would be wrong with it, and what its author can hardly mean.
         """
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
-        parsed = await asyncio.to_thread(parse, document.name, text, self.exact_only, now)
+        parsed = await asyncio.to_thread(
+            parse, document.name, text, self.exact_only, now, groups=self.naming_groups
+        )
         found = (*parsed.problems, *self.documents.conflicts(document, parsed))
         if parsed.rule:
             service = ServiceId(document.namespace, parsed.rule.service)
@@ -102,8 +125,12 @@ class Inputs:
         positions: Mapping[Path, Mark] = MappingProxyType({}),
     ) -> tuple[Problem, ...]:
         """Say what is wrong with a rule beside the instances of its service, and the certificates."""
-        for_grpc, instances = self.for_grpc_clients(rule), self.instances_of(service)
+        for_grpc, instances = self.for_grpc_clients(rule), self.instances_of(service, rule.group)
         found = lint_instances(document.name, rule, instances, positions, grpc_clients=for_grpc)
+        there = self.by_group.get(service, {})
+        registered = [group for group in self.naming_groups or () if group in there]
+        has_groups = self.naming_groups is not None
+        found += lint_group(document.name, rule, registered, positions, has_groups=has_groups)
         return found + lint_hosts(document.name, rule, self.lacks_certificate)
 
 
@@ -137,9 +164,9 @@ class Compilation:
         ``instances_only``: nothing but its instances has changed since it was compiled last.
         """
         inputs = self._inputs
-        origins, instances = inputs.documents.origins(service), inputs.instances_of(service)
-        rule = inputs.documents.rule(service)
+        origins, rule = inputs.documents.origins(service), inputs.documents.rule(service)
         routing = inputs.routing(service, rule)
+        instances = inputs.instances_of(service, routing.group)
         for_grpc = inputs.for_grpc_clients(rule)
         digest = inputs_digest(routing, origins, instances, grpc_clients=for_grpc)
         saved = self._saved.pop(service, None)
@@ -168,7 +195,7 @@ class Compilation:
             routing = self._inputs.routing(service, rule)
         except KeyError:
             return None
-        instances = self._inputs.instances_of(service)
+        instances = self._inputs.instances_of(service, routing.group)
         for_grpc = self._inputs.for_grpc_clients(rule)
         compiled = CompiledService.of(service, routing, origins, instances, grpc_clients=for_grpc)
         return Version(compiled, routing, text)

@@ -60,8 +60,8 @@ class Pipeline:
     source says, or, if that takes long, the snapshot. ``exact_only`` says whether a gateway can serve no
     wildcard hosts, ``lacks_certificate`` whether a gateway serves a host by HTTPS and has no certificate for
     it, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the header
-    with the region of a request, ``bucket_by`` that which edges make buckets of. ``wall_clock`` gives the
-    seconds since the epoch.
+    with the region of a request, ``bucket_by`` that which edges make buckets of. ``naming_groups`` are those
+    that instances come from (None: there are none). ``wall_clock`` gives the seconds since the epoch.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Pipeline:
         *,
         exact_only: Callable[[str], bool] = lambda _: False,
         lacks_certificate: Callable[[str, str], bool] = lambda *_: False,
+        naming_groups: Sequence[str] | None = None,
         aliases_of: Callable[[str], tuple[str, ...]] = lambda _: (),
         region_header: str = "x-region",
         bucket_by: str | None = None,
@@ -88,7 +89,9 @@ class Pipeline:
         self._status = status
         self._opened = opened
         self._wall_clock = wall_clock
-        self._inputs = Inputs(wall_clock, exact_only, aliases_of, region_header, bucket_by, lacks_certificate)
+        self._inputs = Inputs(
+            wall_clock, exact_only, aliases_of, region_header, bucket_by, lacks_certificate, naming_groups
+        )
         self._compilation = Compilation(self._inputs, services)
         self._timers = Timers()
         # The latest text of each document. Written by ``_edit`` and ``_parse``.
@@ -121,9 +124,18 @@ class Pipeline:
         return self._texts
 
     @property
-    def instances(self) -> Mapping[ServiceId, tuple[Instance, ...]]:
-        """The instances of each service."""
-        return self._inputs.instances
+    def services(self) -> set[ServiceId]:
+        """All services with rules or instances."""
+        return {*self.documents.services(), *self._inputs.instances}
+
+    def exists(self, service: ServiceId) -> bool:
+        """Whether a service has a rule or instances."""
+        return self._inputs.exists(service)
+
+    def instances_of(self, service: ServiceId) -> tuple[Instance, ...]:
+        """Return the instances of a service, of the naming group that its rule in force names."""
+        rule = self.documents.rule(service)
+        return self._inputs.instances_of(service, rule.group if rule else None)
 
     def routing(self, service: ServiceId, rule: RuleDocument | None = None) -> Routing:
         """Say what is decided for a service now, or would be if a rule were in force."""
@@ -147,7 +159,7 @@ class Pipeline:
         if self._inputs.grpc_clients:
             return
         self._inputs.grpc_clients = True
-        for service in self.documents.services() | self._inputs.instances.keys():
+        for service in self.services:
             self._timers.put(service, self._wall_clock())
         self._changes.wake()
 
@@ -266,9 +278,9 @@ class Pipeline:
             await turn.pause()
         gone = dict.fromkeys(then.keys() - changes.documents.keys())
         _, edits = await self._edit({**changes.documents, **gone})
-        self._note_instances(changes)
+        self._inputs.take_instances(changes)
         known = {service for service, saved in self._saved.services.items() if saved}
-        await self._compile(self.documents.services() | self._inputs.instances.keys() | known)
+        await self._compile(self.services | known)
         await self._tell(edits)
         self._status.synced(services=len(self._inputs.instances))
 
@@ -278,7 +290,7 @@ class Pipeline:
         changed, edits = await self._edit(changes.documents)
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
-        await self._compile(changed | due, self._note_instances(changes) - changed - due)
+        await self._compile(changed | due, self._inputs.take_instances(changes) - changed - due)
         await self._tell(edits)
 
     async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
@@ -333,20 +345,6 @@ class Pipeline:
         return await asyncio.to_thread(
             lambda: {name: self._inputs.parse(name, text) for name, text in documents.items()}
         )
-
-    def _note_instances(self, changes: Changes) -> set[ServiceId]:
-        changed = {
-            service
-            for service, instances in changes.instances.items()
-            if self._inputs.instances.get(service) != instances
-        }
-        for service in changed:
-            instances = changes.instances[service]
-            if instances is None:
-                self._inputs.instances.pop(service, None)
-            else:
-                self._inputs.instances[service] = instances
-        return changed
 
     async def _compile(self, services: Set[ServiceId], instances_only: Set[ServiceId] = frozenset()) -> None:
         served: dict[ServiceId, CompiledService | None] = {}

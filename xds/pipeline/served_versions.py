@@ -12,7 +12,7 @@ rejects what others took is told of in the status, and takes nothing from the ot
 No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which services must be served anew.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import chain
 from weakref import WeakKeyDictionary
@@ -32,6 +32,9 @@ _LONGEST_TRIAL = 15.0
 Key = tuple[Origin, ...]
 """What tells the versions of a service apart: the versions of the documents that it is made from."""
 
+InstancesIn = Callable[[str | None], Sequence[Instance]]
+"""The instances of a service in a naming group; None: in the preferred one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -49,8 +52,9 @@ class Version:
         """What tells it from other versions."""
         return self.compiled.origins
 
-    def with_instances(self, instances: Sequence[Instance]) -> "Version":
-        """Return the same version with other instances."""
+    def with_instances(self, instances_in: InstancesIn) -> "Version":
+        """Return the same version with other instances, of the group that this version names."""
+        instances = instances_in(self.routing.group)
         return replace(self, compiled=self.compiled.with_instances(self.routing, instances))
 
 
@@ -164,7 +168,7 @@ class ServedVersions:
             self._release(service, record)
         self._unknown.pop(service, None)
 
-    def served(self, service: ServiceId, instances: Sequence[Instance]) -> Version | None:
+    def served(self, service: ServiceId, instances_in: InstancesIn) -> Version | None:
         """Return what is to be served of a service with its instances; None for nothing."""
         record = self._records.get(service)
         if record is None:
@@ -172,7 +176,7 @@ class ServedVersions:
         if record.served is record.latest:
             return record.latest
         if record.acknowledged is not None:
-            record.acknowledged = record.acknowledged.with_instances(instances)
+            record.acknowledged = record.acknowledged.with_instances(instances_in)
         return record.acknowledged
 
     def applied(self, services: Iterable[ServiceId]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import replace
+from functools import partial
 
 from xds.cache import Ref
 from xds.documents import Origin
@@ -142,8 +143,8 @@ class Serving:
         """Go on with a staged push of the run before: later cohorts have the version before still."""
         before = self._compilation.compile_text(pushed.service, pushed.before.origins, pushed.text)
         if before:
-            instances = self._inputs.instances_of(pushed.service)
-            before = Version(pushed.before, before.routing, pushed.text).with_instances(instances)
+            instances_in = partial(self._inputs.instances_of, pushed.service)
+            before = Version(pushed.before, before.routing, pushed.text).with_instances(instances_in)
             self._pushes.resume(pushed.service, before, pushed.origins, pushed.reached)
 
     def _hold(self, service: ServiceId, latest: Version, fallback: Version | None) -> None:
@@ -151,7 +152,7 @@ class Serving:
         assert self._checks is not None
         before = fallback or self._versions.latest(service)
         if before:
-            self._take(service, before.with_instances(self._inputs.instances_of(service)), None)
+            self._take(service, before.with_instances(partial(self._inputs.instances_of, service)), None)
         if service not in self._refused:
             self._checks.offer(service, latest)
             self._note_checking(service, on=True)
@@ -179,7 +180,7 @@ class Serving:
 
     def choose(self, service: ServiceId) -> CompiledService | None:
         """Choose the version of a service to be served; return what the first cohort gets."""
-        version = self._versions.served(service, self._inputs.instances_of(service))
+        version = self._versions.served(service, partial(self._inputs.instances_of, service))
         self._pushes.offer(service, version)
         return version.compiled if version else None
 
@@ -301,7 +302,7 @@ class Serving:
         await asyncio.sleep(0)
 
     def _served(self, service: ServiceId, cohort: int) -> CompiledService | None:
-        return self._pushes.served(service, cohort, self._inputs.instances_of(service))
+        return self._pushes.served(service, cohort, partial(self._inputs.instances_of, service))
 
     def _cohort_has(self, service: ServiceId, cohort: int) -> bool:
         groups = [one for one in self._services.groups_of(service) if getattr(one, "cohort", 0) == cohort]

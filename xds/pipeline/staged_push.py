@@ -11,8 +11,8 @@ No I/O, no clock. The versions of services without a document are not staged.
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
-from xds.pipeline.served_versions import Key, Version
-from xds.rules.instance import Instance, ServiceId
+from xds.pipeline.served_versions import InstancesIn, Key, Version
+from xds.rules.instance import ServiceId
 from xds.views import CompiledService
 
 
@@ -79,13 +79,11 @@ class StagedPushes:
         elif (self._begun or push) and version.key and len(self._soaks):
             self._pushes[service] = _Push(before, version.key)
 
-    def served(
-        self, service: ServiceId, cohort: int, instances: Sequence[Instance]
-    ) -> CompiledService | None:
+    def served(self, service: ServiceId, cohort: int, instances_in: InstancesIn) -> CompiledService | None:
         """Return what a cohort after the first is to be served of a service."""
         push = self._pushes.get(service)
         if push and cohort > push.reached:
-            push.before = push.before.with_instances(instances) if push.before else None
+            push.before = push.before.with_instances(instances_in) if push.before else None
             return push.before.compiled if push.before else None
         first = self._first.get(service)
         return first.compiled if first else None

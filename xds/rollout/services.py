@@ -72,7 +72,7 @@ class PipelineServices:
         rule = self.rule(service)
         if rule is None or subset not in rule.subsets:
             return False
-        instances = self._pipeline.instances.get(service, ())
+        instances = self._pipeline.instances_of(service)
         return any(can_serve(one) and rule.subsets[subset].selects(one.metadata) for one in instances)
 
     def clusters(self, service: ServiceId) -> Clusters:

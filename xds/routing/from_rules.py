@@ -43,6 +43,7 @@ def routing_of(
         baseline=document.baseline,
         hosts=document.hosts,
         aliases=document.aliases,
+        group=document.group,
         has_rule=True,
         gateways=frozenset(document.gateways) if document.hosts else frozenset(),
         changes_at=_next_change(document, now) if document.enabled else None,

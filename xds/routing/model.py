@@ -165,7 +165,8 @@ class Routing:
     """One service. The first decision that holds decides; the last one holds for every request.
 
     ``hosts`` are served by the proxy groups ``gateways``; in the mesh the service has its own name and
-    ``aliases``. ``subsets`` are its versions: the metadata that an instance must have, by name. ``policies``
+    ``aliases``. Its instances come from the naming group ``group``; None: from the preferred one. ``subsets``
+    are its versions: the metadata that an instance must have, by name. ``policies``
     say how proxies talk to the instances of a subset, or, under None, of the service, where documents say
     something. ``has_rule``: somebody wrote a rule document for it. ``changes_at`` is when the
     same document decides otherwise by itself (schedules), in UTC; None: never. ``measured``: proxies report
@@ -180,6 +181,7 @@ class Routing:
     hosts: tuple[str, ...] = ()
     gateways: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
+    group: str | None = None
     has_rule: bool = False
     changes_at: datetime | None = None
     measured: bool = False

@@ -4,7 +4,7 @@ Works on plain data rather than on the model, and overlooks whatever has the wro
 told of an unknown subset in the same breath as of a misspelt field elsewhere.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from xds.documents.defect import Defect, Path, printable, quoted, render
@@ -35,6 +35,14 @@ def check_gateways(rule: RuleDocument, exact_only: Callable[[str], bool]) -> Ite
         if host.startswith("*"):
             message = f"{host} is a wildcard, and gateway {gateway} serves exact hosts only"
             yield Defect(("hosts", index), message, hint)
+
+
+def check_group(rule: RuleDocument, groups: Sequence[str]) -> Iterator[Defect]:
+    """Tell of a naming group that is not followed; ``groups`` are those that are."""
+    if rule.group is not None and rule.group not in groups:
+        listed = ", ".join(map(printable, groups))
+        hint = f"there is {listed}; the operator can add others to nacos.naming_groups"
+        yield Defect(("group",), f"no instances are taken from naming group {quoted(rule.group)}", hint)
 
 
 def check_lanes(document: dict[str, Any]) -> Iterator[Defect]:

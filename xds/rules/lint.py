@@ -47,6 +47,35 @@ def lint_instances(
     return tuple(problems)
 
 
+def lint_group(
+    document: str,
+    rule: RuleDocument,
+    registered: Sequence[str],
+    positions: Mapping[Path, Mark] = _NOWHERE,
+    *,
+    has_groups: bool,
+) -> tuple[Problem, ...]:
+    """Warn about a naming group that has no such service, and about several where the rule names none.
+
+    ``registered`` are the groups with a service of this name, the preferred first. ``has_groups``: whether
+    instances come from where there are groups.
+    """
+    service, listed = printable(rule.service), ", ".join(map(printable, registered))
+    if rule.group is None and len(registered) > 1:
+        message = f"{service} is registered in groups {listed}: the instances of {registered[0]} are used"
+        hint = f"say which: group: {printable(registered[0])}"
+    elif rule.group is not None and not has_groups:
+        message, hint = "says nothing: instances that stand in files have no naming groups", "remove it"
+    elif rule.group is not None and rule.group not in registered:
+        message = f"there is no {service} in naming group {printable(rule.group)}"
+        hint = f"it is registered in {listed}" if registered else ""
+    else:
+        return ()
+    path: Path = ("group",) if rule.group is not None else ("service",)
+    mark = positions.get(path, (0, 0))
+    return (Problem(document, *mark, render(path), message, hint, Severity.WARNING),)
+
+
 def lint_hosts(
     document: str, rule: RuleDocument, lacks_certificate: Callable[[str, str], bool]
 ) -> tuple[Problem, ...]:

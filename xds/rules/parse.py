@@ -1,6 +1,6 @@
 """From the bytes of a document to what it says, or to everything that is wrong with it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -58,7 +58,7 @@ class ParsedDocument:
 
     ``content`` is None if any of ``problems``, which are sorted by position, is an error. ``claims`` and
     ``needs`` are what it holds and needs beside other documents, and the fields that say so; ``positions``
-    is where these fields and the subsets stand.
+    is where these fields, the subsets and the group stand.
     """
 
     content: Content | None
@@ -75,13 +75,19 @@ class ParsedDocument:
 
 
 def parse(
-    document: str, content: bytes, exact_only: ExactOnly = lambda _: False, advice_at: datetime | None = None
+    document: str,
+    content: bytes,
+    exact_only: ExactOnly = lambda _: False,
+    advice_at: datetime | None = None,
+    *,
+    groups: Sequence[str] | None = None,
 ) -> ParsedDocument:
     """Read a document; ``document`` is its dataId or file name, which says its kind. Never raises.
 
     Rules and lanes are YAML or JSON in UTF-8 of at most 1 MiB, lists are text of at most 10 MiB. Rules
     without ``service`` are for the service that the document is named after. The time is bounded.
-    With ``advice_at``, the time now, it says also what `xds.rules.advice` has to say.
+    With ``advice_at``, the time now, it says also what `xds.rules.advice` has to say. ``groups`` are the
+    naming groups that a rule may name; None: any.
     """
     kind, stem, revision = kind_of(document), stem_of(document), revision_of(content)
     said: Content | None
@@ -94,7 +100,9 @@ def parse(
             root, found = tree.compose(text)
             if text.count("regex") > MAX_REGEXES:
                 _refuse_many_regexes(root)
-            said, defects = _lanes(root, document) if kind is Kind.LANES else _rules(root, stem, exact_only)
+            said, defects = (
+                _lanes(root, document) if kind is Kind.LANES else _rules(root, stem, exact_only, groups)
+            )
             found += [(tree.locate(root, one.path, at_key=one.at_key), one) for one in defects]
     except UnreadableError as error:
         problems = _problems(document, [(error.mark, Defect((), error.message, error.hint))])
@@ -109,16 +117,20 @@ def parse(
     places: set[Path] = {*claims.values(), *needs.values()}
     if isinstance(said, RuleDocument):
         places |= {("subsets", name) for name in said.subsets}
+        places |= {("group",)} if said.group is not None else set()
     positions = {path: tree.locate(root, path) for path in places} if root else {}
     return ParsedDocument(said, problems, revision, claims, needs, positions)
 
 
-def _rules(root: tree.Node, stem: str, exact_only: ExactOnly) -> tuple[RuleDocument | None, list[Defect]]:
+def _rules(
+    root: tree.Node, stem: str, exact_only: ExactOnly, groups: Sequence[str] | None
+) -> tuple[RuleDocument | None, list[Defect]]:
     values = {"service": stem, **_mapping(root, "a rule is a mapping of fields", "begin with `service:`")}
     rule, defects = _RULES.read(root, values)
     defects += cross_checks.check(values)
     if rule:
         defects += cross_checks.check_gateways(rule, exact_only)
+        defects += cross_checks.check_group(rule, groups) if groups is not None else ()
     if rule and not defects and "grpc" in rule.clients:
         defects += grpc_limits(rule)
     if rule and not defects:

@@ -361,6 +361,17 @@ class Settings(BaseSettings):
         own = self.groups[group].edge if group in self.groups else Edge()
         return _inherit(own, self.edge)
 
+    @property
+    def naming_groups(self) -> tuple[str, ...] | None:
+        """The groups that instances come from, the preferred first; None: the source has no groups."""
+        return self.nacos.naming_groups or (self.nacos.naming_group,) if self.source == "nacos" else None
+
+    @property
+    def stated_naming_groups(self) -> tuple[str, ...] | None:
+        """The same for an author's command; None also if no setting names groups: the server's may."""
+        stated = self.nacos.model_fields_set & {"naming_group", "naming_groups"}
+        return self.naming_groups if stated else None
+
     def exact_only(self, gateway: str) -> bool:
         """Whether a proxy group cannot serve wildcard hosts, since its routes are found by the whole host."""
         return self.edge_of(gateway).routes != "shared"

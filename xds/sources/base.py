@@ -5,7 +5,7 @@ Reporting the same fact twice is harmless, and of several facts about one thing 
 a receiver may merge them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -27,10 +27,15 @@ class DocumentChanged:
 
 @dataclass(frozen=True, slots=True)
 class InstancesChanged:
-    """All instances of a service now; None when the service itself is gone."""
+    """All instances of a service now; None when the service itself is gone.
+
+    ``groups`` has the instances by naming group, where the source has such groups and the service is in any;
+    ``instances`` are then those of the preferred group.
+    """
 
     service: ServiceId
     instances: tuple[Instance, ...] | None
+    groups: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

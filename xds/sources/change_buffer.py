@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xds.documents import DocumentId
@@ -13,11 +14,13 @@ from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced, T
 class Changes:
     """The latest state of everything that changed: of several reports about one thing, the last.
 
-    ``documents`` and ``instances`` hold None for what is gone.
+    ``documents`` and ``instances`` hold None for what is gone. ``groups`` are as in ``InstancesChanged``, for
+    the services in ``instances``.
     """
 
     documents: dict[DocumentId, bytes | None] = field(default_factory=dict)
     instances: dict[ServiceId, tuple[Instance, ...] | None] = field(default_factory=dict)
+    groups: dict[ServiceId, Mapping[str, tuple[Instance, ...]]] = field(default_factory=dict)
     synced: bool = False
     seen: dict[DocumentId, float] = field(default_factory=dict)
     """When each document was reported first, in seconds since the epoch."""
@@ -26,6 +29,7 @@ class Changes:
         """Merge later changes into these."""
         self.documents |= later.documents
         self.instances |= later.instances
+        self.groups |= later.groups
         self.synced |= later.synced
         self.seen = later.seen | self.seen
 
@@ -53,8 +57,9 @@ class ChangeBuffer:
             case DocumentChanged(document, content):
                 self._changes.documents[document] = content
                 self._changes.seen.setdefault(document, time.time())
-            case InstancesChanged(service, instances):
+            case InstancesChanged(service, instances, groups):
                 self._changes.instances[service] = instances
+                self._changes.groups[service] = groups
             case Synced():
                 self._changes.synced = True
             case Trouble():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
 from xds.cache import Cache, Ref
@@ -26,7 +27,7 @@ from xds.views import CompiledService, EdgeGroup, ListenerSettings, Services
 class World:
     """A pipeline whose source is the test."""
 
-    def __init__(self, kept: Path) -> None:
+    def __init__(self, kept: Path, naming_groups: tuple[str, ...] | None = None) -> None:
         self.buffer = ChangeBuffer()
         self.services = Services(
             Cache(),
@@ -37,7 +38,14 @@ class World:
         self.snapshot = SnapshotWriter(SnapshotStore(kept, CompiledService))
         self.status = Status([LogSink()], self.services.groups_of)
         self.opened = 0
-        self.pipeline = Pipeline(self.buffer, self.services, self.snapshot, self.status, self._open)
+        self.pipeline = Pipeline(
+            self.buffer,
+            self.services,
+            self.snapshot,
+            self.status,
+            self._open,
+            naming_groups=naming_groups,
+        )
 
     def _open(self) -> None:
         self.opened += 1
@@ -54,6 +62,25 @@ class World:
         found = RouteConfiguration.parse(resource.body).virtual_hosts
         return sorted(domain for host in found for domain in host.domains)
 
+    def ports(self, service: str) -> list[int]:
+        """Return the ports of the instances that an edge is served."""
+        resource = self.services.view_of(EdgeGroup("edge"), now=0.0).filled().get(Ref(ENDPOINT, service))
+        assert resource
+        assignment = ClusterLoadAssignment.parse(resource.body).to_dict()
+        instances = [each for zone in assignment.get("endpoints", ()) for each in zone["lbEndpoints"]]
+        return sorted(each["endpoint"]["address"]["socketAddress"]["portValue"] for each in instances)
+
+    def register(self, service: str, **groups: int) -> None:
+        """Have a service registered in groups, the preferred first, with an instance on a port in each."""
+        there = {group: (Instance("127.0.0.1", port),) for group, port in groups.items()}
+        preferred = next(iter(there.values()), None)
+        self.buffer.put(InstancesChanged(ServiceId("", service), preferred, there))
+
+    def problems(self, document: str) -> list[str]:
+        """Return what is told of a document."""
+        status = self.status.document(DocumentId("", document))
+        return [problem.message for problem in status.problems] if status else []
+
     async def until(self, holds: Callable[[], object]) -> None:
         async with asyncio.timeout(60):
             while not holds():
@@ -66,8 +93,8 @@ def kept(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running(kept: Path) -> AsyncIterator[World]:
-    world = World(kept)
+async def running(kept: Path, naming_groups: tuple[str, ...] | None = None) -> AsyncIterator[World]:
+    world = World(kept, naming_groups)
     task = asyncio.create_task(world.pipeline.run())
     try:
         yield world
@@ -219,3 +246,49 @@ async def test_a_burst_of_edits_ends_with_the_last(kept: Path) -> None:
         await world.until(lambda: world.hosts() == ["a49.example.com"])
         world.buffer.put(DocumentChanged(DocumentId("", "a.yaml"), None))
         await world.until(lambda: world.hosts() == [])
+
+
+async def test_a_rule_names_the_group_that_its_instances_come_from(kept: Path) -> None:
+    async with running(kept, ("FIRST", "SECOND")) as world:
+        world.write("a.yaml", "a.example.com")
+        world.register("a", FIRST=1, SECOND=2)
+        world.buffer.put(Synced())
+        await world.until(lambda: world.opened)
+        assert world.ports("a") == [1]
+        assert world.problems("a.yaml") == [
+            "a is registered in groups FIRST, SECOND: the instances of FIRST are used"
+        ]
+        world.write("a.yaml", "a.example.com", group="SECOND")
+        await world.until(lambda: world.ports("a") == [2])
+        assert world.problems("a.yaml") == []
+        assert [one.port for one in world.pipeline.instances_of(ServiceId("", "a"))] == [2]
+        world.register("a", FIRST=1, SECOND=3)
+        await world.until(lambda: world.ports("a") == [3])
+        # It is gone from its group: another program that has its name is not used instead.
+        world.register("a", FIRST=1)
+        await world.until(lambda: world.ports("a") == [])
+        assert world.problems("a.yaml") == ["there is no a in naming group SECOND"]
+        world.register("a", SECOND=4)
+        await world.until(lambda: world.ports("a") == [4])
+        # A group that is not followed changes nothing.
+        world.write("a.yaml", "b.example.com", group="THIRD")
+        await world.until(lambda: world.status.is_rejected(DocumentId("", "a.yaml")))
+        assert world.problems("a.yaml") == ['no instances are taken from naming group "THIRD"']
+        world.register("a", FIRST=1, SECOND=5)
+        await world.until(lambda: world.ports("a") == [5])
+        assert world.hosts() == ["a.example.com"]
+        world.buffer.put(DocumentChanged(DocumentId("", "a.yaml"), None))
+        await world.until(lambda: not world.hosts())
+        assert [one.port for one in world.pipeline.instances_of(ServiceId("", "a"))] == [1]
+
+
+async def test_a_group_is_told_to_say_nothing_where_there_are_none(kept: Path) -> None:
+    async with running(kept) as world:
+        world.write("a.yaml", "a.example.com", group="SECOND")
+        world.buffer.put(InstancesChanged(ServiceId("", "a"), (Instance("127.0.0.1", 1),)))
+        world.buffer.put(Synced())
+        await world.until(lambda: world.opened)
+        assert world.ports("a") == [1]
+        assert world.problems("a.yaml") == [
+            "says nothing: instances that stand in files have no naming groups"
+        ]

@@ -28,7 +28,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def version(name: str, revision: str, *, host: str = "", gateway: str = "edge") -> Version:
-    rule = RuleDocument(service=name, hosts=(host or f"{revision}.{name}.example.com",), gateways=(gateway,))
+    """Return a version of a service that takes its instances from the naming group called as its revision."""
+    hosts = (host or f"{revision}.{name}.example.com",)
+    rule = RuleDocument(service=name, group=revision, hosts=hosts, gateways=(gateway,))
     routing = routing_of(name, rule, NOW)
     origins = (Origin(DocumentId("", f"{name}.yaml"), revision),)
     return Version(CompiledService.of(ServiceId("", name), routing, origins, ANYWHERE), routing)
@@ -68,7 +70,7 @@ class World:
         return sorted(service.name for service in found)
 
     def serve(self, services: set[ServiceId]) -> None:
-        versions = {one: self.versions.served(one, ANYWHERE) for one in services}
+        versions = {one: self.versions.served(one, lambda _: ANYWHERE) for one in services}
         compiled = {one: version.compiled if version else None for one, version in versions.items()}
         for _ in self.services.apply(compiled):
             pass
@@ -159,7 +161,8 @@ def test_instances_of_a_quarantined_service_go_on_changing(world: World) -> None
     world.bad = {("a.yaml", "r2")}
     world.edit(a="r2")
     world.settle()
-    moved = world.versions.served(ServiceId("", "a"), (Instance("127.0.0.9", 80),))
+    groups = {"r1": (Instance("127.0.0.9", 80),), "r2": (Instance("127.0.0.8", 80),)}
+    moved = world.versions.served(ServiceId("", "a"), lambda group: groups[group or ""])
     assert moved
     assert b"127.0.0.9" in moved.compiled.endpoints[0].body
     assert moved.key[0].revision == "r1"

@@ -26,7 +26,7 @@ class World:
         return A in advanced, A in over
 
     def served(self) -> list[str | None]:
-        found = [self.pushes.served(A, cohort, ANYWHERE) for cohort in self.pushes.cohorts]
+        found = [self.pushes.served(A, cohort, lambda _: ANYWHERE) for cohort in self.pushes.cohorts]
         return [compiled.origins[0].revision if compiled else None for compiled in found]
 
 
@@ -84,7 +84,7 @@ def test_an_edit_of_what_is_pushed_begins_again_from_what_all_have(world: World)
 def test_a_new_service_is_pushed_and_one_that_is_gone_is_gone_for_all(world: World) -> None:
     new = ServiceId("", "new")
     world.pushes.offer(new, version("new", "r1"))
-    assert [world.pushes.served(new, cohort, ()) is None for cohort in world.pushes.cohorts] == [
+    assert [world.pushes.served(new, cohort, lambda _: ()) is None for cohort in world.pushes.cohorts] == [
         False,
         True,
         True,

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.rules.marked import Expected, assert_problems, unmark
 from xds.documents.problem import Severity
 from xds.rules.instance import Instance
-from xds.rules.lint import lint_instances
+from xds.rules.lint import lint_group, lint_instances
 from xds.rules.parse import parse
 
 SUBSETS = "subsets:\n  stable: {labels: {version: v1}}\n  gray: {labels: {version: v2}}\nbaseline: stable\n"
@@ -90,3 +90,45 @@ def test_instances_that_grpc_clients_are_not_sent_are_named() -> None:
         "gRPC clients are not sent i0.example:80, i1.example:80, i2.example:80, i3.example:80, i4.example:80 "
         "and 2 more: they resolve no host names"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "registered", "has_groups", "expected"),
+    [
+        ("{}", [], True, None),
+        ("{}", ["A"], True, None),
+        (
+            "{}",
+            ["A", "B"],
+            True,
+            (
+                "service",
+                "reviews is registered in groups A, B: the instances of A are used",
+                "say which: group: A",
+            ),
+        ),
+        ("group: A", ["A", "B"], True, None),
+        (
+            "group: A",
+            ["B"],
+            True,
+            ("group", "there is no reviews in naming group A", "it is registered in B"),
+        ),
+        ("group: A", [], True, ("group", "there is no reviews in naming group A", "")),
+        (
+            "group: A",
+            [],
+            False,
+            ("group", "says nothing: instances that stand in files have no naming groups", "remove it"),
+        ),
+        ("{}", [], False, None),
+    ],
+)
+def test_naming_groups(
+    text: str, registered: list[str], has_groups: bool, expected: tuple[str, str, str] | None
+) -> None:
+    parsed = parse("reviews.yaml", text.encode())
+    assert parsed.rule
+    found = lint_group("reviews.yaml", parsed.rule, registered, parsed.positions, has_groups=has_groups)
+    assert [(one.path, one.message, one.hint) for one in found] == ([expected] if expected else [])
+    assert all(one.severity is Severity.WARNING and one.line for one in found)

@@ -296,3 +296,21 @@ def test_wildcard_hosts_on_a_gateway_that_serves_exact_hosts_only() -> None:
     assert "shared" in problem.hint
     assert parse("reviews.yaml", text).rule
     assert parse("reviews.yaml", b"hosts: [a.example.com]", exact_only=lambda _: True).rule
+
+
+def test_a_naming_group_that_is_not_followed() -> None:
+    text = b"hosts: [reviews.example.com]\ngroup: ORDERS\n"
+    parsed = parse("reviews.yaml", text, groups=("ORDERS_GROUP", "DEFAULT_GROUP"))
+    assert parsed.rule is None
+    [problem] = parsed.problems
+    assert (problem.line, problem.column, problem.path) == (2, 8, "group")
+    assert problem.message == 'no instances are taken from naming group "ORDERS"'
+    assert (
+        problem.hint
+        == "there is ORDERS_GROUP, DEFAULT_GROUP; the operator can add others to nacos.naming_groups"
+    )
+    for groups in (None, ("ORDERS", "DEFAULT_GROUP")):
+        rule = parse("reviews.yaml", text, groups=groups).rule
+        assert rule
+        assert rule.group == "ORDERS"
+    assert parse("reviews.yaml", b"hosts: [a.example.com]", groups=("DEFAULT_GROUP",)).rule

@@ -1,4 +1,4 @@
-"""Services with one name in several naming groups: one is used, never a mixture, and that is said."""
+"""Services with one name in several naming groups: one is preferred, never a mixture, and that is said."""
 
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import Event, InstancesChanged, Trouble
@@ -14,15 +14,16 @@ def test_the_preferred_group_wins_however_the_events_come() -> None:
     merge = GroupMerge(("FIRST", "SECOND"), events.append, SourceHealth(events.append))
     first, second = merge.of("FIRST"), merge.of("SECOND")
     clash = Trouble(
-        "service reviews is registered in groups FIRST, SECOND; that of FIRST is used (nacos.naming_groups)"
+        "service reviews is registered in groups FIRST, SECOND; that of FIRST is used unless its rule names "
+        "another `group` (nacos.naming_groups)"
     )
     for take, instances, then in (
-        (second, (B,), [InstancesChanged(REVIEWS, (B,))]),
-        (first, (A,), [clash, InstancesChanged(REVIEWS, (A,))]),
-        (second, (B, A), []),
+        (second, (B,), [InstancesChanged(REVIEWS, (B,), {"SECOND": (B,)})]),
+        (first, (A,), [clash, InstancesChanged(REVIEWS, (A,), {"FIRST": (A,), "SECOND": (B,)})]),
+        (second, (B, A), [InstancesChanged(REVIEWS, (A,), {"FIRST": (A,), "SECOND": (B, A)})]),
         # Without instances it is still there: those of another program are not taken instead.
-        (first, (), [InstancesChanged(REVIEWS, ())]),
-        (first, None, [Trouble(None), InstancesChanged(REVIEWS, (B, A))]),
+        (first, (), [InstancesChanged(REVIEWS, (), {"FIRST": (), "SECOND": (B, A)})]),
+        (first, None, [Trouble(None), InstancesChanged(REVIEWS, (B, A), {"SECOND": (B, A)})]),
         (second, None, [InstancesChanged(REVIEWS, None)]),
     ):
         events.clear()

@@ -139,14 +139,13 @@ class LiveBackend:
 
     def service_ids(self) -> Sequence[ServiceId]:
         """All services with rules or instances."""
-        return sorted(self._pipeline.documents.services() | self._pipeline.instances.keys())
+        return sorted(self._pipeline.services)
 
     def service_summary(self, service: ServiceId) -> models.ServiceSummary:
         """One service for a list."""
-        rule = self._pipeline.documents.rule(service)
-        instances = self._pipeline.instances.get(service)
-        if rule is None and instances is None:
+        if not self._pipeline.exists(service):
             raise KeyError(service)
+        rule = self._pipeline.documents.rule(service)
         document = self._pipeline.documents.document_of(service) if rule else None
         return models.ServiceSummary(
             namespace=service.namespace,
@@ -154,7 +153,7 @@ class LiveBackend:
             document=document.name if document else None,
             state=self._state(document) if document else None,
             splits=self._splits(service),
-            instances=sum(instance.serving for instance in instances or ()),
+            instances=sum(instance.serving for instance in self._pipeline.instances_of(service)),
             rollout=self._phase(service),
         )
 
@@ -162,7 +161,7 @@ class LiveBackend:
         """One service."""
         summary = self.service_summary(service)
         rule = self._pipeline.documents.rule(service)
-        serving = [each for each in self._pipeline.instances.get(service, ()) if each.serving]
+        serving = [each for each in self._pipeline.instances_of(service) if each.serving]
         subsets = [
             models.Subset(
                 name=name,
@@ -284,7 +283,7 @@ class LiveBackend:
         """Say what happens to a request."""
         service = ServiceId(request.namespace, request.service)
         if request.text is None:
-            if service not in self._pipeline.instances and not self._pipeline.documents.rule(service):
+            if not self._pipeline.exists(service):
                 raise KeyError(service)
             return explanations.explained(self._pipeline.routing(service), request)
         document = DocumentId(request.namespace, f"{request.service}.yaml")
@@ -304,7 +303,7 @@ class LiveBackend:
         overrides = (
             rollout_views.overrides_of(self._rollouts, service) if rule and rule.rollout else Overrides()
         )
-        return splits_in_force(rule, overrides, self._pipeline.instances.get(service, ()))
+        return splits_in_force(rule, overrides, self._pipeline.instances_of(service))
 
     def _phase(self, service: ServiceId) -> str | None:
         try:

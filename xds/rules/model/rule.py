@@ -105,6 +105,11 @@ class RuleDocument(Model):
         description="The service's name in the registry. Default: the document's name without extension.",
         examples=["reviews"],
     )
+    group: Name | None = Field(
+        None,
+        description="The naming group of Nacos that the instances come from. Default: the preferred one.",
+        examples=["ORDERS_GROUP"],
+    )
     enabled: Bool = Field(True, description="false: all traffic goes to the baseline.")
     hosts: Annotated[tuple[Host, ...], Field(max_length=1000)] = Field(
         (),

@@ -9,10 +9,11 @@ from xds.sources.health import SourceHealth
 
 
 class GroupMerge:
-    """Of services with one name in several groups, emits the one of the group that comes first in ``groups``.
+    """Of services with one name in several groups, prefers that of the group that comes first in ``groups``.
 
-    Their instances are never mixed: they may be different programs. The clash is reported for as long as it
-    lasts. When the preferred one is gone from Nacos, not only without instances, the next one is emitted.
+    Their instances are never mixed: they may be different programs. Those of every group are emitted beside
+    the preferred ones, for rules that name their group. The clash is reported for as long as it lasts. When
+    the preferred one is gone from Nacos, not only without instances, the next one is preferred.
     """
 
     def __init__(self, groups: Sequence[str], emit: Callable[[Event], None], health: SourceHealth) -> None:
@@ -32,20 +33,15 @@ class GroupMerge:
             return
         service = event.service
         held = self._held.setdefault(service, {})
-        before = self._chosen(held)
         if event.instances is None:
             held.pop(group, None)
         else:
             held[group] = event.instances
         self._report(service, held)
-        chosen = self._chosen(held)
-        if chosen is None:
+        if not held:
             del self._held[service]
-        if group in {before, chosen}:
-            self._emit(InstancesChanged(service, None if chosen is None else held[chosen]))
-
-    def _chosen(self, held: dict[str, tuple[Instance, ...]]) -> str | None:
-        return next((group for group in self._groups if group in held), None)
+        preferred = next((held[group] for group in self._groups if group in held), None)
+        self._emit(InstancesChanged(service, preferred, dict(held)))
 
     def _report(self, service: ServiceId, held: dict[str, tuple[Instance, ...]]) -> None:
         there = [group for group in self._groups if group in held]
@@ -53,6 +49,6 @@ class GroupMerge:
         if len(there) > 1:
             text = (
                 f"service {service.name} is registered in groups {', '.join(there)}; that of {there[0]} is "
-                "used (nacos.naming_groups)"
+                "used unless its rule names another `group` (nacos.naming_groups)"
             )
         self._health.report(f"services {service.namespace}: groups of {service.name}", text)
