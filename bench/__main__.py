@@ -27,6 +27,7 @@ NAMES = (
     "envoy_edit",
     "weight_changes",
     "lists",
+    "lanes",
     "instances",
     "cold_start",
     "push_profile",
