@@ -34,7 +34,8 @@ def test_it_does_not_start_without_the_libraries_that_a_setting_needs(
     assert edit_traces_of(Tracing()) is None
 
 
-async def test_a_collector_that_is_away_holds_nobody_up() -> None:
+async def stop_without_a_collector() -> None:
+    """Trace more than is kept, and stop."""
     traces = EditTraces(f"http://127.0.0.1:{free_port()}")
     running = asyncio.create_task(traces.run(lambda _: None))
     for number in range(3000):
@@ -45,3 +46,10 @@ async def test_a_collector_that_is_away_holds_nobody_up() -> None:
     running.cancel()
     await asyncio.wait([running], timeout=60)
     assert running.cancelled()
+
+
+def test_a_collector_that_is_away_holds_nobody_up() -> None:
+    # In a process of its own: the exporter's thread goes on trying for some time, and uses ``random``, which
+    # hypothesis forbids in its tests.
+    program = f"import asyncio; from {__name__} import stop_without_a_collector as run; asyncio.run(run())"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -40,6 +40,7 @@ def chromium() -> Iterator[Chrome]:
         "--disable-dev-shm-usage",
         "--lang=en-US",
         "--disable-gpu",
+        "--force-prefers-reduced-motion",  # no colour is looked at while it changes
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
