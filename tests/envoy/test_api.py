@@ -135,6 +135,7 @@ async def test_a_request_is_explained(world: World) -> None:
     explained = (await world.api.post("/explain", json=body)).json()
     assert explained["rule"] == "testers"
     assert explained["chances"] == [{"to": "reviews|gray", "percent": 100}]
+    assert explained["considered"][0]["percent"] == 100
 
 
 async def test_a_text_is_checked_beside_the_other_documents(world: World) -> None:

@@ -225,8 +225,8 @@ class SampleBackend:
         return models.ExplainResult(
             rule="ramp",
             considered=[
-                models.Considered(rule="testers", matched=False, why="header x-release is absent"),
-                models.Considered(rule="ramp", matched=True, why="it matches every request"),
+                models.Considered(rule="testers", matched=False, percent=0, why="header x-release is absent"),
+                models.Considered(rule="ramp", matched=True, percent=100, why="it matches every request"),
             ],
             chances=[
                 models.Chance(to="reviews|stable", percent=95),

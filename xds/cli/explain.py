@@ -1,13 +1,15 @@
 """`grayplane explain`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from xds.cli.api_client import ApiClient, TokenFlag
 from xds.cli.documents import contents_of, in_store, parse_beside
 from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
 from xds.cli.output import OutputFlag, show_json
@@ -47,25 +49,43 @@ def explain_command(
     at: Annotated[
         datetime | None, typer.Option("--at", help="The time, for schedules; without a zone, UTC.")
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help="Ask a running server by its HTTP port: by what is in force there, not by files.",
+            show_default=False,
+        ),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", help="The namespace at the server; '' is the default one.")
+    ] = "",
+    token: TokenFlag = None,
     config: ConfigFlag = None,
     output: OutputFlag = "text",
 ) -> None:
     """Say which rule decides for a request and why, and where the request goes.
 
-    It evaluates what documents mean, as they are in the files, and asks no proxy.
+    It evaluates what documents mean, as they are in the files or at a running server, and asks no proxy.
     """
-    with settings_errors():
-        settings = load(config)
     headers = [_pair(text, "--header") for text in header or ()]
     if cookie:
         headers.append(("cookie", "; ".join("=".join(_pair(text, "--cookie")) for text in cookie)))
     request = Request(method, uri, tuple(headers), source_ip)
-    now = datetime.now(UTC) if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
-    explanation = explain(_routing(service, files, settings, now), request)
-    if output == "json":
-        show_json({"service": service, **_as_json(explanation)})
+    if server is not None:
+        if files or at is not None:
+            fail(["--server answers by what is in force there now: give neither files nor --at"], MISUSED)
+        found = _asked(ApiClient(server, token), ServiceId(namespace, service), request)
     else:
-        _print(explanation)
+        with settings_errors():
+            settings = load(config)
+        now = datetime.now(UTC) if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
+        found = _as_json(explain(_routing(service, files, settings, now), request))
+    if output == "json":
+        show_json({"service": service, **found})
+    else:
+        _print(found)
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:
@@ -90,7 +110,22 @@ def _routing(service: str, files: list[Path] | None, settings: Settings, now: da
     return routing_of(service, rule, now, surroundings)
 
 
-def _as_json(explanation: Explanation) -> dict[str, object]:
+def _asked(api: ApiClient, service: ServiceId, request: Request) -> dict[str, Any]:
+    """Return what a server says, in the form of `_as_json`."""
+    body = {
+        "service": service.name,
+        "namespace": service.namespace,
+        "method": request.method,
+        "uri": request.target,
+        "headers": {name: request.header(name.lower()) for name, _ in request.headers},
+        "sourceIp": request.source,
+    }
+    told = api.post("/explain", body)
+    considered = [{name: one[name] for name in ("rule", "percent", "why")} for one in told["considered"]]
+    return {"considered": considered, "chances": told["chances"], "notes": told["notes"]}
+
+
+def _as_json(explanation: Explanation) -> dict[str, Any]:
     considered = [
         {"rule": one.rule, "percent": one.probability * 100, "why": one.why} for one in explanation.considered
     ]
@@ -98,15 +133,13 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
     return {"considered": considered, "chances": chances, "notes": list(explanation.notes)}
 
 
-def _print(explanation: Explanation) -> None:
+def _print(found: Mapping[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    for considered in explanation.considered:
-        verdict = {0.0: "no", 1.0: "yes"}.get(
-            considered.probability, f"{round(considered.probability * 100, 4):g} %"
-        )
-        console.print(Text.assemble((f"{considered.rule}: ", "bold"), f"{verdict}; {considered.why}"))
+    for one in found["considered"]:
+        verdict = {0.0: "no", 100.0: "yes"}.get(one["percent"], f"{round(one['percent'], 4):g} %")
+        console.print(Text.assemble((f"{one['rule']}: ", "bold"), f"{verdict}; {one['why']}"))
     console.print(Text.assemble(("\nit goes to", "bold")))
-    for name, probability in explanation.chances():
-        console.print(Text(f"  {name}  {round(probability * 100, 4):g} %"))
-    for note in explanation.notes:
+    for chance in found["chances"]:
+        console.print(Text(f"  {chance['to']}  {round(chance['percent'], 4):g} %"))
+    for note in found["notes"]:
         console.print(Text(f"  {note}", "dim"))

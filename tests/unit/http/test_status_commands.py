@@ -1,4 +1,4 @@
-"""`grayplane status`, `proxies` and `top` against a real HTTP server."""
+"""`grayplane status`, `proxies`, `explain` and `top` against a real HTTP server."""
 
 import json
 from collections.abc import Iterator
@@ -55,6 +55,29 @@ def test_everything_is_there_as_json(site: Site, command: tuple[str, ...]) -> No
     assert json.loads(grayplane(*command, "--output", "json", site=site).stdout)
 
 
+def test_a_request_is_explained_by_what_is_in_force(site: Site) -> None:
+    result = grayplane("explain", "reviews", "--header", "x-release=none", site=site)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "testers: no; header x-release is absent",
+        "ramp: yes; it matches every request",
+        "",
+        "it goes to",
+        "  reviews|stable  95 %",
+        "  reviews|gray  5 %",
+    ]
+    found = json.loads(grayplane("explain", "reviews", "--output", "json", site=site).stdout)
+    assert found["service"] == "reviews"
+    assert found["considered"][1] == {"rule": "ramp", "percent": 100, "why": "it matches every request"}
+
+
+@pytest.mark.parametrize("more", [("reviews.yaml",), ("--at", "2026-11-26")])
+def test_a_server_is_asked_about_what_is_in_force_alone(site: Site, more: tuple[str, ...]) -> None:
+    result = grayplane("explain", "reviews", *more, site=site)
+    assert result.exit_code == 2
+    assert "neither files nor --at" in result.stderr
+
+
 def test_pages_are_put_together() -> None:
     with Site(SampleBackend(services=1203, proxies=1)).running() as site:
         found = json.loads(grayplane("status", "--output", "json", site=site).stdout)
@@ -66,6 +89,7 @@ def test_pages_are_put_together() -> None:
     [
         (("status", "none"), "there is no service none"),
         (("proxies", "none"), "there is no proxy none"),
+        (("explain", "none"), "there is no service none"),
         (("proxies", "--state", "asleep", "--output", "xml"), "neither text nor json"),
     ],
 )

@@ -15,7 +15,12 @@ def explained(routing: Routing, request: ExplainRequest) -> ExplainResult:
     return ExplainResult(
         rule=found.rule,
         considered=[
-            Considered(rule=each.rule, matched=each.probability > 0, why=each.why)
+            Considered(
+                rule=each.rule,
+                matched=each.probability > 0,
+                percent=_percent(each.probability),
+                why=each.why,
+            )
             for each in found.considered
         ],
         chances=[Chance(to=name, percent=_percent(probability)) for name, probability in found.chances()],

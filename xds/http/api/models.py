@@ -316,10 +316,11 @@ class ExplainRequest(Model):
 
 
 class Considered(Model):
-    """One rule that was looked at: whether it matched, and why."""
+    """One rule that was looked at: whether it matched, for how many percent of such requests, and why."""
 
     rule: str
     matched: bool
+    percent: float
     why: str
 
 
