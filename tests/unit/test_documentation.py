@@ -215,3 +215,10 @@ def paths(given: dict[str, Any], known: set[str], prefix: str = "") -> Iterator[
             yield from paths(value, known, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("page", ["go", "java", "python", "node"])
+def test_a_page_of_a_language_has_the_program_that_is_run(page: str) -> None:
+    text = (ROOT / "docs/grpc" / f"{page}.md").read_text(encoding="utf-8")
+    [(file, shown)] = re.findall(r"\[The program\]\((.+?)\).*?\n```\w+\n(.*?)```\n", text, re.DOTALL)
+    assert shown == (ROOT / "docs/grpc" / file).read_text(encoding="utf-8")
