@@ -17,8 +17,8 @@ _log = structlog.get_logger(__name__)
 _MANY = 20
 
 
-CertificateId = tuple[str, int]
-"""Issuer and serial number of a certificate."""
+CertificateId = tuple[str, str]
+"""Issuer and serial number of a certificate; the number has up to 160 bits and is written in base 16."""
 
 
 class Peer(NamedTuple):

@@ -22,7 +22,7 @@ def certificate_id(auth_context: Mapping[str, Iterable[bytes]]) -> CertificateId
     if pem is None:
         return None
     certificate = x509.load_pem_x509_certificate(pem)
-    return certificate.issuer.rfc4514_string(), certificate.serial_number
+    return certificate.issuer.rfc4514_string(), f"{certificate.serial_number:x}"
 
 
 class RevocationList:
@@ -76,7 +76,7 @@ class RevocationList:
         for each in lists:
             self._check(each, authorities)
         return frozenset(
-            (each.issuer.rfc4514_string(), revoked.serial_number) for each in lists for revoked in each
+            (each.issuer.rfc4514_string(), f"{revoked.serial_number:x}") for each in lists for revoked in each
         )
 
     def _check(
