@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -20,25 +20,11 @@ from pydantic import ValidationError
 from tests.harness.api_backend import SampleBackend
 from tests.harness.api_site import Site
 from tests.harness.oidc_provider import AUDIENCE, OidcProvider
-from tests.harness.oidc_world import World, running, settings
+from tests.harness.oidc_world import World, settings
 from xds.errors import StartError
 from xds.http.access import Role
 from xds.http.oidc import Client, RoleRule, provider
 from xds.oidc_port import oidc_of
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A world of the test's own."""
-    with running() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[World]:
-    """A world for tests that leave it as it is."""
-    with running() as it:
-        yield it
 
 
 def encode(part: object) -> str:

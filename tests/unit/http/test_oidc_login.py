@@ -1,7 +1,7 @@
 """Logins of a real OpenID Connect provider, and what attackers make of them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,20 +13,6 @@ from tests.harness.oidc_provider import SECRET
 from tests.harness.oidc_world import Browser, World, running
 from xds.http.access import Identity, Role
 from xds.http.oidc import Sessions
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A world of the test's own."""
-    with running() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[World]:
-    """A world for tests that leave it as it is."""
-    with running() as it:
-        yield it
 
 
 def test_a_browser_logs_in_and_out(world: World) -> None:
