@@ -1,6 +1,5 @@
 """Grayplane: an Envoy xDS control plane for gray releases.
 
-The layers, lowest first: ``rules`` and ``wire``; ``sources``; ``compiler``; ``cache``; ``protocol``;
-``server``; ``pipeline``, which carries a change through them; ``app`` and ``cli``. A layer imports only
-layers below it; import-linter holds that (``pyproject.toml``).
+``docs/architecture.md`` says what each layer does and where to begin reading. A layer imports only layers
+below it; import-linter holds that (``pyproject.toml``).
 """

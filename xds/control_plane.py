@@ -24,7 +24,7 @@ from xds.compiler.tracing import Tracing
 from xds.documents import DocumentId, Origin
 from xds.edit_traces import edit_traces_of
 from xds.errors import BindError
-from xds.http import Readiness, Standing
+from xds.http import Readiness, ServedFrom
 from xds.http_port import HttpPort
 from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
 from xds.port_security import authorization_of, follow_revocations, http_context, revocation_list, tls_files
@@ -217,14 +217,14 @@ class ControlPlane:
             raise BindError(f"xds.tls: {error}") from error
 
     def _readiness(self) -> Readiness:
-        standing = Standing.NOTHING
+        served_from = ServedFrom.NOTHING
         if self._server.serving:
-            standing = Standing.SOURCE if self._pipeline.in_step else Standing.LAST_KNOWN_GOOD
+            served_from = ServedFrom.SOURCE if self._pipeline.in_step else ServedFrom.LAST_KNOWN_GOOD
         troubles = [self._buffer.trouble.reason, self._snapshot.trouble]
         if self._validator and self._validator.trouble:
             troubles.append(f"validation.envoy: documents are pushed unchecked: {self._validator.trouble}")
         trouble = "; ".join(filter(None, troubles)) or None
-        return Readiness(standing, trouble, self._source_status())
+        return Readiness(served_from, trouble, self._source_status())
 
     async def once_in_step(self, run: Callable[[], Awaitable[None]]) -> None:
         """Run something once what is served is what the source says."""
@@ -252,7 +252,7 @@ class ControlPlane:
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
         """Note that a client has all of its view (``Observer``)."""
         self.status.in_step(stream, generation, rejected)
-        self._pipeline.serving.caught_up(stream, generation, rejected)
+        self._pipeline.serving.in_step(stream, generation, rejected)
 
     def closed(self, stream: StreamInfo) -> None:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""

@@ -56,13 +56,13 @@ class EditTraces:
             f"edit {edit.document.name}", attributes=_attributes(edit), start_time=_ns(edit.start)
         )
         within = set_span_in_context(root)
-        for step in edit.steps:
+        for part in edit.spans:
             span = self._tracer.start_span(
-                step.name, within, attributes=dict(step.attributes), start_time=_ns(step.start)
+                part.name, within, attributes=dict(part.attributes), start_time=_ns(part.start)
             )
-            if step.error:
-                span.set_status(_error(step.error))
-            span.end(_ns(step.end))
+            if part.error:
+                span.set_status(_error(part.error))
+            span.end(_ns(part.end))
         if edit.error:
             root.set_status(_error(edit.error))
         root.end(_ns(edit.end))

@@ -60,8 +60,8 @@ class HttpPort:
         at = self._settings.http
         tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
         self._oidc = oidc_of(at.oidc)
-        identities = self._oidc.identities if self._oidc else None
-        access = Access(tokens, loopback=is_loopback(at.address), identities=identities)
+        accounts = self._oidc.accounts if self._oidc else None
+        access = Access(tokens, loopback=is_loopback(at.address), accounts=accounts)
         self._backend = LiveBackend(
             pipeline,
             status,

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from xds.errors import MissingExtraError, StartError
-from xds.http.access import Identities, Role
+from xds.http.access import Accounts, Role
 from xds.settings import Oidc
 
 
@@ -16,7 +16,7 @@ from xds.settings import Oidc
 class OidcParts:
     """What the HTTP port has for it. ``run`` keeps what is known of the provider current."""
 
-    identities: Identities
+    accounts: Accounts
     routes: Sequence[BaseRoute]
     run: Callable[[], Coroutine[Any, Any, None]]
 
@@ -54,5 +54,5 @@ def oidc_of(settings: Oidc) -> OidcParts | None:
         raise StartError(f"http.oidc.ca: {settings.ca}: {error}") from error
     sessions = oidc.Sessions(secret, client.session, secure=client.secure)
     return OidcParts(
-        oidc.OidcIdentities(provider, sessions), oidc.login_routes(provider, sessions), provider.run
+        oidc.OidcAccounts(provider, sessions), oidc.login_routes(provider, sessions), provider.run
     )

@@ -152,7 +152,7 @@ async def _verdicts(
     validator: EnvoyValidator, services: Mapping[ServiceId, CompiledService]
 ) -> dict[ServiceId, str | None]:
     return {
-        service: verdict.words async for verdict in validator.check(services) for service in verdict.services
+        service: verdict.reason async for verdict in validator.check(services) for service in verdict.services
     }
 
 

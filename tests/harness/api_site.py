@@ -10,7 +10,7 @@ from typing import Self
 from starlette.applications import Starlette
 
 from tests.harness.api_backend import SampleBackend
-from xds.http import HttpServer, Readiness, Standing, http_app
+from xds.http import HttpServer, Readiness, ServedFrom, http_app
 from xds.http.access import Access, Token
 from xds.http.api import Api, api_app
 from xds.http.audit import Audit
@@ -32,11 +32,11 @@ class Site:
         self.backend = backend
         self._events = Events()
         self._oidc = oidc
-        access = Access(tokens, loopback=True, identities=oidc.identities if oidc else None)
+        access = Access(tokens, loopback=True, accounts=oidc.accounts if oidc else None)
         self.audit = Audit(lambda: datetime.now(UTC))
         api = api_app(Api(backend, access, self.audit, self._events), "1")
         login = oidc.routes if oidc else ()
-        app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(), api=api, login=login)
+        app = http_app(lambda: Readiness(ServedFrom.SOURCE), Starlette(), api=api, login=login)
         self._server = HttpServer(app, self._events.close)
         self.url = f"http://127.0.0.1:{self._server.bind('127.0.0.1', port)}/"
         self._loop = asyncio.new_event_loop()

@@ -1,7 +1,7 @@
 """The HTTP port: liveness and readiness, and REST-JSON discovery beside them."""
 
 from xds.http.app import http_app
-from xds.http.readiness import Readiness, Standing
+from xds.http.readiness import Readiness, ServedFrom
 from xds.http.server import HttpServer
 
-__all__ = ["HttpServer", "Readiness", "Standing", "http_app"]
+__all__ = ["HttpServer", "Readiness", "ServedFrom", "http_app"]

@@ -32,7 +32,7 @@ class Role(StrEnum):
     """Act on rollouts and publish documents, too."""
 
 
-class Identity(NamedTuple):
+class Account(NamedTuple):
     """Somebody who is known, and what they may do."""
 
     name: str
@@ -49,17 +49,17 @@ class Caller:
     in_session: bool = False
 
 
-class Identities(Protocol):
+class Accounts(Protocol):
     """Whom an OpenID Connect provider knows (``xds.http.oidc``)."""
 
     login: str
     """Where browsers log in: a path of ours."""
 
-    async def of_token(self, token: str) -> Identity:
+    async def of_token(self, token: str) -> Account:
         """Return whose access token it is. Raise ``ProblemError`` if it is not accepted."""
         ...
 
-    def of_session(self, method: str, headers: Headers, cookies: Mapping[str, str]) -> Identity | None:
+    def of_session(self, method: str, headers: Headers, cookies: Mapping[str, str]) -> Account | None:
         """Return who is logged in in a browser. Raise ``ProblemError`` for a change from another page."""
         ...
 
@@ -90,27 +90,25 @@ class Access:
     """Decides on requests.
 
     ``loopback`` says whether the port is bound to this machine alone. Then, and only then, no tokens and no
-    ``identities`` mean that every local program may do everything. A page in a browser on this machine may
+    ``accounts`` mean that every local program may do everything. A page in a browser on this machine may
     not: the ``Host`` must be this machine (DNS rebinding), and a change must not come from another origin
     (CSRF). With tokens neither is possible: browsers add none by themselves. The cookie of a session is sent
     by our own pages alone, and a change is made for one of ours alone.
     """
 
-    def __init__(
-        self, tokens: Sequence[Token], *, loopback: bool, identities: Identities | None = None
-    ) -> None:
+    def __init__(self, tokens: Sequence[Token], *, loopback: bool, accounts: Accounts | None = None) -> None:
         self._tokens: Mapping[str, Token] = {token.sha256: token for token in tokens}
         self._loopback = loopback
-        self._identities = identities
+        self._accounts = accounts
 
     @property
     def login(self) -> str | None:
         """Where browsers log in; None if they cannot."""
-        return self._identities.login if self._identities else None
+        return self._accounts.login if self._accounts else None
 
     async def caller(self, method: str, headers: Headers, address: str) -> Caller:
         """Say who sends a request. Raise ``ProblemError`` if that may not be answered."""
-        if self._tokens or self._identities:
+        if self._tokens or self._accounts:
             return await self._known(method, headers, address)
         if not self._loopback:
             detail = "no tokens are set: make one by `grayplane token`, or bind http.address to 127.0.0.1"
@@ -122,12 +120,12 @@ class Access:
         authorization = headers.get("authorization", "")
         if authorization.lower().startswith(_SCHEME):
             return await self._by_token(authorization[len(_SCHEME) :].strip(), address)
-        if self._identities:
+        if self._accounts:
             cookies = cookie_parser(headers.get("cookie", ""))
-            if found := self._identities.of_session(method, headers, cookies):
+            if found := self._accounts.of_session(method, headers, cookies):
                 return Caller(found.name, found.role, address, in_session=True)
-            detail = f"log in at {self._identities.login}, or send a token: Authorization: Bearer …"
-            raise ProblemError(401, detail, headers=_CHALLENGE, login=self._identities.login)
+            detail = f"log in at {self._accounts.login}, or send a token: Authorization: Bearer …"
+            raise ProblemError(401, detail, headers=_CHALLENGE, login=self._accounts.login)
         raise ProblemError(401, "send a token: Authorization: Bearer gp_…", headers=_CHALLENGE)
 
     async def _by_token(self, text: str, address: str) -> Caller:
@@ -135,8 +133,8 @@ class Access:
         token = self._tokens.get(hashed)
         if token is not None and hmac.compare_digest(token.sha256, hashed):
             return Caller(token.name, token.role, address)
-        if self._identities and not text.startswith(_PREFIX):
-            return Caller(*await self._identities.of_token(text), address)
+        if self._accounts and not text.startswith(_PREFIX):
+            return Caller(*await self._accounts.of_token(text), address)
         raise ProblemError(401, "this token is not known", headers=_CHALLENGE)
 
 

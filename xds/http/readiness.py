@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from xds.sources.base import SourceStatus
 
 
-class Standing(StrEnum):
+class ServedFrom(StrEnum):
     """What the proxies are served from."""
 
     NOTHING = "nothing yet"
@@ -26,14 +26,14 @@ class Readiness:
     ``trouble`` is why the source cannot be read, None if it can. ``source`` is what it holds.
     """
 
-    standing: Standing
+    served_from: ServedFrom
     trouble: str | None = None
     source: SourceStatus = field(default_factory=SourceStatus)
 
     @property
     def ready(self) -> bool:
         """Whether proxies are answered."""
-        return self.standing is not Standing.NOTHING
+        return self.served_from is not ServedFrom.NOTHING
 
 
 class ReadinessEndpoint:
@@ -49,7 +49,7 @@ class ReadinessEndpoint:
     async def __call__(self, _: Request) -> JSONResponse:
         """Answer a request."""
         now = self._readiness()
-        return JSONResponse({"ready": now.ready, **_standing(now)}, status_code=200 if now.ready else 503)
+        return JSONResponse({"ready": now.ready, **_described(now)}, status_code=200 if now.ready else 503)
 
 
 class LivenessEndpoint:
@@ -60,8 +60,8 @@ class LivenessEndpoint:
 
     async def __call__(self, _: Request) -> JSONResponse:
         """Answer a request."""
-        return JSONResponse({"alive": True, **_standing(self._readiness())})
+        return JSONResponse({"alive": True, **_described(self._readiness())})
 
 
-def _standing(now: Readiness) -> dict[str, Any]:
-    return {"serving_from": now.standing, "trouble": now.trouble, "source": now.source.as_dict()}
+def _described(now: Readiness) -> dict[str, Any]:
+    return {"serving_from": now.served_from, "trouble": now.trouble, "source": now.source.as_dict()}

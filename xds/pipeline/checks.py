@@ -37,7 +37,8 @@ class Checks:
         # Those of them that are asked about next. Written by ``offer``, ``drop`` and ``run``.
         self._next: set[ServiceId] = set()
         self._filled = asyncio.Event()
-        # What was found, by service: the version it is about, and the words. Written by ``run``, ``take``.
+        # What was found, by service: the version it is about, and why it is refused. Written by ``run``,
+        # cleared by ``take``.
         self._verdicts: dict[ServiceId, tuple[tuple[Origin, ...], str | None]] = {}
         self._settled = asyncio.Event()
         self._settled.set()
@@ -63,13 +64,13 @@ class Checks:
         self._next.discard(service)
 
     def take(self) -> dict[ServiceId, tuple[Version, str | None]]:
-        """Return the versions with verdicts: the words of who was asked, None if it takes it."""
+        """Return the versions with verdicts: why each is refused, None if it is taken."""
         verdicts, self._verdicts = self._verdicts, {}
         found = {}
-        for service, (key, words) in verdicts.items():
+        for service, (key, reason) in verdicts.items():
             waiting = self._waiting.get(service)
             if waiting is not None and waiting.key == key:
-                found[service] = (self._waiting.pop(service), words)
+                found[service] = (self._waiting.pop(service), reason)
         return found
 
     async def settled(self) -> None:
@@ -86,7 +87,7 @@ class Checks:
             compiled = {service: version.compiled for service, version in asked.items()}
             async for verdict in self._validator.check(compiled):
                 for service in verdict.services:
-                    self._verdicts[service] = (asked[service].key, verdict.words)
+                    self._verdicts[service] = (asked[service].key, verdict.reason)
                 self._decided()
             if not self._next:
                 self._settled.set()

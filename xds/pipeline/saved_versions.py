@@ -96,7 +96,7 @@ class SavedVersions:
         self._snapshot.keep(Snapshot(state={f"{_ACKNOWLEDGED}{service}": content}))
 
     def line_named(self, quarantine: Quarantine) -> int:
-        """Return the line of the document that the words of a client are about; 0 if there is none."""
+        """Return the line of the document that the reason of a quarantine is about; 0 if there is none."""
         document, revision = quarantine.origins[0]
         text = self._texts.get(document)
         return named_line(text, quarantine.reason) if text and revision_of(text) == revision else 0

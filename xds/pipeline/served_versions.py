@@ -231,8 +231,8 @@ class ServedVersions:
             self._tried.discard(service)
         return found, self.try_next()
 
-    def name_line(self, quarantine: Quarantine) -> None:
-        """Take a quarantine with the line that the client's words are about."""
+    def replace_quarantine(self, quarantine: Quarantine) -> None:
+        """Take the quarantine of a service with more that is known of it, such as the line at fault."""
         self._records[quarantine.service].quarantine = quarantine
 
     def confirm(self, service: ServiceId) -> bool:

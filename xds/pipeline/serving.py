@@ -83,12 +83,12 @@ class Serving:
             found, again = self._versions.reject(self._group_of(stream.node), event, stream.node.id, now)
             for one in found:
                 quarantine = replace(one, line=self._saved.line_named(one))
-                self._versions.name_line(quarantine)
+                self._versions.replace_quarantine(quarantine)
                 self._status.quarantined(quarantine)
                 self._saved.quarantined(quarantine)
             self._serve_later(again)
 
-    def caught_up(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
+    def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
         """Note that a client has all of its view, but for what it rejected."""
         if any(ref.type_url != LISTENER for ref in rejected):
             return
@@ -248,21 +248,21 @@ class Serving:
             await self.serve_due()
 
     def _take_verdicts(self) -> None:
-        for service, (version, words) in (self._checks.take() if self._checks else {}).items():
+        for service, (version, reason) in (self._checks.take() if self._checks else {}).items():
             self._note_checking(service, on=False)
-            if words is None:
+            if reason is None:
                 self._take(service, version, None)
                 self._due.add(service)
             else:
-                self._refuse(service, version, words)
+                self._refuse(service, version, reason)
 
-    def _refuse(self, service: ServiceId, version: Version, words: str) -> None:
+    def _refuse(self, service: ServiceId, version: Version, reason: str) -> None:
         served = self._versions.latest(service)
         quarantine = Quarantine(
             service,
             version.key,
             VALIDATION,
-            words,
+            reason,
             self._inputs.wall_clock(),
             served.key[0].revision if served and served.key else None,
             before_push=True,

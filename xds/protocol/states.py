@@ -2,7 +2,8 @@
 
 The code does not run this table, because ``ClientState`` stores only what differs from the view: a name in
 step costs nothing. The table says what the code does. The state machine test (``test_state_machine``) plays
-random clients, changes and networks, and checks that every step is in the table, and that nothing else is.
+random clients, changes and networks. It checks that every transition is in the table, and that the table has
+no other.
 
 Invariants, which the same test checks after every step:
 
@@ -35,7 +36,7 @@ class NameState(Enum):
     """The client rejected the target. It is not sent again until it changes."""
 
 
-class Step(Enum):
+class Trigger(Enum):
     """What a driver does with a stream."""
 
     VIEW_CHANGED = auto()
@@ -66,45 +67,45 @@ def state_of(subscription: Subscription, name: str) -> NameState:
 _A, _D, _G = NameState.ABSENT, NameState.DUE, NameState.REMOVAL_DUE
 _S, _I, _R = NameState.SENT, NameState.IN_STEP, NameState.REJECTED
 
-TRANSITIONS: dict[tuple[NameState, Step], frozenset[NameState]] = {
+TRANSITIONS: dict[tuple[NameState, Trigger], frozenset[NameState]] = {
     # A resource is created; its name may be one that the client asked for before.
-    (_A, Step.VIEW_CHANGED): frozenset({_D}),
+    (_A, Trigger.VIEW_CHANGED): frozenset({_D}),
     # The news that there is no such resource.
-    (_A, Step.RESPONSE_SENT): frozenset({_S}),
+    (_A, Trigger.RESPONSE_SENT): frozenset({_S}),
     # A new subscription; or initial versions, which may be current, old, or of what is gone.
-    (_A, Step.NAMES_READ): frozenset({_D, _G, _I}),
+    (_A, Trigger.NAMES_READ): frozenset({_D, _G, _I}),
     # It is removed before it was sent, or is again as the client has it or was sent it.
-    (_D, Step.VIEW_CHANGED): frozenset({_A, _G, _S, _I}),
-    (_D, Step.RESPONSE_SENT): frozenset({_S}),
+    (_D, Trigger.VIEW_CHANGED): frozenset({_A, _G, _S, _I}),
+    (_D, Trigger.RESPONSE_SENT): frozenset({_S}),
     # The client rejected a change of which the view meanwhile took back to what the client holds.
-    (_D, Step.NACK): frozenset({_I}),
+    (_D, Trigger.NACK): frozenset({_I}),
     # Unsubscribed; or subscribed again while it was on its way.
-    (_D, Step.NAMES_READ): frozenset({_A, _S}),
+    (_D, Trigger.NAMES_READ): frozenset({_A, _S}),
     # It is created again: as another version, as the client was sent it, or as the client has it.
-    (_G, Step.VIEW_CHANGED): frozenset({_D, _S, _I}),
+    (_G, Trigger.VIEW_CHANGED): frozenset({_D, _S, _I}),
     # State of the world has no word for the removal of some types: then nothing awaits an answer.
-    (_G, Step.RESPONSE_SENT): frozenset({_S, _A}),
+    (_G, Trigger.RESPONSE_SENT): frozenset({_S, _A}),
     # The client rejected the only version that it was ever sent.
-    (_G, Step.NACK): frozenset({_A}),
+    (_G, Trigger.NACK): frozenset({_A}),
     # DUE if there is another version, without the alias by which the client subscribed, and it subscribes to
     # the name now.
-    (_G, Step.NAMES_READ): frozenset({_A, _S, _D}),
-    (_S, Step.VIEW_CHANGED): frozenset({_D, _G}),
+    (_G, Trigger.NAMES_READ): frozenset({_A, _S, _D}),
+    (_S, Trigger.VIEW_CHANGED): frozenset({_D, _G}),
     # Of a removal, ABSENT. REMOVAL_DUE if it is gone, and the client unsubscribed and subscribed again while
     # it was on its way.
-    (_S, Step.ACK): frozenset({_I, _A, _G}),
+    (_S, Trigger.ACK): frozenset({_I, _A, _G}),
     # ABSENT if the client never held it and it is gone. DUE, or REMOVAL_DUE, if it or something rejected
     # together with it changed meanwhile. IN_STEP if it was only repeated.
-    (_S, Step.NACK): frozenset({_R, _A, _D, _G, _I}),
-    (_S, Step.NAMES_READ): frozenset({_D}),
-    (_I, Step.VIEW_CHANGED): frozenset({_D, _G}),
+    (_S, Trigger.NACK): frozenset({_R, _A, _D, _G, _I}),
+    (_S, Trigger.NAMES_READ): frozenset({_D}),
+    (_I, Trigger.VIEW_CHANGED): frozenset({_D, _G}),
     # It is sent though it did not change: subscribed again, or after a resource that warms it.
-    (_I, Step.RESPONSE_SENT): frozenset({_S}),
-    (_I, Step.NAMES_READ): frozenset({_A}),
+    (_I, Trigger.RESPONSE_SENT): frozenset({_S}),
+    (_I, Trigger.NAMES_READ): frozenset({_A}),
     # It changed, is gone, or is again as the client has it; or something rejected together with it changed.
     # SENT if a later response, on its way, leaves it out once more.
-    (_R, Step.VIEW_CHANGED): frozenset({_D, _G, _A, _I, _S}),
+    (_R, Trigger.VIEW_CHANGED): frozenset({_D, _G, _A, _I, _S}),
     # The client subscribed again. Or, on a new stream in the state of the world, everything must be listed.
-    (_R, Step.RESPONSE_SENT): frozenset({_S}),
-    (_R, Step.NAMES_READ): frozenset({_A}),
+    (_R, Trigger.RESPONSE_SENT): frozenset({_S}),
+    (_R, Trigger.NAMES_READ): frozenset({_A}),
 }

@@ -116,7 +116,7 @@ class Stream:
         return None if rejected is None else Rejected(request.type_url, rejected, request.error)
 
     def read(self, request: Request) -> Iterator[None]:
-        """Take what a request says of the client's subscribed, with a pause after every few hundred names.
+        """Subscribe and unsubscribe as a request says, with a pause after every few hundred names.
 
         In a pause the view may change, but until the end nothing else may be asked of this stream. Raise
         ``LimitExceededError`` if the client wants more than a stream may; the stream is then to be ended.
@@ -135,7 +135,7 @@ class Stream:
         self._check_names()
 
     def on_change(self, changes: Changes) -> None:
-        """Note that the view changed (``Watcher``)."""
+        """Note that the view changed; ``changes`` is what its watchers are told."""
         for name in changes.get(CLUSTER, ()):
             self._draining.pop(name, None)
         for type_url, before in changes.items():
@@ -295,12 +295,12 @@ class Stream:
         sent = response.changes.values()
         special = any(resource and (resource.warms or resource.ttl) for resource in sent)
         if special or response.repeated or self._send_once_subscribed:
-            self._note_special(response, subscription, now)
+            self._note_effects(response, subscription, now)
         nonce, field = self._next_nonce(subscription)
         subscription.record_sent(nonce, response.changes, response.repeated)
         return response.body + field
 
-    def _note_special(self, response: Response, subscription: Subscription, now: float) -> None:
+    def _note_effects(self, response: Response, subscription: Subscription, now: float) -> None:
         """Note what follows from sending resources that warm others, or have a time to live."""
         for name in (*response.changes, *response.repeated):
             held = subscription.client.held(name)

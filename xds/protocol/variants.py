@@ -72,7 +72,7 @@ class Variant(Protocol):
     def read(
         self, request: Request, subscription: Subscription, view: View, *, first: bool, stale: bool
     ) -> Iterator[None]:
-        """Take over what a request says of the client's subscribed, with pauses.
+        """Subscribe and unsubscribe as a request says, with pauses.
 
         It is the ``first`` on this stream for its type, or ``stale``: the client has yet to see a newer
         response than the one that it answers.
@@ -115,7 +115,7 @@ class _Delta:
     ) -> Iterator[None]:
         # Stale or not, it adds and takes away what it says.
         assert isinstance(request, DeltaRequest)
-        # The legacy wildcard: nothing named at first; names that come with later requests leave it standing.
+        # The legacy wildcard: nothing named at first; names that come with later requests leave it as it is.
         if first and not request.subscribe and empty_means_all(subscription.type_url):
             subscription.subscribe(WILDCARD)
         if request.subscribe:
@@ -153,7 +153,8 @@ class _Delta:
     ) -> Response:
         type_url = subscription.type_url
         versions = [view.version_of(resource) for resource in held]
-        # Without a body, the version must be the one that the client knows: that of what is revived may not.
+        # A renewal without a body has the resource's own version. What the client knows by another one
+        # (``View.version_of``) is sent whole.
         whole = [(each, known) for each, known in zip(held, versions, strict=True) if known != each.version]
         content = ResponseContent(
             type_url,

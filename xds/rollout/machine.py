@@ -15,7 +15,7 @@ from xds.rollout.analysis import Result
 from xds.rollout.observation import Observation
 from xds.rollout.plan import Plan
 from xds.rollout.relocation import relocate
-from xds.rollout.state import TRANSITIONS, UNDER_WAY, Entry, Past, Phase, State, Trigger
+from xds.rollout.state import TRANSITIONS, UNDER_WAY, LogEntry, Past, Phase, State, Trigger
 from xds.rules.model.rollout import Webhook
 
 _LOG = 100
@@ -122,7 +122,7 @@ def _go(state: State, trigger: Trigger, why: str, now: datetime, **changes: Any)
 def _noted(state: State, phase: Phase, what: str, why: str, now: datetime, **changes: Any) -> State:
     weight = 0 if phase in {Phase.ROLLED_BACK, Phase.DISABLED} else changes.pop("weight", state.weight)
     by, source = changes.pop("by", ""), changes.pop("source", "")
-    entry = Entry(at=now, what=what, why=why, weight=weight, by=by, source=source)
+    entry = LogEntry(at=now, what=what, why=why, weight=weight, by=by, source=source)
     return state.model_copy(
         update={
             "phase": phase,

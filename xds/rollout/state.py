@@ -94,7 +94,7 @@ UNDER_WAY = frozenset({_E, _O, _L, _PAUSED})
 """The phases in which the subset is analysed."""
 
 
-class Entry(Record):
+class LogEntry(Record):
     """A line of a rollout's record: what happened, and why. ``by`` is a person, or empty."""
 
     at: datetime
@@ -147,6 +147,6 @@ class State(Record):
     verdict: Verdict | None = None
     requests: int = 0
     errors: int = 0
-    log: tuple[Entry, ...] = ()
+    log: tuple[LogEntry, ...] = ()
     history: tuple[Past, ...] = ()
     leader: str = ""

@@ -3,7 +3,7 @@
 The one input of compiler, evaluator and exports. Pure: no I/O; the time is an argument.
 """
 
-from xds.routing.evaluator import Choice, Evaluation, Outcome, Step, evaluate
+from xds.routing.evaluator import AskedDecision, Choice, Evaluation, Outcome, evaluate
 from xds.routing.from_rules import routing_of, weights_in_force
 from xds.routing.model import (
     Abort,
@@ -30,6 +30,7 @@ __all__ = [
     "TOTAL",
     "Abort",
     "Action",
+    "AskedDecision",
     "Choice",
     "Decision",
     "Delay",
@@ -47,7 +48,6 @@ __all__ = [
     "Routing",
     "Share",
     "Split",
-    "Step",
     "Surroundings",
     "Target",
     "evaluate",

@@ -59,7 +59,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AskedDecision:
     """One decision that was asked: with which probability it was reached, and then held."""
 
     decision: Decision
@@ -83,11 +83,11 @@ class Outcome:
 class Evaluation:
     """What is decided for a request.
 
-    ``steps`` are the decisions asked, in order, up to the one that must decide. ``outcomes`` are those that
+    ``asked`` are the decisions asked, in order, up to the one that must decide. ``outcomes`` are those that
     may decide; their probabilities add up to 1. It is more than one only where chance decides.
     """
 
-    steps: tuple[Step, ...]
+    asked: tuple[AskedDecision, ...]
     outcomes: tuple[Outcome, ...]
 
     def targets(self) -> dict[Target, float]:
@@ -105,7 +105,7 @@ def evaluate(routing: Routing, request: Request) -> Evaluation:
     shares = _chances(routing)
     # What chance has decided so far, by salt, and with which probability things came so.
     branches: list[tuple[float, dict[str, int]]] = [(1.0, {})]
-    steps, outcomes = [], []
+    asked, outcomes = [], []
     for decision in routing.decisions:
         reached = sum(probability for probability, _ in branches)
         salts = sorted({leaf.salt for leaf in _chance_leaves(decision.when)})
@@ -113,12 +113,12 @@ def evaluate(routing: Routing, request: Request) -> Evaluation:
         held = [known for known in branches if holds(decision.when, request, known[1])]
         branches = [known for known in branches if not holds(decision.when, request, known[1])]
         probability = sum(one for one, _ in held)
-        steps.append(Step(decision, reached, probability / reached))
+        asked.append(AskedDecision(decision, reached, probability / reached))
         if held:
             outcomes.append(Outcome(decision, probability, _choice(decision, request)))
         if not branches:
             break
-    return Evaluation(tuple(steps), tuple(outcomes))
+    return Evaluation(tuple(asked), tuple(outcomes))
 
 
 def holds(predicate: Predicate, request: Request, chances: Mapping[str, int]) -> bool:

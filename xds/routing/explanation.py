@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xds.routing.buckets import with_bucket
-from xds.routing.evaluator import Evaluation, Outcome, Step, evaluate, hashed_identity, holds
+from xds.routing.evaluator import AskedDecision, Evaluation, Outcome, evaluate, hashed_identity, holds
 from xds.routing.hashing import bucket
 from xds.routing.model import Decision, Forward, Routing, Split
 from xds.routing.predicates import (
@@ -77,7 +77,7 @@ def explain(routing: Routing, request: Request) -> Explanation:
     request = with_bucket(request, routing.bucket_by)
     evaluation = evaluate(routing, request)
     considered = tuple(
-        Considered(step.decision.name, step.held, _why_step(step, request)) for step in evaluation.steps
+        Considered(asked.decision.name, asked.held, _why_asked(asked, request)) for asked in evaluation.asked
     )
     return Explanation(evaluation, considered, tuple(_notes(evaluation, request)))
 
@@ -91,10 +91,10 @@ def _destinations(outcome: Outcome) -> Iterator[tuple[str, float]]:
         yield name, probability
 
 
-def _why_step(step: Step, request: Request) -> str:
-    if 0.0 < step.held < 1.0:
-        return f"chance decides: {words_of(step.decision.when)}"
-    return _why(step.decision.when, request)
+def _why_asked(asked: AskedDecision, request: Request) -> str:
+    if 0.0 < asked.held < 1.0:
+        return f"chance decides: {words_of(asked.decision.when)}"
+    return _why(asked.decision.when, request)
 
 
 def _why(predicate: Predicate, request: Request) -> str:
@@ -142,8 +142,8 @@ def _holds(predicate: Predicate, request: Request) -> bool:
 
 
 def _notes(evaluation: Evaluation, request: Request) -> Iterator[str]:
-    for step in evaluation.steps:
-        yield from _notes_of_percentages(step.decision, request)
+    for asked in evaluation.asked:
+        yield from _notes_of_percentages(asked.decision, request)
     for outcome in evaluation.outcomes:
         action = outcome.decision.action
         if isinstance(action, Forward):

@@ -63,7 +63,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class _Entry:
+class _Record:
     """What the store knows of a document.
 
     ``latest`` is its text, `_DELETED` if there is none any more. ``waits``: the latest text is good, and not
@@ -91,7 +91,7 @@ class DocumentStore:
     """The documents in force. What a change costs does not grow with the number of documents."""
 
     def __init__(self) -> None:
-        self._entries: dict[DocumentId, _Entry] = {}
+        self._records: dict[DocumentId, _Record] = {}
         self._services: dict[ServiceId, DocumentId] = {}  # the documents in force that have rules
         self._owners: dict[Key, DocumentId] = {}  # the one document in force that has a claim
         self._users: dict[Key, set[DocumentId]] = {}  # the documents in force that need a claim
@@ -140,15 +140,15 @@ class DocumentStore:
 
     def standing(self, document: DocumentId) -> Standing | None:
         """Say how a document stands; None if it is not there."""
-        entry = self._entries.get(document)
-        if entry is None:
+        record = self._records.get(document)
+        if record is None:
             return None
-        latest = None if entry.latest is _DELETED else entry.latest.revision
-        return Standing(latest, entry.in_force.revision if entry.in_force else None, entry.waits)
+        latest = None if record.latest is _DELETED else record.latest.revision
+        return Standing(latest, record.in_force.revision if record.in_force else None, record.waits)
 
     def problems(self) -> dict[DocumentId, tuple[Problem, ...]]:
         """Return all that is wrong with the documents as they are now."""
-        return {document: found for document in sorted(self._entries) if (found := self._problems(document))}
+        return {document: found for document in sorted(self._records) if (found := self._problems(document))}
 
     def conflicts(self, document: DocumentId, parsed: ParsedDocument) -> tuple[Problem, ...]:
         """Return why a text would have to wait beside the other documents, by what it claims and needs."""
@@ -170,17 +170,17 @@ class DocumentStore:
     def _apply(self, document: DocumentId, parsed: ParsedDocument | None, turn: _Turn) -> None:
         turn.documents.add(document)
         self._stop_waiting(document)
-        if parsed is not None or document in self._entries:
+        if parsed is not None or document in self._records:
             version = parsed or _DELETED
-            self._entries.setdefault(document, _Entry(version)).latest = version
+            self._records.setdefault(document, _Record(version)).latest = version
             if version is _DELETED or version.content is not None:
                 self._try(document, turn)
         while turn.again:
             self._retry(turn.again.pop(), turn)
 
     def _retry(self, document: DocumentId, turn: _Turn) -> None:
-        entry = self._entries.get(document)
-        if entry and entry.waits:
+        record = self._records.get(document)
+        if record and record.waits:
             turn.documents.add(document)
             self._stop_waiting(document)
             self._try(document, turn)
@@ -202,11 +202,11 @@ class DocumentStore:
         while queue:
             member = queue.pop()
             for moved in self._must_move(member, group, claimed):
-                if moved is None or not self._entries[moved].waits:
+                if moved is None or not self._records[moved].waits:
                     return None
                 group.add(moved)
                 queue.append(moved)
-        needed = (key for member in group for key in self._needs(member, self._entries[member].latest))
+        needed = (key for member in group for key in self._needs(member, self._records[member].latest))
         if any(key not in claimed and self._owners.get(key, document) in group for key in needed):
             return None
         return group if all(not self._missed(member, group, claimed) for member in group) else None
@@ -215,7 +215,7 @@ class DocumentStore:
         self, member: DocumentId, group: set[DocumentId], claimed: dict[Key, DocumentId]
     ) -> Iterator[DocumentId | None]:
         """Yield the documents outside ``group`` that must move with a member; None if nothing helps."""
-        latest = self._entries[member].latest
+        latest = self._records[member].latest
         for key in self._claims(member, latest):
             if claimed.setdefault(key, member) != member:
                 yield None
@@ -224,7 +224,7 @@ class DocumentStore:
         for key in self._needs(member, latest):
             if key not in self._owners and key not in claimed:
                 waiting = sorted(self._waiting.get(key, ()))
-                makers = [one for one in waiting if key[1] in self._entries[one].latest.claims]
+                makers = [one for one in waiting if key[1] in self._records[one].latest.claims]
                 if group.isdisjoint(makers):
                     yield makers[0] if makers else None
         for key in self._given_up(member):
@@ -238,22 +238,22 @@ class DocumentStore:
 
     def _given_up(self, document: DocumentId) -> list[Key]:
         """What the version in force claims and the latest one does not."""
-        entry = self._entries[document]
-        return [key for key in self._claims(document, entry.in_force) if key[1] not in entry.latest.claims]
+        record = self._records[document]
+        return [key for key in self._claims(document, record.in_force) if key[1] not in record.latest.claims]
 
     def _replace(self, documents: Iterable[DocumentId], turn: _Turn) -> None:
         """Put the latest versions of some documents in force, all together."""
         changed: set[Key] = set()
         for document in documents:
-            entry = self._entries[document]
-            turn.before.setdefault(document, entry.in_force)
-            changed |= self._withdraw(document, entry.in_force)
+            record = self._records[document]
+            turn.before.setdefault(document, record.in_force)
+            changed |= self._withdraw(document, record.in_force)
         for document in documents:
-            entry = self._entries[document]
-            changed |= self._enter(document, entry.latest)
-            entry.in_force = entry.latest
-            if entry.latest is _DELETED:
-                del self._entries[document]
+            record = self._records[document]
+            changed |= self._enter(document, record.latest)
+            record.in_force = record.latest
+            if record.latest is _DELETED:
+                del self._records[document]
         again = {document for key in changed for document in self._waiting.get(key, ())}
         turn.again = sorted(again.union(turn.again), reverse=True)
 
@@ -285,22 +285,22 @@ class DocumentStore:
 
     def _about(self, document: DocumentId) -> list[Key]:
         """The claims that the latest version of a document is about."""
-        latest = self._entries[document].latest
+        latest = self._records[document].latest
         return [*self._claims(document, latest), *self._needs(document, latest), *self._given_up(document)]
 
     def _wait(self, document: DocumentId) -> None:
-        self._entries[document].waits = True
+        self._records[document].waits = True
         for key in self._about(document):
             self._waiting.setdefault(key, set()).add(document)
 
     def _stop_waiting(self, document: DocumentId) -> None:
         """Stop waiting, whether to be put in force or because the text that waited is no more."""
-        entry = self._entries.get(document)
-        if entry is None or not entry.waits:
+        record = self._records.get(document)
+        if record is None or not record.waits:
             return
         for key in self._about(document):
             _discard(self._waiting, key, document)
-        entry.waits = False
+        record.waits = False
 
     def _claims(self, document: DocumentId, version: ParsedDocument | None) -> list[Key]:
         return [(document.namespace, claim) for claim in version.claims] if version else []
@@ -310,7 +310,7 @@ class DocumentStore:
 
     def _version(self, document: DocumentId | None) -> ParsedDocument | None:
         """The version in force of a document."""
-        return None if document is None else self._entries[document].in_force
+        return None if document is None else self._records[document].in_force
 
     def _origins(self, document: DocumentId | None) -> tuple[Origin, ...]:
         """The version in force of a document, and those of the documents that it needs."""
@@ -325,8 +325,8 @@ class DocumentStore:
         services: set[ServiceId] = set()
         lanes: set[str] = set()
         for document, before in turn.before.items():
-            entry = self._entries.get(document)
-            after = entry.in_force if entry else None
+            record = self._records.get(document)
+            after = record.in_force if record else None
             if _same(before, after):
                 continue
             users = (
@@ -347,18 +347,18 @@ class DocumentStore:
         return {user for key in keys for user in self._users.get(key, ())}
 
     def _problems(self, document: DocumentId) -> tuple[Problem, ...]:
-        entry = self._entries.get(document)
-        if entry is None:
+        record = self._records.get(document)
+        if record is None:
             return ()
-        return (*entry.latest.problems, *(self._reasons(document, entry) if entry.waits else ()))
+        return (*record.latest.problems, *(self._reasons(document, record) if record.waits else ()))
 
-    def _reasons(self, document: DocumentId, entry: _Entry) -> Iterator[Problem]:
+    def _reasons(self, document: DocumentId, record: _Record) -> Iterator[Problem]:
         """Say why a version waits."""
-        yield from self._contested(document, entry.latest)
+        yield from self._contested(document, record.latest)
         for key in self._given_up(document):
             for user in sorted(self._users.get(key, set()) - {document}):
                 message = f"{key[1].kind} {printable(key[1].name)} is used by {user.name}"
-                yield _problem(document, entry.latest, (), message, _NEEDED)
+                yield _problem(document, record.latest, (), message, _NEEDED)
 
     def _contested(self, document: DocumentId, latest: ParsedDocument) -> Iterator[Problem]:
         """Say what a version claims of others or lacks, once for each field and document in its way."""

@@ -177,8 +177,8 @@ def statuses(subscription: Subscription, view: View) -> Iterator[ResourceStatus]
     """Yield the status of every resource of a type that a client wants."""
     in_flight = {
         name: resource
-        for flight in subscription.client.unanswered.values()
-        for name, resource in flight.sent.items()
+        for response in subscription.client.unanswered.values()
+        for name, resource in response.sent.items()
     }
     if subscription.subscribed.wildcard or any(map(is_glob, subscription.subscribed.names)):
         everything = tuple(view.resources(subscription.type_url).values())

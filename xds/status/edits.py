@@ -27,7 +27,7 @@ _NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Span:
     """A part of an edit's way, in seconds since the epoch. ``error`` is why it went wrong; '': it did not."""
 
     name: str
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class EditTrace:
-    """One edit that is over: from when the source reported it, with its steps in order."""
+    """One edit that is over: from when the source reported it, with its spans in order."""
 
     document: DocumentId
     revision: Revision | None
@@ -47,7 +47,7 @@ class EditTrace:
     outcome: str
     start: float
     end: float
-    steps: tuple[Step, ...]
+    spans: tuple[Span, ...]
     error: str = ""
     proxies: tuple[int, int] = (0, 0)
     """How many have it, of how many that see it."""
@@ -188,7 +188,7 @@ class Edits:
         end = max((push.end for push in pushes), default=edit.in_force or now)
         proxies = (status.proxies.programmed, status.proxies.of) if status else (0, 0)
         end = end if outcome in {"programmed", "deleted"} else now
-        steps = (*_stages(edit, end), *pushes)
+        spans = (*_stages(edit, end), *pushes)
         self._ended(
             EditTrace(
                 document,
@@ -197,32 +197,32 @@ class Edits:
                 outcome,
                 edit.seen,
                 end,
-                steps,
+                spans,
                 error[:_LONGEST_REASON],
                 proxies,
             )
         )
 
 
-def _stages(edit: _Edit, end: float) -> Iterator[Step]:
-    """Yield what Grayplane itself did, one step after the other."""
-    yield Step("read", edit.seen, edit.taken)
+def _stages(edit: _Edit, end: float) -> Iterator[Span]:
+    """Yield a span for each thing that Grayplane itself did, in order."""
+    yield Span("read", edit.seen, edit.taken)
     start = edit.taken
     last = ((EditStage.PARSED, "parse"), (EditStage.COMPILED, "compile"))
     for stage, name in last:
         if (at := edit.reached.get(stage)) is not None:
-            yield Step(name, start, at)
+            yield Span(name, start, at)
             start = at
     if edit.in_force is not None:
-        yield Step("put in cache", start, min(edit.in_force, end))
+        yield Span("put in cache", start, min(edit.in_force, end))
 
 
-def _pushes(edit: _Edit) -> Iterator[Step]:
-    """Yield a step for each resource type: until the last client acknowledged or rejected it."""
+def _pushes(edit: _Edit) -> Iterator[Span]:
+    """Yield a span for each resource type: until the last client acknowledged or rejected it."""
     if edit.in_force is None:
         return
     for (revision, kind), answers in sorted(edit.answers.items()):
         if revision == edit.revision:
             start = min(edit.reached.get(EditStage.COMPILED, edit.in_force), answers.last)
             counts = {"grayplane.acknowledged": answers.acknowledged, "grayplane.rejected": answers.rejected}
-            yield Step(f"push {kind}", start, answers.last, counts, answers.reason)
+            yield Span(f"push {kind}", start, answers.last, counts, answers.reason)

@@ -52,7 +52,7 @@ class Quarantine:
 
     With ``before_push`` no node was sent it: an Envoy beside Grayplane refused it (``xds.validation``).
     ``served`` is the revision of the service's document that is served instead; None if nothing is. ``line``
-    is the line of the document that the node's words name; 0 if they name none.
+    is the line of the document that the reason is about; 0 if that is not known.
     """
 
     service: ServiceId

@@ -30,17 +30,17 @@ _PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 """All of the environment that Envoy is given: passwords may be in the rest."""
 
 _REMEMBERED = 20_000
-_LONGEST_WORDS = 2_000
+_LONGEST_REASON = 2_000
 _OTHER_DISK = "Invalid path: "
 """Envoy says so of a file that is not there. The files that a document names are on the proxies' machines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What Envoy says of some services: None if it takes them, or nobody could ask it; else its words."""
+    """What Envoy says of some services: why it refuses them; None if it takes them, or could not be asked."""
 
     services: tuple[ServiceId, ...]
-    words: str | None = None
+    reason: str | None = None
 
 
 class _UnavailableError(Exception):
@@ -88,38 +88,38 @@ class EnvoyValidator:
         while waiting:
             some = waiting.pop()
             try:
-                words = await self._ask(some)
+                reason = await self._ask(some)
             except _UnavailableError as error:
                 self._tell_trouble(str(error))
                 left = [service for part in (some, *waiting) for service in part]
                 self.unchecked += len(left)
                 yield Verdict(tuple(service.id for service in left))
                 return
-            if words is not None and len(some) > 1:
+            if reason is not None and len(some) > 1:
                 middle = len(some) // 2
                 waiting += [some[middle:], some[:middle]]
                 continue
-            yield self._remember(some, words)
+            yield self._remember(some, reason)
 
     async def _ask(self, services: Sequence[CompiledService]) -> str | None:
         if time.monotonic() < self._retry_at:
             raise _UnavailableError(self.trouble)
-        words = await self._run(services)
-        if words is not None and len(services) == 1 and (general := await self._run(())) is not None:
+        reason = await self._run(services)
+        if reason is not None and len(services) == 1 and (general := await self._run(())) is not None:
             raise _UnavailableError(f"it refuses a configuration without services, too: {general}")
         if self.trouble is not None:
             _log.info("documents are checked by Envoy again")
         self.trouble = None
-        return None if words and words.startswith(_OTHER_DISK) else words
+        return None if reason and reason.startswith(_OTHER_DISK) else reason
 
-    def _remember(self, services: Sequence[CompiledService], words: str | None) -> Verdict:
-        self.passed += len(services) if words is None else 0
-        self.refused += words is not None
+    def _remember(self, services: Sequence[CompiledService], reason: str | None) -> Verdict:
+        self.passed += len(services) if reason is None else 0
+        self.refused += reason is not None
         for service in services:
-            self._found[_content(service)] = words
+            self._found[_content(service)] = reason
         while len(self._found) > _REMEMBERED:
             self._found.popitem(last=False)
-        return Verdict(tuple(service.id for service in services), words)
+        return Verdict(tuple(service.id for service in services), reason)
 
     def _tell_trouble(self, reason: str) -> None:
         if self.trouble is None:
@@ -133,7 +133,7 @@ class EnvoyValidator:
         self.trouble = reason
 
     async def _run(self, services: Sequence[CompiledService]) -> str | None:
-        """Have one bootstrap validated; return the words of Envoy, None if it takes it."""
+        """Have one bootstrap validated; return why Envoy refuses it, None if it takes it."""
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="grayplane-") as directory:
             path = Path(directory) / "bootstrap.pb"
@@ -160,7 +160,7 @@ class EnvoyValidator:
                 with suppress(ProcessLookupError):
                     process.kill()
                 self.seconds += time.monotonic() - began
-            return _words(process.returncode or 0, said.decode(errors="replace"), str(path))
+            return _reason(process.returncode or 0, said.decode(errors="replace"), str(path))
 
 
 def _write_bootstrap(path: Path, services: Sequence[CompiledService]) -> None:
@@ -170,15 +170,15 @@ def _write_bootstrap(path: Path, services: Sequence[CompiledService]) -> None:
     path.write_bytes(bootstrap(services))
 
 
-def _words(code: int, said: str, path: str) -> str | None:
+def _reason(code: int, said: str, path: str) -> str | None:
     if code == 0:
         return None
     if code in {-signal.SIGKILL, -signal.SIGTERM}:
         raise _UnavailableError(f"it was killed by signal {-code}")
     if code < 0:
         return f"Envoy crashes on it, by {signal.Signals(-code).name}"
-    words = said.partition(f"error initializing configuration '{path}': ")[2] or said
-    return words.strip()[:_LONGEST_WORDS] or f"Envoy ended with status {code}"
+    reason = said.partition(f"error initializing configuration '{path}': ")[2] or said
+    return reason.strip()[:_LONGEST_REASON] or f"Envoy ended with status {code}"
 
 
 def _content(service: CompiledService) -> bytes:

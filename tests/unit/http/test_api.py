@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from tests.harness.api_backend import TEXT, SampleBackend
 from tests.harness.pages import section
 from xds.documents import DocumentId, revision_of
-from xds.http import Readiness, Standing, http_app
+from xds.http import Readiness, ServedFrom, http_app
 from xds.http.access import Access, Role, Token, new_token
 from xds.http.api import Api, api_app
 from xds.http.audit import Audit
@@ -55,7 +55,7 @@ class Server:
         self.audit = Audit(lambda: datetime(2026, 11, 25, tzinfo=UTC))
         access = Access(known[:tokens], loopback=loopback)
         api = api_app(Api(self.backend, access, self.audit, self.events), "1.0")
-        self.app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(), api=api)
+        self.app = http_app(lambda: Readiness(ServedFrom.SOURCE), Starlette(), api=api)
 
     @asynccontextmanager
     async def client(self, token: tuple[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:

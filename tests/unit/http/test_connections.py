@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from tests.harness import PATIENCE
 from tests.harness.certificates import Authority
-from xds.http import HttpServer, Readiness, Standing, http_app
+from xds.http import HttpServer, Readiness, ServedFrom, http_app
 from xds.http.connections import ConnectionLimits
 from xds.server import TlsFiles
 from xds.server.tls import http_context
@@ -85,7 +85,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     it = Served(0)
     routes = [Route("/body", it.answer, methods=["POST", "GET"]), Route("/large", it.large)]
-    app = http_app(lambda: Readiness(Standing.SOURCE), Starlette(routes=routes), limits=limits)
+    app = http_app(lambda: Readiness(ServedFrom.SOURCE), Starlette(routes=routes), limits=limits)
     server = HttpServer(app, tls=tls, limits=limits)
     it.port = server.bind("127.0.0.1", 0)
     running = asyncio.create_task(server.run())

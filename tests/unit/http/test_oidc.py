@@ -187,7 +187,7 @@ CLAIMS = {
 )
 def test_roles_by_claims(rule: tuple[str, str], *, has: bool) -> None:
     client = Client("https://i", "c", "https://u", [RoleRule(*rule, Role.VIEWER)])
-    assert client.identity(CLAIMS) == (("a@example.com", Role.VIEWER) if has else None)
+    assert client.account(CLAIMS) == (("a@example.com", Role.VIEWER) if has else None)
 
 
 @pytest.mark.parametrize(

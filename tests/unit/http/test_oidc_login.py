@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tests.harness.oidc_provider import SECRET
 from tests.harness.oidc_world import Browser, World, running
-from xds.http.access import Identity, Role
+from xds.http.access import Account, Role
 from xds.http.oidc import Sessions
 
 
@@ -172,13 +172,13 @@ def test_a_session_ends_by_itself_and_replicas_with_the_same_secret_know_it() ->
         Sessions(secret, 3600, secure=True, clock=lambda: now) for secret in (SECRET, SECRET, None)
     )
     answer = Response()
-    one.begin(answer, Identity("alice", Role.VIEWER))
+    one.begin(answer, Account("alice", Role.VIEWER))
     [cookie] = answer.headers.getlist("set-cookie")
     assert re.fullmatch(
         r"__Host-grayplane-session=[^;]+; Path=/; Max-Age=3600; HttpOnly; SameSite=Strict; Secure", cookie
     )
     cookies = {"__Host-grayplane-session": cookie.partition("=")[2].partition(";")[0]}
-    assert one.identity(cookies) == other.identity(cookies) == ("alice", "viewer")
-    assert stranger.identity(cookies) is None
+    assert one.account(cookies) == other.account(cookies) == ("alice", "viewer")
+    assert stranger.account(cookies) is None
     now += 3601
-    assert one.identity(cookies) is None
+    assert one.account(cookies) is None

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from xds.cache import Changes
 from xds.protocol import Event, Stream
-from xds.protocol.states import NameState, Step, state_of
+from xds.protocol.states import NameState, Trigger, state_of
 from xds.protocol.subscription import Subscription
 from xds.protocol.variants import Request
 
-Transition = tuple[NameState, Step, NameState]
+Transition = tuple[NameState, Trigger, NameState]
 
 
 class TracedStream(Stream):
@@ -28,18 +28,18 @@ class TracedStream(Stream):
             for type_url, name in self._names(changes)
         }
         super().on_change(changes)
-        self._note(before, Step.VIEW_CHANGED)
+        self._note(before, Trigger.VIEW_CHANGED)
 
     def poll(self, now: float) -> bytes | None:
-        with self._traced(Step.RESPONSE_SENT):
+        with self._traced(Trigger.RESPONSE_SENT):
             return super().poll(now)
 
     def handle_ack(self, request: Request) -> Event | None:
-        with self._traced(Step.NACK if request.error else Step.ACK):
+        with self._traced(Trigger.NACK if request.error else Trigger.ACK):
             return super().handle_ack(request)
 
     def read(self, request: Request) -> Iterator[None]:
-        with self._traced(Step.NAMES_READ):
+        with self._traced(Trigger.NAMES_READ):
             yield from super().read(request)
 
     def _names(self, changes: Changes | None = None) -> set[tuple[str, str]]:
@@ -70,19 +70,19 @@ class TracedStream(Stream):
                 return now
 
     @contextmanager
-    def _traced(self, step: Step) -> Iterator[None]:
+    def _traced(self, trigger: Trigger) -> Iterator[None]:
         if self.untold():
             yield
             return
         before = {each: self._state(*each) for each in self._names()}
         yield
-        self._note(before, step)
+        self._note(before, trigger)
 
-    def _note(self, before: dict[tuple[str, str], NameState], step: Step) -> None:
+    def _note(self, before: dict[tuple[str, str], NameState], trigger: Trigger) -> None:
         for type_url, name in before.keys() | self._names():
             was, now = before.get((type_url, name), NameState.ABSENT), self._state(type_url, name)
             if was is not now:
-                self.seen[was, step, now] += 1
+                self.seen[was, trigger, now] += 1
         for subscription in self.subscriptions.values():
             _check(subscription)
 

@@ -11,7 +11,7 @@ from tests.harness.recorder import Recorder, recording
 from xds.sources.base import DocumentChanged
 from xds.sources.files import FilesSource, watch
 from xds.sources.files.directory import READ_LIMIT, Directory
-from xds.sources.files.settling import Content, Unreadable
+from xds.sources.files.settling import FileContent, Unreadable
 
 OLD = b"service: reviews\nenabled: true\n"
 NEW = b"service: reviews\nenabled: false\n"
@@ -220,7 +220,7 @@ def test_a_big_file_is_not_read_whole(rules: Path) -> None:
     with (rules / "big.yaml").open("wb") as file:
         file.truncate(1 << 30)
     content = Directory(rules).look().files["big.yaml"]
-    assert isinstance(content, Content)
+    assert isinstance(content, FileContent)
     assert len(content.data) == READ_LIMIT
 
 

@@ -17,12 +17,16 @@ from xds.sources.nacos.errors import NacosError, UnreachableError
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.listing import Listing
 from xds.sources.nacos.read_queue import ReadQueue
-from xds.sources.nacos.settings import NacosSettings, Server
+from xds.sources.nacos.settings import NacosServer, NacosSettings
 
 
 def test_addresses() -> None:
     settings = NacosSettings(server_addresses="a.example:8848, 10.0.0.1:80,[::1]:8848")
-    assert settings.servers == (Server("a.example", 8848), Server("10.0.0.1", 80), Server("[::1]", 8848))
+    assert settings.servers == (
+        NacosServer("a.example", 8848),
+        NacosServer("10.0.0.1", 80),
+        NacosServer("[::1]", 8848),
+    )
     assert [server.grpc_port for server in settings.servers] == [9848, 1080, 9848]
 
 

@@ -8,13 +8,13 @@ from xds.sources.files.settling import (
     MISSING,
     OPEN,
     UNKNOWN,
-    Content,
+    FileContent,
     Seen,
     Settling,
     Unreadable,
 )
 
-SAVED = Content(b"a: 1", open_for_writing=False)
+SAVED = FileContent(b"a: 1", open_for_writing=False)
 
 
 def look(settling: Settling, seen: Seen, now: float, *, accept_deletions: bool = True) -> list[Seen]:
@@ -22,7 +22,7 @@ def look(settling: Settling, seen: Seen, now: float, *, accept_deletions: bool =
     return list(settling.look(files, now, accept_deletions=accept_deletions).values())
 
 
-def known(content: Content = SAVED) -> Settling:
+def known(content: FileContent = SAVED) -> Settling:
     settling = Settling()
     look(settling, content, 0)
     assert look(settling, content, OPEN) == [content]
@@ -32,11 +32,11 @@ def known(content: Content = SAVED) -> Settling:
 @pytest.mark.parametrize(
     ("seen", "patience"),
     [
-        (Content(b"b: 2", open_for_writing=False), CLOSED),
-        (Content(b"b: 2", open_for_writing=None), UNKNOWN),
-        (Content(b"b: 2", open_for_writing=True), OPEN),
-        (Content(b" \n", open_for_writing=False), BLANK),
-        (Content(b"", open_for_writing=True), OPEN),
+        (FileContent(b"b: 2", open_for_writing=False), CLOSED),
+        (FileContent(b"b: 2", open_for_writing=None), UNKNOWN),
+        (FileContent(b"b: 2", open_for_writing=True), OPEN),
+        (FileContent(b" \n", open_for_writing=False), BLANK),
+        (FileContent(b"", open_for_writing=True), OPEN),
         (Unreadable("permission denied"), MISSING),
         (None, MISSING),
     ],
@@ -54,15 +54,15 @@ def test_a_change_is_believed_when_it_stays(seen: Seen, patience: float) -> None
 def test_content_that_keeps_changing_is_not_believed() -> None:
     settling = known()
     for step in range(100):
-        growing = Content(b"b" * (step + 1), open_for_writing=False)
+        growing = FileContent(b"b" * (step + 1), open_for_writing=False)
         assert look(settling, growing, 100 + step * CLOSED * 0.9) == []
 
 
 def test_half_a_save_that_is_completed_is_never_seen() -> None:
     settling = known()
-    whole = Content(b"a: 1\nb: 2", open_for_writing=False)
-    assert look(settling, Content(b"", open_for_writing=True), 100) == []
-    assert look(settling, Content(b"a: 1\n", open_for_writing=True), 100.5) == []
+    whole = FileContent(b"a: 1\nb: 2", open_for_writing=False)
+    assert look(settling, FileContent(b"", open_for_writing=True), 100) == []
+    assert look(settling, FileContent(b"a: 1\n", open_for_writing=True), 100.5) == []
     assert look(settling, whole, 101) == []
     assert look(settling, whole, 101 + CLOSED) == [whole]
 

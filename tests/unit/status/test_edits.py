@@ -89,7 +89,7 @@ def test_an_edit_ends_with_the_last_acknowledgement_of_any_type() -> None:
     [trace] = it.ended
     assert (trace.document, trace.revision, trace.outcome) == (DOCUMENT, "r1", "programmed")
     assert (trace.start, trace.end, trace.proxies) == (100.0, last, (2, 3))
-    assert [step.name for step in trace.steps] == [
+    assert [span.name for span in trace.spans] == [
         "read",
         "parse",
         "compile",
@@ -97,8 +97,8 @@ def test_an_edit_ends_with_the_last_acknowledgement_of_any_type() -> None:
         "push Cluster",
         "push RouteConfiguration",
     ]
-    assert trace.steps[4].attributes == {"grayplane.acknowledged": 2, "grayplane.rejected": 0}
-    ends = [step.end for step in trace.steps]
+    assert trace.spans[4].attributes == {"grayplane.acknowledged": 2, "grayplane.rejected": 0}
+    ends = [span.end for span in trace.spans]
     assert ends == sorted(ends)
     assert not it.edits.under_way
 
@@ -109,7 +109,7 @@ def test_what_is_acknowledged_of_another_revision_is_none_of_it() -> None:
     it.acknowledge("r1", CLUSTER)
     it.acknowledge("r2")
     it.look(DocumentState.PROGRAMMED)
-    assert [step.name for step in it.ended[0].steps if "push" in step.name] == ["push RouteConfiguration"]
+    assert [span.name for span in it.ended[0].spans if "push" in span.name] == ["push RouteConfiguration"]
 
 
 def test_a_rejection_is_in_the_trace() -> None:
@@ -122,8 +122,8 @@ def test_a_rejection_is_in_the_trace() -> None:
     it.look(DocumentState.QUARANTINED, quarantine)
     [trace] = it.ended
     assert (trace.outcome, trace.error) == ("quarantined", "no such cluster")
-    assert trace.steps[-1].error.startswith("no such cluster!")
-    assert len(trace.steps[-1].error) == 500
+    assert trace.spans[-1].error.startswith("no such cluster!")
+    assert len(trace.spans[-1].error) == 500
 
 
 def test_other_ends() -> None:

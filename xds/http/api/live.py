@@ -129,7 +129,9 @@ class LiveBackend:
             documents=models.Counts(total=len(self._standings), by_state=states),
             proxies=models.Counts(total=nodes.total(), by_state=nodes),
             sources=[
-                models.Source(name=self._source, trouble=readiness.trouble, serving_from=readiness.standing)
+                models.Source(
+                    name=self._source, trouble=readiness.trouble, serving_from=readiness.served_from
+                )
             ],
             caller=caller,
             role=role,

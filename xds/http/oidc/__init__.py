@@ -3,15 +3,15 @@
 It needs the extra ``oidc`` (Authlib and joserfc).
 """
 
+from xds.http.oidc.accounts import OidcAccounts
 from xds.http.oidc.client import Client, RoleRule
-from xds.http.oidc.identities import OidcIdentities
 from xds.http.oidc.login import login_routes
 from xds.http.oidc.provider import Provider, ProviderError, TokenError
 from xds.http.oidc.sessions import Sessions
 
 __all__ = [
     "Client",
-    "OidcIdentities",
+    "OidcAccounts",
     "Provider",
     "ProviderError",
     "RoleRule",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from xds.http.access import Identity, Role
+from xds.http.access import Account, Role
 
 _LONGEST_NAME = 200
 _FALLBACK_NAMES = ("preferred_username", "email", "sub")
@@ -62,13 +62,13 @@ class Client:
         """Whether browsers reach us by HTTPS; if not, it is by a loopback address."""
         return self.url.startswith("https://")
 
-    def identity(self, claims: Mapping[str, object]) -> Identity | None:
+    def account(self, claims: Mapping[str, object]) -> Account | None:
         """Return who has these claims; None if no rule gives a role."""
         found = {rule.role for rule in self.roles if _has(claims, rule)}
         if not found:
             return None
         role = Role.OPERATOR if Role.OPERATOR in found else Role.VIEWER
-        return Identity(self.name(claims), role)
+        return Account(self.name(claims), role)
 
     def name(self, claims: Mapping[str, object]) -> str:
         """Return the name of who has these claims, as people read it."""

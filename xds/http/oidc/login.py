@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from xds.http.access import Identity
-from xds.http.oidc.identities import refuse_other_origins
+from xds.http.access import Account
+from xds.http.oidc.accounts import refuse_other_origins
 from xds.http.oidc.provider import Provider, ProviderError, TokenError, Verified
 from xds.http.oidc.sessions import Login, Sessions
 from xds.http.problem import ProblemError, on_problem
@@ -86,16 +86,16 @@ class _Pages:
         """Take what the provider sends a browser back with, and begin a session."""
         login = self._sessions.login(request.cookies)
         try:
-            identity = await self._identity(request, login)
+            account = await self._account(request, login)
         except _RefusedError as error:
             return _failed(403, str(error))
         except ProviderError as error:
             return _failed(503, str(error))
-        _log.info("login", who=identity.name, role=str(identity.role), address=_address(request))
+        _log.info("login", who=account.name, role=str(account.role), address=_address(request))
         response = RedirectResponse(_DASHBOARD + (login.to if login else ""), 303)
         response.headers["cache-control"] = "no-store"
         self._sessions.end_login(response)
-        self._sessions.begin(response, identity)
+        self._sessions.begin(response, account)
         return response
 
     async def logout(self, request: Request) -> Response:
@@ -104,15 +104,15 @@ class _Pages:
             refuse_other_origins(request.headers, self._client.origin)
         except ProblemError as error:
             return await on_problem(request, error)
-        identity = self._sessions.identity(request.cookies)
+        account = self._sessions.account(request.cookies)
         response = JSONResponse({"location": await self._end_session()})
         response.headers["cache-control"] = "no-store"
         self._sessions.end(response, request.cookies)
-        if identity:
-            _log.info("logout", who=identity.name, address=_address(request))
+        if account:
+            _log.info("logout", who=account.name, address=_address(request))
         return response
 
-    async def _identity(self, request: Request, login: Login | None) -> Identity:
+    async def _account(self, request: Request, login: Login | None) -> Account:
         sent = request.query_params
         if login is None or sent.get("state") != login.state:
             raise _RefusedError("this browser began no such login within the last ten minutes")
@@ -122,12 +122,12 @@ class _Pages:
             raise _RefusedError(f"the provider refuses: {error} {sent.get('error_description', '')}".strip())
         tokens = await self._redeem(sent.get("code", ""), login)
         claims = (await self._id_token(tokens, login)).claims
-        identity = self._client.identity(claims)
-        if identity is None:
+        account = self._client.account(claims)
+        if account is None:
             name = self._client.name(claims)
             _log.warning("login refused", who=name, why="no role", address=_address(request))
             raise _RefusedError(f"{name} has no role here; an operator sets roles in http.oidc.roles")
-        return identity
+        return account
 
     async def _redeem(self, code: str, login: Login) -> dict[str, object]:
         """Exchange an authorisation code for tokens."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.responses import Response
 
-from xds.http.access import Identity, Role
+from xds.http.access import Account, Role
 
 _MOST_ENDED = 10_000
 
@@ -114,17 +114,17 @@ class Sessions:
         """Forget a login that is over."""
         self._login.delete(response)
 
-    def begin(self, response: Response, identity: Identity) -> None:
+    def begin(self, response: Response, account: Account) -> None:
         """Note in the browser who is logged in."""
-        content = {"id": secrets.token_urlsafe(16), "name": identity.name, "role": str(identity.role)}
+        content = {"id": secrets.token_urlsafe(16), "name": account.name, "role": str(account.role)}
         self._session.set(response, content)
 
-    def identity(self, cookies: Mapping[str, str]) -> Identity | None:
+    def account(self, cookies: Mapping[str, str]) -> Account | None:
         """Return who is logged in."""
         content = self._session.read(cookies)
         if content is None or content["id"] in self._ended:
             return None
-        return Identity(content["name"], Role(content["role"]))
+        return Account(content["name"], Role(content["role"]))
 
     def end(self, response: Response, cookies: Mapping[str, str]) -> None:
         """End the session of a browser."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xds.documents import kind_of
-from xds.sources.files.settling import Content, Unreadable
+from xds.sources.files.settling import FileContent, Unreadable
 
 if sys.platform == "linux":
     import fcntl
@@ -27,7 +27,7 @@ _FRESH = 2.0
 class Look:
     """The documents in a directory at one moment. ``lost``: why it could not be read, and then no files."""
 
-    files: Mapping[str, Content | Unreadable]
+    files: Mapping[str, FileContent | Unreadable]
     misnamed: tuple[str, ...] = ()
     identity: tuple[int, int] | None = None
     lost: str | None = None
@@ -37,7 +37,7 @@ class Look:
 class _Remembered:
     signature: tuple[int, ...]
     read_at: float
-    content: Content
+    content: FileContent
 
 
 def is_document(name: str) -> bool:
@@ -65,7 +65,7 @@ class Directory:
         except OSError as error:
             return Look({}, lost=f"{self.path}: {_reason(error)}")
         documents = [name for name in names if is_document(name)]
-        files: dict[str, Content | Unreadable] = {}
+        files: dict[str, FileContent | Unreadable] = {}
         for name in documents:
             if name.isprintable():
                 files[name] = self._read(name)
@@ -73,7 +73,7 @@ class Directory:
         misnamed = tuple(repr(os.fsencode(name)) for name in documents if not name.isprintable())
         return Look(files, misnamed, (at.st_dev, at.st_ino))
 
-    def _read(self, name: str) -> Content | Unreadable:
+    def _read(self, name: str) -> FileContent | Unreadable:
         path = self.path / name
         kept = self._remembered.pop(name, None)
         try:
@@ -87,7 +87,7 @@ class Directory:
                 return Unreadable(f"{path}: not a file")
             # The name may have become a pipe since: opening that must not wait for a writer.
             with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
-                content = Content(file.read(READ_LIMIT), _open_for_writing(file.fileno()))
+                content = FileContent(file.read(READ_LIMIT), _open_for_writing(file.fileno()))
         except OSError as error:
             return Unreadable(f"{path}: {_reason(error)}")
         if not content.open_for_writing:

@@ -26,7 +26,7 @@ OPEN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class FileContent:
     """A file's bytes. ``open_for_writing`` is None where the system does not tell."""
 
     data: bytes
@@ -40,7 +40,7 @@ class Unreadable:
     reason: str
 
 
-Seen = Content | Unreadable | None
+Seen = FileContent | Unreadable | None
 """One look at one file; None: there is none."""
 
 
@@ -49,11 +49,11 @@ def patience(seen: Seen) -> float:
     match seen:
         case None | Unreadable():
             return MISSING
-        case Content(open_for_writing=True):
+        case FileContent(open_for_writing=True):
             return OPEN
-        case Content(data) if not data.strip():
+        case FileContent(data) if not data.strip():
             return BLANK
-        case Content(open_for_writing=False):
+        case FileContent(open_for_writing=False):
             return CLOSED
         case _:
             return UNKNOWN
@@ -69,7 +69,7 @@ class Settling:
     """What the files of one directory are known to be, from looks at them. Pure: time is passed in."""
 
     def __init__(self) -> None:
-        self._settled: dict[str, Content | Unreadable] = {}
+        self._settled: dict[str, FileContent | Unreadable] = {}
         self._pending: dict[str, _Pending] = {}
 
     @property
@@ -78,7 +78,7 @@ class Settling:
         return {*self._settled, *self._pending}
 
     def look(
-        self, files: Mapping[str, Content | Unreadable], now: float, *, accept_deletions: bool
+        self, files: Mapping[str, FileContent | Unreadable], now: float, *, accept_deletions: bool
     ) -> dict[str, Seen]:
         """What a look at all files at ``now`` makes certain, by name; only what is new.
 
@@ -105,7 +105,7 @@ class Settling:
 
     def _is_known(self, name: str, seen: Seen) -> bool:
         known = self._settled.get(name)
-        if isinstance(known, Content) and isinstance(seen, Content):
+        if isinstance(known, FileContent) and isinstance(seen, FileContent):
             return known.data == seen.data
         return known == seen
 

@@ -10,7 +10,7 @@ from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, SourceStatus, Synced
 from xds.sources.endpoint import DEFAULT_LOCALITIES, LocalitySources
 from xds.sources.files.instances import ParsedInstances, parse_instances
-from xds.sources.files.settling import Content, Seen, Unreadable
+from xds.sources.files.settling import FileContent, Seen, Unreadable
 from xds.sources.files.watch import WatchedDirectory
 from xds.sources.health import SourceHealth
 
@@ -101,7 +101,7 @@ class _Services:
                     self._health.report(
                         f"instances {name}", f"{reason}; its last good content stays in force"
                     )
-                case Content(data):
+                case FileContent(data):
                     self._take(name, await asyncio.to_thread(parse_instances, name, data, self._localities))
         for service in sorted({Path(name).stem for name in news}):
             self._tell(service)

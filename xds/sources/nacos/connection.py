@@ -12,7 +12,7 @@ from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.http import Http
 from xds.sources.nacos.sdk import NO_RIGHT, UN_REGISTER, Request, Response
-from xds.sources.nacos.settings import NacosSettings, Server
+from xds.sources.nacos.settings import NacosServer, NacosSettings
 from xds.sources.nacos.transport import Module, Transport
 
 CONFIG_NOT_FOUND = 300
@@ -26,7 +26,7 @@ _LONGEST_RETRY = 1.0
 class AnswerError(NacosError):
     """Nacos answered with an error code."""
 
-    def __init__(self, server: Server, code: int, message: str) -> None:
+    def __init__(self, server: NacosServer, code: int, message: str) -> None:
         super().__init__(f"{server} answers {code}: {message}")
         self.code = code
 
@@ -59,7 +59,7 @@ class Connection:
         self._transport: Transport | None = None
         # Why there is no connection, and why each server tried since the last one could not be reached.
         self._failure = "Nacos is not connected yet"
-        self._failures: dict[Server, str] = {}
+        self._failures: dict[NacosServer, str] = {}
         # Set while there is a connection.
         self._is_open = asyncio.Event()
 
@@ -93,7 +93,7 @@ class Connection:
                 self._is_open.clear()
                 await transport.close()
 
-    def _unreachable(self, server: Server, reason: str) -> None:
+    def _unreachable(self, server: NacosServer, reason: str) -> None:
         """Tell when no server is left to try, and the same of all of them every time."""
         self._failures[server] = reason
         if len(self._failures) == len(self._settings.servers):
@@ -109,7 +109,7 @@ class Connection:
             raise UnreachableError(self._failure) from None
 
     @property
-    def server(self) -> Server | None:
+    def server(self) -> NacosServer | None:
         """The server that is connected; None while there is none."""
         return self._transport.server if self._transport else None
 
@@ -141,7 +141,7 @@ class Connection:
             raise RefusedError(self._refusal(transport.server, message))
         raise AnswerError(transport.server, code, message)
 
-    def _refusal(self, server: Server, message: str) -> str:
+    def _refusal(self, server: NacosServer, message: str) -> str:
         settings = self._settings
         what = (
             f"services of group {settings.naming_group}"

@@ -13,7 +13,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from xds.sources.nacos.errors import NacosError, UnreachableError, os_reason
-from xds.sources.nacos.settings import NacosSettings, Server, Tls
+from xds.sources.nacos.settings import NacosServer, NacosSettings, Tls
 
 CONTEXT_PATH = "/nacos"
 
@@ -27,7 +27,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 class Answer:
     """What a server answered."""
 
-    server: Server
+    server: NacosServer
     status: int
     body: bytes
 

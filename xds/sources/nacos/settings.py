@@ -12,7 +12,7 @@ GRPC_PORT_OFFSET = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class NacosServer:
     """One Nacos server, by its HTTP port. An IPv6 address is in brackets."""
 
     host: str
@@ -82,7 +82,7 @@ class NacosSettings:
     protect_threshold: float = 1.0
     localities: LocalitySources = DEFAULT_LOCALITIES
     decrypt: Decrypt | None = None
-    servers: tuple[Server, ...] = field(init=False)
+    servers: tuple[NacosServer, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         addresses = [part.strip() for part in self.server_addresses.split(",")]
@@ -110,7 +110,7 @@ class NacosSettings:
         return self.username or self.access_key or "anonymous"
 
 
-def _server(address: str) -> Server:
+def _server(address: str) -> NacosServer:
     host, _, port = address.rpartition(":")
     well_formed = host and "/" not in host and (":" not in host or (host[0] == "[" and host[-1] == "]"))
     if not well_formed or not port.isdecimal():
@@ -122,4 +122,4 @@ def _server(address: str) -> Server:
             f"Nacos server address {address!r}: its port must be between 1 and {65535 - GRPC_PORT_OFFSET}, "
             f"since gRPC is served {GRPC_PORT_OFFSET} above it"
         )
-    return Server(host, int(port))
+    return NacosServer(host, int(port))

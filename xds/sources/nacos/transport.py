@@ -37,7 +37,7 @@ from xds.sources.nacos.sdk import (
     ServerInfo,
     SetupAckRequest,
 )
-from xds.sources.nacos.settings import NacosSettings, Server, Tls
+from xds.sources.nacos.settings import NacosServer, NacosSettings, Tls
 from xds.sources.nacos.wire_models import MODELS
 
 Module = Literal["config", "naming"]
@@ -62,7 +62,7 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
     def __init__(
         self,
         settings: NacosSettings,
-        server: Server,
+        server: NacosServer,
         module: Module,
         pushed: Callable[[Request], Response | None],
     ) -> None:

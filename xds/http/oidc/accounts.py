@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 
-from xds.http.access import Identity
+from xds.http.access import Account
 from xds.http.oidc.provider import Provider, ProviderError, TokenError
 from xds.http.oidc.sessions import Sessions
 from xds.http.problem import ProblemError
@@ -12,8 +12,8 @@ from xds.http.problem import ProblemError
 _READING = frozenset({"GET", "HEAD"})
 
 
-class OidcIdentities:
-    """Identities of a provider (``xds.http.access.Identities``)."""
+class OidcAccounts:
+    """Accounts of a provider (``xds.http.access.Accounts``)."""
 
     login = "/auth/login"
     """Where browsers log in."""
@@ -22,7 +22,7 @@ class OidcIdentities:
         self._provider = provider
         self._sessions = sessions
 
-    async def of_token(self, token: str) -> Identity:
+    async def of_token(self, token: str) -> Account:
         """Return whose access token it is. Raise ``ProblemError`` if it is not accepted."""
         client = self._provider.client
         if client.audience is None:
@@ -37,17 +37,17 @@ class OidcIdentities:
             raise ProblemError(503, f"no token can be checked now: {error}") from error
         if "nonce" in claims:
             raise ProblemError(401, "this is an ID token, which tells who logged in; send an access token")
-        identity = client.identity(claims)
-        if identity is None:
+        account = client.account(claims)
+        if account is None:
             raise ProblemError(403, f"{client.name(claims)} has no role here (http.oidc.roles)")
-        return identity
+        return account
 
-    def of_session(self, method: str, headers: Headers, cookies: Mapping[str, str]) -> Identity | None:
+    def of_session(self, method: str, headers: Headers, cookies: Mapping[str, str]) -> Account | None:
         """Return who is logged in in a browser. Raise ``ProblemError`` for a change from another page."""
-        identity = self._sessions.identity(cookies)
-        if identity is not None and method not in _READING:
+        account = self._sessions.account(cookies)
+        if account is not None and method not in _READING:
             refuse_other_origins(headers, self._provider.client.origin)
-        return identity
+        return account
 
 
 def refuse_other_origins(headers: Headers, own: str) -> None:
