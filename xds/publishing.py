@@ -8,6 +8,7 @@ from xds.http.api.backend import Conflict, Unavailable
 from xds.settings import Settings
 
 _CHANGED = "somebody else changed {} meanwhile: look at what it is now, and try again"
+_NO_NAMESPACE = "there is no namespace {!r} here"
 
 
 class Publisher:
@@ -33,6 +34,8 @@ class Publisher:
         return revision_of(text.encode())
 
     def _to_file(self, document: DocumentId, text: str, revision: str | None) -> None:
+        if document.namespace:
+            raise Conflict(_NO_NAMESPACE.format(document.namespace))
         path = self._settings.files.rules / document.name
         beside = path.with_name(f".{path.name}.new")
         try:
@@ -50,7 +53,7 @@ class Publisher:
         several = len(environments) > 1
         settings = {each.namespace if several else "": each for each in environments}.get(document.namespace)
         if settings is None:
-            raise Conflict(f"there is no namespace {document.namespace!r} here")
+            raise Conflict(_NO_NAMESPACE.format(document.namespace))
         try:
             async with nacos_author(settings) as author:
                 stored = await author.configs.read(settings.rules_group, document.name)

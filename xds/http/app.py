@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from xds.http.body_limits import BodyLimits
 from xds.http.connections import DEFAULTS, ConnectionLimits
 from xds.http.dashboard import dashboard_routes
+from xds.http.problem import on_failure, on_http_exception
 from xds.http.readiness import LivenessEndpoint, Readiness, ReadinessEndpoint
 from xds.http.security_headers import SecurityHeaders
 
@@ -40,10 +42,10 @@ def http_app(
         routes.append(Route("/metrics", _MetricsEndpoint(metrics).__call__))
     if api is not None:
         routes += [Mount("/api/v1", api), Route("/", _to_dashboard), *dashboard_routes()]
-    routes += [*login, *ofrep]
-    routes.append(Mount("/", discovery))
+    routes += [*login, *ofrep, *discovery.routes]
     return Starlette(
         routes=routes,
+        exception_handlers={HTTPException: on_http_exception, Exception: on_failure},
         middleware=[Middleware(SecurityHeaders), Middleware(BodyLimits, limits)],
         lifespan=discovery.router.lifespan_context,
     )

@@ -7,6 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+PROBLEM_TYPE = "application/problem+json"
+
 _PHRASES = {
     400: "Bad request",
     401: "Not authenticated",
@@ -18,6 +20,7 @@ _PHRASES = {
     413: "Too large",
     422: "Invalid",
     429: "Too many requests",
+    500: "Failed",
     501: "Not available here",
     503: "Not available now",
 }
@@ -41,13 +44,18 @@ def problem_response(
 ) -> JSONResponse:
     """Return an answer that says what is wrong. ``members`` are fields beside those of the RFC."""
     body = {"type": "about:blank", "title": _PHRASES.get(status, "Error"), "status": status, "detail": detail}
-    return JSONResponse({**body, **members}, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse({**body, **members}, status, headers=headers, media_type=PROBLEM_TYPE)
 
 
 async def on_problem(_: Request, error: Exception) -> JSONResponse:
     """Answer a ``ProblemError``."""
     assert isinstance(error, ProblemError)
     return problem_response(error.status, error.detail, headers=error.headers, **error.members)
+
+
+async def on_failure(_: Request, __: Exception) -> JSONResponse:
+    """Answer what should not have happened. What did is for the log alone."""
+    return problem_response(500, "this is a defect of Grayplane; its log says more")
 
 
 async def on_http_exception(request: Request, error: Exception) -> JSONResponse:

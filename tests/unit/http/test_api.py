@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from xds.http.access import Access, Role, Token, new_token
 from xds.http.api import Api, api_app
 from xds.http.audit import Audit
 from xds.http.events import Events, Topic
+from xds.rules.instance import ServiceId
 
 REVISION = revision_of(TEXT.encode())
 READING = [
@@ -58,9 +59,11 @@ class Server:
         self.app = http_app(lambda: Readiness(ServedFrom.SOURCE), Starlette(), api=api)
 
     @asynccontextmanager
-    async def client(self, token: tuple[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(
+        self, token: tuple[str, str] | None = None, *, raises: bool = True
+    ) -> AsyncIterator[httpx.AsyncClient]:
         headers = {"authorization": f"Bearer {token[0]}"} if token else {}
-        transport = httpx.ASGITransport(self.app)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=raises)
         base = "http://localhost:18080/api/v1"
         async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
             yield client
@@ -124,6 +127,29 @@ async def test_pages_hold_everything_once(path: str) -> None:
     assert seen == sorted(seen)
 
 
+class SeveralNamespaces(SampleBackend):
+    """Namespaces whose order as text is another than that of their names."""
+
+    def service_ids(self) -> Sequence[ServiceId]:
+        return sorted(ServiceId(space, f"s{n}") for space in ("", "prod", "prod-eu") for n in range(5))
+
+    def _known(self, service: ServiceId) -> ServiceId:
+        return ServiceId("", "reviews")
+
+
+async def test_pages_hold_every_namespace() -> None:
+    backend = SeveralNamespaces()
+    total = 0
+    async with Server(backend).client() as client:
+        after = None
+        while total == 0 or after is not None:
+            query = {"limit": "2"} | ({"after": after} if after else {})
+            page = (await client.get("/services", params=query)).json()
+            total += len(page["items"])
+            after = page["next"]
+    assert total == len(backend.service_ids())
+
+
 async def test_a_list_can_be_searched_and_narrowed() -> None:
     async with Server(SampleBackend(services=50, proxies=50)).client() as client:
         found = (await client.get("/services", params={"search": "VIEWS"})).json()
@@ -147,6 +173,23 @@ async def test_a_list_can_be_searched_and_narrowed() -> None:
 async def test_what_is_not_there_is_a_problem(path: str, detail: str) -> None:
     async with Server().client() as client:
         assert problem(await client.get(path), 404)["detail"] == detail
+
+
+async def test_what_goes_wrong_is_a_problem_and_says_nothing_of_its_inside() -> None:
+    class Broken(SampleBackend):
+        def service_ids(self) -> Sequence[ServiceId]:
+            raise RuntimeError("the password is swordfish")
+
+    async with Server(Broken()).client(raises=False) as client:
+        answer = await client.get("/services")
+    problem(answer, 500)
+    assert "swordfish" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["http://localhost:18080/nothing", "/services/a%0Ab"])
+async def test_what_no_path_is_for_is_a_problem_everywhere(path: str) -> None:
+    async with Server().client() as client:
+        problem(await client.get(path), 404)
 
 
 async def test_an_unknown_path_a_wrong_method_and_a_wrong_field_are_problems() -> None:
@@ -287,6 +330,23 @@ async def test_events_tell_what_changed_once_however_often() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
+
+
+async def test_who_comes_back_is_told_of_what_it_missed() -> None:
+    events = Events()
+    left_at = events.position
+    same = events.follow(left_at)
+    await anext(same)
+    waiting = asyncio.ensure_future(anext(same))
+    await asyncio.sleep(0)
+    assert not waiting.done(), "nothing was missed"
+    waiting.cancel()
+    events.tell(Topic.DOCUMENTS, "reviews.yaml")
+    for since in (left_at, Events().position, "made up"):
+        back = events.follow(since)
+        await anext(back)
+        events.tell(Topic.PROXIES, "edge-1")
+        assert await anext(back) == dict.fromkeys(Topic, frozenset())
 
 
 def test_a_token_is_random_and_kept_as_a_hash() -> None:

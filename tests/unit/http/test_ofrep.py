@@ -206,7 +206,7 @@ async def test_a_change_is_told_to_those_who_follow(world: _World) -> None:
         at = stream["endpoint"]["origin"] + stream["endpoint"]["requestUri"]
         async with client.stream("GET", at) as following:
             lines = following.aiter_lines()
-            assert (await anext(lines)).startswith(":")
+            assert (await anext(lines)).startswith("id: ")
             events.tell(Topic.PROXIES)
             events.tell(Topic.SERVICES, "reviews")
             async for line in lines:

@@ -44,6 +44,12 @@ async def test_a_name_leads_nowhere_else(publisher: Publisher, tmp_path: Path, n
     assert all(path.parent == tmp_path / "rules" for path in files(tmp_path))
 
 
+async def test_files_have_no_namespaces(publisher: Publisher, tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match="no namespace 'staging'"):
+        await publisher.publish(DocumentId("staging", "reviews.yaml"), TEXT, None)
+    assert files(tmp_path) == []
+
+
 def files(home: Path) -> list[Path]:
     return [path for path in home.rglob("*") if not path.is_dir() or path.parent != home]
 

@@ -52,6 +52,29 @@ class Problem(Model):
     """The line itself."""
 
 
+class WrongField(Model):
+    """A parameter, or a part of the body, that cannot be; ``field`` is such as ``query.limit``."""
+
+    field: str
+    problem: str
+
+
+class ProblemDetails(Model):
+    """Why something cannot be answered as asked (RFC 9457); ``detail`` says what would be right.
+
+    ``errors`` are those of the request, ``problems`` those of a document that should be published, ``login``
+    is where browsers log in.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: Sequence[WrongField] = ()
+    problems: Sequence[Problem] = ()
+    login: str | None = None
+
+
 class Rejection(Model):
     """Resources that a proxy did not take, in its words."""
 

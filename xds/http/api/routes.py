@@ -2,10 +2,12 @@
 
 import json
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
 
 from xds.documents import DocumentId
@@ -18,14 +20,16 @@ from xds.http.api.models import (
     Overview,
     Page,
     Proxy,
+    ProxyState,
     ProxySummary,
     Rollout,
     RolloutSummary,
     Service,
     ServiceSummary,
+    State,
     Who,
 )
-from xds.http.events import Topic
+from xds.http.events import Events, Topic
 from xds.http.problem import ProblemError
 from xds.rules.instance import ServiceId
 
@@ -82,7 +86,7 @@ async def documents(
     after: After = None,
     search: Search = "",
     namespace: str | None = None,
-    state: str | None = None,
+    state: State | None = None,
 ) -> Page[DocumentSummary]:
     """All documents."""
     ids = [each for each in api.backend.document_ids(state) if namespace in (None, each.namespace)]
@@ -97,7 +101,7 @@ async def document(api: TheApi, name: str, namespace: Namespace = "") -> Documen
 
 @reading.get("/proxies")
 async def proxies(
-    api: TheApi, limit: Limit = 100, after: After = None, search: Search = "", state: str | None = None
+    api: TheApi, limit: Limit = 100, after: After = None, search: Search = "", state: ProxyState | None = None
 ) -> Page[ProxySummary]:
     """All connected proxies and gRPC clients."""
     return _page(api.backend.proxy_ids(state), limit, after, search, api.backend.proxy_summary)
@@ -111,10 +115,11 @@ async def proxy(api: TheApi, proxy_id: str) -> Proxy:
 
 @reading.get("/rollouts")
 async def rollouts(
-    api: TheApi, limit: Limit = 100, after: After = None, search: Search = ""
+    api: TheApi, limit: Limit = 100, after: After = None, search: Search = "", namespace: str | None = None
 ) -> Page[RolloutSummary]:
     """All rollouts."""
-    return _page(api.backend.rollout_ids(), limit, after, search, api.backend.rollout_summary)
+    ids = [each for each in api.backend.rollout_ids() if namespace in (None, each.namespace)]
+    return _page(ids, limit, after, search, api.backend.rollout_summary)
 
 
 @reading.get("/rollouts/{name:path}")
@@ -130,13 +135,23 @@ async def audit(api: TheApi, request: Request) -> Sequence[AuditRecord]:
     return [AuditRecord.model_validate(entry, from_attributes=True) for entry in api.audit.entries]
 
 
-@reading.get("/events", response_class=StreamingResponse)
-async def events(api: TheApi) -> StreamingResponse:
-    """Server-sent events, one for every topic that something changed in; `data` has some names."""
-    following = api.events.follow()
+@reading.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def events(
+    api: TheApi, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+) -> StreamingResponse:
+    """Server-sent events, one for every topic that something changed in.
+
+    `data` has the `names` of what changed, none if everything may have. Who comes back with the id of the
+    last event (browsers do) and missed something is told of every topic.
+    """
+    following = api.events.follow(last_event_id)
     await anext(following)  # too many streams are a problem, not a stream
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_sent(following), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_sent(api.events, following), media_type="text/event-stream", headers=headers)
 
 
 def _found(get: Callable[[Key], Item], key: Key, what: str) -> Item:
@@ -151,10 +166,13 @@ def _page(
 ) -> Page[Item]:
     part = search.casefold()
     found = [key for key in keys if part in _text(key).casefold()] if part else keys
-    start = 0 if after is None else sum(1 for key in found if _text(key) <= after)
+    start = 0 if after is None or not found else bisect_right(found, _key(after, found[0]))
     page = found[start : start + limit]
     more = start + limit < len(found)
-    items = [make(key) for key in page]
+    items = []
+    for key in page:
+        with suppress(KeyError):  # a proxy that went away meanwhile
+            items.append(make(key))
     return Page(items=items, total=len(found), next=_text(page[-1]) if more else None)
 
 
@@ -162,14 +180,30 @@ def _text(key: ServiceId | DocumentId | str) -> str:
     return key if isinstance(key, str) else f"{key.namespace}/{key.name}"
 
 
-async def _sent(following: AsyncIterator[Mapping[Topic, frozenset[str]] | None]) -> AsyncIterator[str]:
+def _key(text: str, other: Key) -> Key:
+    """Return the key that a text stands for (``_text``), of the type that another key has."""
+    if isinstance(other, str):
+        return text
+    namespace, slash, name = text.partition("/")
+    return type(other)(namespace, name) if slash else type(other)("", text)
+
+
+async def _sent(
+    told: Events, following: AsyncIterator[Mapping[Topic, frozenset[str]] | None]
+) -> AsyncIterator[str]:
     ends = time.monotonic() + _LONGEST_STREAM
-    yield "retry: 2000\n\n"
+    yield f"retry: 2000\nid: {told.position}\n\n"
     async for changed in following:
         if time.monotonic() > ends:
             return
         if changed is None:
             yield ": still here\n\n"
             continue
-        for topic, names in changed.items():
-            yield f"event: {topic}\ndata: {json.dumps({'names': sorted(names)})}\n\n"
+        position = told.position
+        blocks = [_block(topic, names) for topic, names in changed.items()]
+        # Only the last one says that all of this was told: a stream may end in between.
+        yield "\n".join(blocks) + f"id: {position}\n\n"
+
+
+def _block(topic: Topic, names: frozenset[str]) -> str:
+    return f"event: {topic}\ndata: {json.dumps({'names': sorted(names)})}\n"

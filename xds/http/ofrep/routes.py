@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -77,16 +77,21 @@ class _Endpoints:
         """Tell when flags should be asked for again (server-sent events)."""
         try:
             await self._admit(request)
+            following = self._events.follow(request.headers.get("last-event-id"))
+            await anext(following)
         except ProblemError as error:
             return _refused(error)
-        return StreamingResponse(self._follow(), media_type="text/event-stream")
+        return StreamingResponse(self._told(following), media_type="text/event-stream")
 
-    async def _follow(self) -> AsyncIterator[str]:
-        async for changed in self._events.follow():
+    async def _told(
+        self, following: AsyncIterator[Mapping[Topic, frozenset[str]] | None]
+    ) -> AsyncIterator[str]:
+        yield f"id: {self._events.position}\n\n"
+        async for changed in following:
             if changed is None:
                 yield ": still here\n\n"
             elif not changed.keys().isdisjoint({Topic.SERVICES, Topic.DOCUMENTS, Topic.ROLLOUTS}):
-                yield 'data: {"type": "refetchEvaluation"}\n\n'
+                yield f'data: {{"type": "refetchEvaluation"}}\nid: {self._events.position}\n\n'
 
     async def _context(self, request: HttpRequest) -> Context:
         await self._admit(request)
