@@ -63,9 +63,7 @@ class Events:
         for stream in self._streams:
             stream.wake.set()
 
-    async def follow(
-        self, since: str | None = None
-    ) -> AsyncIterator[Mapping[Topic, frozenset[str]] | None]:
+    async def follow(self, since: str | None = None) -> AsyncIterator[Mapping[Topic, frozenset[str]] | None]:
         """Yield what changed, until the server stops; None from time to time when nothing did.
 
         More than some names of a topic are given as none: everything may have changed. ``since`` is the
