@@ -26,7 +26,13 @@ from xds.edit_traces import edit_traces_of
 from xds.errors import BindError
 from xds.http import Readiness, ServedFrom
 from xds.http_port import HttpPort
-from xds.pipeline import CertificateFile, CertificateFiles, Pipeline, keep_route_modes
+from xds.pipeline import (
+    CertificateFile,
+    CertificateFiles,
+    CompilationSettings,
+    Pipeline,
+    keep_route_modes,
+)
 from xds.port_security import authorization_of, follow_revocations, http_context, revocation_list, tls_files
 from xds.protocol import Event
 from xds.rollouts_port import rollout_of, rollouts_of
@@ -88,7 +94,7 @@ class ControlPlane:
         listeners = _listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
         self._http = HttpPort(settings)
-        self._group_of = Cohorts(
+        self._cohorts = Cohorts(
             partial(node_group_of, namespace_of=settings.namespace_of), partial(_stages, settings)
         )
         sinks: list[Sink] = [LogSink(lambda: source_status().as_dict()), *self._http.sinks]
@@ -96,7 +102,10 @@ class ControlPlane:
             sinks.append(traces.sink)
         self._traces = traces
         self.status = Status(
-            sinks, self._services.groups_of, group_of=self._group_of, is_before=self._services.is_before
+            sinks,
+            self._services.groups_of,
+            group_of=self._cohorts.group_of,
+            is_before=self._services.is_before,
         )
         self._revoked = revocation_list(settings.xds.tls)
         authorization = authorization_of(settings, self._http.denied, self._revoked)
@@ -117,14 +126,16 @@ class ControlPlane:
             self._snapshot,
             self.status,
             self._server.open,
-            exact_only=settings.exact_only,
-            cohorts=self._group_of,
+            settings=CompilationSettings(
+                exact_only=settings.exact_only,
+                lacks_certificate=self._lacks_certificate,
+                naming_groups=settings.naming_groups,
+                aliases_of=settings.aliases_of,
+                region_header=settings.region_header,
+                bucket_by=settings.bucket_by,
+            ),
+            cohorts=self._cohorts,
             soaks=_soaks(settings),
-            lacks_certificate=self._lacks_certificate,
-            aliases_of=settings.aliases_of,
-            region_header=settings.region_header,
-            bucket_by=settings.bucket_by,
-            naming_groups=settings.naming_groups,
             validator=self._validator,
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
@@ -149,7 +160,7 @@ class ControlPlane:
                 settings,
                 self._view_of,
                 self,
-                group_of=self._group_of,
+                group_of=self._cohorts.group_of,
                 clusters_of=self._clusters_of,
                 loads=self._load_reported,
                 requests=self._requests_logged,
@@ -203,7 +214,7 @@ class ControlPlane:
                 await source
         finally:
             self._http.close()
-            self._group_of.hold()
+            self._cohorts.hold()
             await self._server.stop()
             await self._snapshot.flush()
 
@@ -241,7 +252,7 @@ class ControlPlane:
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""
-        self._group_of.opened(stream.node)
+        self._cohorts.opened(stream.node)
         self.status.opened(stream)
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
@@ -257,18 +268,18 @@ class ControlPlane:
     def closed(self, stream: StreamInfo) -> None:
         """Forget a stream, and the view of its group if it was the last (``Observer``)."""
         self.status.closed(stream)
-        self._services.leave(self._group_of(stream.node))
-        self._group_of.closed(stream.node)
+        self._services.leave(self._cohorts.group_of(stream.node))
+        self._cohorts.closed(stream.node)
 
     def _load_reported(self, node: Node, loads: tuple[ClusterLoad, ...]) -> None:
-        group = self._group_of(node)
+        group = self._cohorts.group_of(node)
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.reported(
                 group.namespace, node.id, loads, zones_are_subsets=isinstance(group, GrpcClientGroup)
             )
 
     def _requests_logged(self, node: Node, requests: tuple[LoggedRequest, ...]) -> None:
-        group = self._group_of(node)
+        group = self._cohorts.group_of(node)
         if not isinstance(group, UnknownNode):
             self.rollouts.tally.logged(group.namespace, node.id, requests)
 
@@ -289,7 +300,7 @@ class ControlPlane:
         return not any(certificate.covers(host) for certificate in self._certificates.of_group(gateway))
 
     def _view_of(self, node: Node, _: Peer) -> View:
-        group = self._group_of(node)
+        group = self._cohorts.group_of(node)
         if isinstance(group, GrpcClientGroup):
             self._pipeline.serve_grpc_clients()
         if isinstance(group, UnknownNode):

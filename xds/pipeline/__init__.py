@@ -4,7 +4,8 @@
 """
 
 from xds.pipeline.certificates import CertificateFile, CertificateFiles
+from xds.pipeline.compilation import CompilationSettings
 from xds.pipeline.pipeline import Pipeline
 from xds.pipeline.saved_route_modes import keep_route_modes
 
-__all__ = ["CertificateFile", "CertificateFiles", "Pipeline", "keep_route_modes"]
+__all__ = ["CertificateFile", "CertificateFiles", "CompilationSettings", "Pipeline", "keep_route_modes"]

@@ -10,7 +10,7 @@ from xds.documents import DocumentId, Origin
 from xds.documents.defect import Path
 from xds.documents.problem import Problem
 from xds.documents.text import Mark
-from xds.pipeline.inputs import inputs_digest
+from xds.pipeline.digest import inputs_digest
 from xds.pipeline.served_versions import Version
 from xds.routing import Overrides, Routing, Surroundings, routing_of
 from xds.routing.lanes import entrances_of, lists_named
@@ -25,32 +25,39 @@ from xds.sources.change_buffer import Changes
 from xds.views import CompiledService, Lanes, Services
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompilationSettings:
+    """What the operator set that services are compiled by."""
+
+    exact_only: Callable[[str], bool] = lambda _: False
+    """Whether a gateway can serve no wildcard hosts."""
+    lacks_certificate: Callable[[str, str], bool] = lambda *_: False
+    """Whether a gateway serves a host by HTTPS and has no certificate for it. May change at any time."""
+    naming_groups: Sequence[str] | None = None
+    """The groups that the source takes instances from, the preferred first; None: it has none."""
+    aliases_of: Callable[[str], tuple[str, ...]] = lambda _: ()
+    """What a service is called in the mesh besides, by the operator's patterns."""
+    region_header: str = "x-region"
+    """The header with the region of a request."""
+    bucket_by: str | None = None
+    """The header that edges make buckets of; None: they make none."""
+
+
 @dataclass(slots=True)
 class Inputs:
-    """What services are compiled from; written by the pipeline.
+    """What services are compiled from; written by the pipeline. ``wall_clock``: seconds since the epoch."""
 
-    ``wall_clock`` gives seconds since the epoch. ``exact_only`` says whether a gateway can serve no wildcard
-    hosts, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the
-    header with the region of a request, ``bucket_by`` that which edges make buckets of.
-    ``lacks_certificate`` says whether a gateway serves a host by HTTPS and has no certificate for it.
-    ``naming_groups`` are the groups that the source takes instances from, the preferred first; None: it has
-    none. ``instances`` are those of the preferred group, ``by_group`` those of every group.
-    ``overrides`` is what is in force instead of what documents say. ``grpc_clients``: gRPC clients without a
-    proxy were seen, so every service is compiled for them as well.
-    """
-
+    settings: CompilationSettings
     wall_clock: Callable[[], float]
-    exact_only: Callable[[str], bool]
-    aliases_of: Callable[[str], tuple[str, ...]]
-    region_header: str
-    bucket_by: str | None
-    lacks_certificate: Callable[[str, str], bool]
-    naming_groups: Sequence[str] | None = None
     documents: DocumentStore = field(default_factory=DocumentStore)
     instances: dict[ServiceId, tuple[Instance, ...]] = field(default_factory=dict)
+    """Those of the preferred naming group."""
     by_group: dict[ServiceId, Mapping[str, tuple[Instance, ...]]] = field(default_factory=dict)
+    """Those of every naming group."""
     overrides: dict[ServiceId, Overrides] = field(default_factory=dict)
+    """What is in force instead of what documents say."""
     grpc_clients: bool = False
+    """Whether gRPC clients without a proxy were seen: then every service is compiled for them, too."""
 
     def exists(self, service: ServiceId) -> bool:
         """Whether a service has a rule or instances."""
@@ -58,7 +65,7 @@ class Inputs:
 
     def instances_of(self, service: ServiceId, group: str | None) -> tuple[Instance, ...]:
         """Return the instances of a service in a naming group; None: in the preferred one."""
-        if group is None or self.naming_groups is None:
+        if group is None or self.settings.naming_groups is None:
             return self.instances.get(service) or ()
         return self.by_group.get(service, {}).get(group) or ()
 
@@ -84,11 +91,11 @@ class Inputs:
         """Say what is decided for a service now."""
         lanes = self.documents.lanes(service.namespace).lanes
         lists = self._lists_of(service, rule)
-        surroundings = Surroundings(lists, lanes, self.region_header, self.bucket_by)
+        surroundings = Surroundings(lists, lanes, self.settings.region_header, self.settings.bucket_by)
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         overrides = self.overrides.get(service, Overrides())
         routing = routing_of(service.name, rule, now, surroundings, overrides)
-        more = self.aliases_of(service.name)
+        more = self.settings.aliases_of(service.name)
         return replace(routing, aliases=routing.aliases + more) if more else routing
 
     def _lists_of(self, service: ServiceId, rule: RuleDocument | None) -> dict[str, tuple[str, ...]]:
@@ -100,7 +107,7 @@ class Inputs:
 
     def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
         """Read the text of a document."""
-        return parse(document.name, text, self.exact_only, groups=self.naming_groups)
+        return parse(document.name, text, self.settings.exact_only, groups=self.settings.naming_groups)
 
     async def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
         """Read a text as a new version of a document, off the event loop.
@@ -109,7 +116,7 @@ class Inputs:
         """
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
         parsed = await asyncio.to_thread(
-            parse, document.name, text, self.exact_only, now, groups=self.naming_groups
+            parse, document.name, text, self.settings.exact_only, now, groups=self.settings.naming_groups
         )
         found = (*parsed.problems, *self.documents.conflicts(document, parsed))
         if parsed.rule:
@@ -128,10 +135,10 @@ class Inputs:
         for_grpc, instances = self.for_grpc_clients(rule), self.instances_of(service, rule.group)
         found = lint_instances(document.name, rule, instances, positions, grpc_clients=for_grpc)
         there = self.by_group.get(service, {})
-        registered = [group for group in self.naming_groups or () if group in there]
-        has_groups = self.naming_groups is not None
+        registered = [group for group in self.settings.naming_groups or () if group in there]
+        has_groups = self.settings.naming_groups is not None
         found += lint_group(document.name, rule, registered, positions, has_groups=has_groups)
-        return found + lint_hosts(document.name, rule, self.lacks_certificate)
+        return found + lint_hosts(document.name, rule, self.settings.lacks_certificate)
 
 
 def lanes_in(documents: DocumentStore, namespace: str, now: datetime, region_header: str) -> Lanes:

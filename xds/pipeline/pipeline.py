@@ -10,8 +10,8 @@ from xds import gc_tuning
 from xds.documents import DocumentId, Kind, kind_of, revision_of
 from xds.documents.problem import Problem
 from xds.pipeline.checks import Validator
-from xds.pipeline.compilation import Compilation, Inputs, lanes_in
-from xds.pipeline.inputs import code_digest
+from xds.pipeline.compilation import Compilation, CompilationSettings, Inputs, lanes_in
+from xds.pipeline.digest import code_digest
 from xds.pipeline.saved_route_modes import saved_route_modes
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import Version
@@ -57,11 +57,9 @@ class Pipeline:
 
     Until the source is synced, documents are only collected: which of two that conflict is applied must not
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
-    source says, or, if that takes long, the snapshot. ``exact_only`` says whether a gateway can serve no
-    wildcard hosts, ``lacks_certificate`` whether a gateway serves a host by HTTPS and has no certificate for
-    it, ``aliases_of`` what an operator calls a service in the mesh besides. ``region_header`` is the header
-    with the region of a request, ``bucket_by`` that which edges make buckets of. ``naming_groups`` are those
-    that instances come from (None: there are none). ``wall_clock`` gives the seconds since the epoch.
+    source says, or, if that takes long, the snapshot. ``wall_clock`` gives the seconds since the epoch.
+    ``soaks`` has the soak time of each stage of pushes but the last (``staged_push``). ``validator`` is asked
+    before a version is served first; None: nobody is.
     """
 
     def __init__(
@@ -72,12 +70,7 @@ class Pipeline:
         status: Status,
         opened: Callable[[], None],
         *,
-        exact_only: Callable[[str], bool] = lambda _: False,
-        lacks_certificate: Callable[[str, str], bool] = lambda *_: False,
-        naming_groups: Sequence[str] | None = None,
-        aliases_of: Callable[[str], tuple[str, ...]] = lambda _: (),
-        region_header: str = "x-region",
-        bucket_by: str | None = None,
+        settings: CompilationSettings | None = None,
         wall_clock: Callable[[], float] = time.time,
         cohorts: Cohorts | None = None,
         soaks: Sequence[float] = (),
@@ -89,9 +82,8 @@ class Pipeline:
         self._status = status
         self._opened = opened
         self._wall_clock = wall_clock
-        self._inputs = Inputs(
-            wall_clock, exact_only, aliases_of, region_header, bucket_by, lacks_certificate, naming_groups
-        )
+        # What services are compiled from. Written here.
+        self._inputs = Inputs(settings or CompilationSettings(), wall_clock)
         self._compilation = Compilation(self._inputs, services)
         self._timers = Timers()
         # The latest text of each document. Written by ``_edit`` and ``_parse``.
@@ -108,7 +100,7 @@ class Pipeline:
             validator=validator,
         )
         """Which versions clients are served; it is to be told what they answer."""
-        # What the run before kept, less what was compared with the source.
+        # What the run before kept. Written by ``run``.
         self._saved: Snapshot[CompiledService] = Snapshot()
         self.in_step = False
         """Whether what is served is what the source says, not only the snapshot."""
@@ -211,7 +203,7 @@ class Pipeline:
     def _set_lanes(self, documents: DocumentStore, namespaces: Set[str]) -> None:
         for namespace in sorted(namespaces):
             now = datetime.fromtimestamp(self._wall_clock(), UTC)
-            lanes = lanes_in(documents, namespace, now, self._inputs.region_header)
+            lanes = lanes_in(documents, namespace, now, self._inputs.settings.region_header)
             self._services.set_lanes(namespace, lanes)
             changes_at = lanes.entrances.changes_at
             # No service is called so: this is the time of the lanes of the namespace.

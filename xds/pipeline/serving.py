@@ -52,7 +52,7 @@ class Serving:
         self._saved = saved
         self._pushes = pushes
         self._wake = wake
-        self._group_of = self._cohorts = cohorts
+        self._cohorts = cohorts
         cohorts.seated = saved.seated
         self._versions = ServedVersions(services)
         # Asked before a version is served first; None: nobody is.
@@ -80,7 +80,9 @@ class Serving:
         """Note what a client answered: what it rejects may have to be quarantined."""
         if isinstance(event, Rejected):
             now = self._inputs.wall_clock()
-            found, again = self._versions.reject(self._group_of(stream.node), event, stream.node.id, now)
+            found, again = self._versions.reject(
+                self._cohorts.group_of(stream.node), event, stream.node.id, now
+            )
             for one in found:
                 quarantine = replace(one, line=self._saved.line_named(one))
                 self._versions.replace_quarantine(quarantine)
@@ -92,7 +94,7 @@ class Serving:
         """Note that a client has all of its view, but for what it rejected."""
         if any(ref.type_url != LISTENER for ref in rejected):
             return
-        group, staged = self._group_of(stream.node), self._pushes.staged
+        group, staged = self._cohorts.group_of(stream.node), self._pushes.staged
         acknowledged, again = self._versions.acknowledge(group, generation, staged)
         self._acknowledged.update(acknowledged)
         self._serve_later(again)
@@ -305,7 +307,7 @@ class Serving:
         return self._pushes.served(service, cohort, partial(self._inputs.instances_of, service))
 
     def _cohort_has(self, service: ServiceId, cohort: int) -> bool:
-        groups = [one for one in self._services.groups_of(service) if getattr(one, "cohort", 0) == cohort]
+        groups = [one for one in self._services.groups_of(service) if one.cohort == cohort]
         documents = [origin.document for origin in self._inputs.documents.origins(service)]
         return all(self._status.has_all(document, groups) for document in documents)
 

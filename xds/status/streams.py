@@ -8,7 +8,7 @@ from xds.cache import Ref
 from xds.documents import DocumentId
 from xds.server import StreamInfo
 from xds.status.model import Behind, NodeStatus, ProxyCount, Rejection
-from xds.views import EdgeGroup, GrpcClientGroup, NodeGroup, SidecarGroup
+from xds.views import NodeGroup
 
 _NEVER = -1
 """The generation of a stream that was not in step yet."""
@@ -190,8 +190,8 @@ class Streams:
             yield NodeStatus(
                 node=info.node.id,
                 cluster=info.node.cluster,
-                role=_role(group),
-                namespace=getattr(group, "namespace", ""),
+                role=group.role,
+                namespace=group.namespace,
                 peer=info.peer.address,
                 version=info.node.user_agent_version,
                 method=info.method,
@@ -228,15 +228,3 @@ class Streams:
     def _rejected_since(self, document: DocumentId, node: str) -> float:
         found = self._rejections[document]
         return min(rejection.at for (stream, _), rejection in found.items() if stream.node.id == node)
-
-
-def _role(group: NodeGroup) -> str:
-    match group:
-        case EdgeGroup():
-            return "edge"
-        case SidecarGroup():
-            return "sidecar"
-        case GrpcClientGroup():
-            return "grpc-client"
-        case _:
-            return "unknown"

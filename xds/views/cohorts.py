@@ -39,14 +39,16 @@ class Cohorts:
     def __init__(
         self, group_of: Callable[[Node], NodeGroup], stages_of: Callable[[str], Sequence[Stage]]
     ) -> None:
-        self._group_of = group_of
+        self._without_cohort = group_of
         self._stages_of = stages_of
-        # Open streams by group and node, and the cohort of each node that has any.
+        # Open streams by group and node. Written by ``opened`` and ``closed``.
         self._streams: Counter[tuple[NodeGroup, str]] = Counter()
+        # The cohort of each node of a group with stages. Written by ``group_of`` and ``closed``.
         self._cohort_of: dict[tuple[NodeGroup, str], int] = {}
-        # How many nodes there are by group and cohort.
+        # How many nodes there are by group and cohort. Written with ``_cohort_of``.
         self._sizes: Counter[tuple[NodeGroup, int]] = Counter()
-        # By what identifies a node: the cohort that it had in the run before, until it is back.
+        # By what identifies a node: the cohort that it had in the run before. Written by ``restore``, cleared
+        # when the node is back or its time is up.
         self._reserved: dict[str, int] = {}
         # Until when nodes of the run before are awaited; None: nobody asked yet. Written by ``awaited``.
         self._until: float | None = None
@@ -66,9 +68,9 @@ class Cohorts:
             self._reserved.clear()
         return set(self._reserved.values())
 
-    def __call__(self, node: Node) -> NodeGroup:
-        """Return the group of a node."""
-        group = self._group_of(node)
+    def group_of(self, node: Node) -> NodeGroup:
+        """Return the group of a node, with its cohort."""
+        group = self._without_cohort(node)
         if isinstance(group, UnknownNode) or not (stages := self._stages_of(group.name)):
             return group
         key = (group, node.id)
@@ -81,11 +83,11 @@ class Cohorts:
 
     def opened(self, node: Node) -> None:
         """Note that a node opened a stream."""
-        self._streams[self._group_of(node), node.id] += 1
+        self._streams[self._without_cohort(node), node.id] += 1
 
     def closed(self, node: Node) -> None:
         """Note that a stream of a node ended; with its last one it leaves its cohort."""
-        key = (self._group_of(node), node.id)
+        key = (self._without_cohort(node), node.id)
         self._streams[key] -= 1
         if not self._streams[key]:
             del self._streams[key]

@@ -8,7 +8,7 @@ a proxy group are in *cohorts*, numbered from 0, which gets changes first (``coh
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import ClassVar, TypeGuard
 
 from xds.wire import Node
 
@@ -20,6 +20,7 @@ _GRPC_USER_AGENT = "gRPC "
 class EdgeGroup:
     """The edge proxies of ``node.cluster`` ``name``: they serve the hosts of rules with this gateway."""
 
+    role: ClassVar[str] = "edge"
     name: str
     namespace: str = ""
     cohort: int = 0
@@ -32,6 +33,7 @@ class SidecarGroup:
     ``upstreams`` None means all services; ``port`` None means that nothing calls the application.
     """
 
+    role: ClassVar[str] = "sidecar"
     name: str
     namespace: str = ""
     upstreams: frozenset[str] | None = None
@@ -43,6 +45,7 @@ class SidecarGroup:
 class GrpcClientGroup:
     """gRPC clients without a proxy that call the same services; ``upstreams`` None means all."""
 
+    role: ClassVar[str] = "grpc-client"
     name: str
     namespace: str = ""
     upstreams: frozenset[str] | None = None
@@ -56,6 +59,9 @@ class UnknownNode:
     ``reason`` is for the author of its bootstrap.
     """
 
+    role: ClassVar[str] = "unknown"
+    namespace: ClassVar[str] = ""
+    cohort: ClassVar[int] = 0
     reason: str
 
 

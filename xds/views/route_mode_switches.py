@@ -21,8 +21,7 @@ DRAIN_SECONDS = 600.0
 
 def mode_key(group: EdgeGroup | SidecarGroup) -> ModeKey:
     """Return the key under which the mode of a group is remembered."""
-    role = "edge" if isinstance(group, EdgeGroup) else "sidecar"
-    return f"{role}/{group.name}"
+    return f"{group.role}/{group.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Services:
         view = self._cache.view(group)
         yield from view.fill()
         before = view.generation
-        namespace = getattr(group, "namespace", "")
+        namespace = group.namespace
         origins: dict[str, frozenset[Origin]] = {}
         for count, (name, change) in enumerate(changes.items(), 1):
             origins[name] = _origins(change)
@@ -112,7 +112,7 @@ class Services:
         sent = view.generation > before
         if sent or affected:
             # No pause before this: it must be told before any client answers the last change of the view.
-            visible = self._namespace(namespace, getattr(group, "cohort", 0)).visible
+            visible = self._namespace(namespace, group.cohort).visible
             for name in affected - origins.keys():
                 origins[name] = _origins((None, visible.get(name)))
             services = {ServiceId(namespace, name): origins[name] for name in affected}

@@ -14,7 +14,7 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from xds.cache import Cache, Ref
 from xds.compiler.listeners import EdgeListener, SidecarListeners
 from xds.documents import DocumentId
-from xds.pipeline import Pipeline, pipeline
+from xds.pipeline import CompilationSettings, Pipeline, pipeline
 from xds.rules.instance import Instance, ServiceId
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
@@ -44,7 +44,7 @@ class World:
             self.snapshot,
             self.status,
             self._open,
-            naming_groups=naming_groups,
+            settings=CompilationSettings(naming_groups=naming_groups),
         )
 
     def _open(self) -> None:

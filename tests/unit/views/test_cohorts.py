@@ -15,7 +15,7 @@ def cohorts(*stages: Stage) -> Cohorts:
 
 
 def cohort_of(found: Cohorts, one: Node) -> int:
-    group = found(one)
+    group = found.group_of(one)
     assert isinstance(group, EdgeGroup)
     return group.cohort
 
@@ -23,7 +23,7 @@ def cohort_of(found: Cohorts, one: Node) -> int:
 def test_so_many_that_connect_first_are_the_first_cohort() -> None:
     found = cohorts(Stage(count=2))
     for number in range(4):
-        found(node(number))
+        found.group_of(node(number))
         found.opened(node(number))
     assert [cohort_of(found, node(number)) for number in range(4)] == [0, 0, 1, 1]
 
@@ -31,7 +31,7 @@ def test_so_many_that_connect_first_are_the_first_cohort() -> None:
 def test_a_place_is_free_when_the_last_stream_of_its_node_ends() -> None:
     found = cohorts(Stage(count=1))
     for _ in range(2):
-        found(node(0))
+        found.group_of(node(0))
         found.opened(node(0))
     assert cohort_of(found, node(1)) == 1
     found.closed(node(0))
@@ -56,7 +56,7 @@ def test_labels_choose_nodes() -> None:
 @pytest.mark.parametrize("cluster", ["edge", "other"])
 def test_a_group_without_stages_is_one_cohort(cluster: str) -> None:
     found = Cohorts(node_group_of, lambda _: ())
-    assert found(Node(id="n", cluster=cluster)) == EdgeGroup(cluster)
+    assert found.group_of(Node(id="n", cluster=cluster)) == EdgeGroup(cluster)
 
 
 def test_nodes_come_back_into_their_cohorts_after_a_restart() -> None:
@@ -64,7 +64,7 @@ def test_nodes_come_back_into_their_cohorts_after_a_restart() -> None:
     first = cohorts(Stage(count=1))
     first.seated = seats.__setitem__
     for number in range(2):
-        first(node(number))
+        first.group_of(node(number))
         first.opened(node(number))
     assert list(seats.values()) == [0]
     first.hold()
@@ -81,7 +81,7 @@ def test_nodes_that_do_not_come_back_are_forgotten() -> None:
     seats: dict[str, int | None] = {}
     first = cohorts(Stage(count=1))
     first.seated = seats.__setitem__
-    first(node(0))
+    first.group_of(node(0))
     second = cohorts(Stage(count=1))
     second.seated = seats.__setitem__
     second.restore({seat: cohort for seat, cohort in seats.items() if cohort is not None})
