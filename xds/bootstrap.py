@@ -86,8 +86,8 @@ class Values:
 def bootstrap(kind: Kind, values: Values) -> str:
     """Return the text of a bootstrap, filled in.
 
-    Raises:
-        BootstrapError: for a value that the kind has no place for, an empty one, or a gRPC client without id.
+    Raise ``BootstrapError`` for a value that the kind has no place for, an empty one, or a gRPC client
+    without id.
     """
     _check(kind, values)
     text = package_data(_FILES[kind]).read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ class Watcher(Protocol):
     """Somebody who is told of changes of a view, after they were made."""
 
     def changed(self, changes: Changes) -> None:
-        """Called after a change; the new state is read from the view. Must not change the view."""
+        """Take a change that was made; the new state is read from the view. It must not change the view."""
         ...
 
 

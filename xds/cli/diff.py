@@ -68,7 +68,7 @@ def _rule(file: Path, settings: Settings) -> RuleDocument:
 
 
 def _surroundings(file: Path, settings: Settings) -> Surroundings:
-    """The lists and lanes beside a file."""
+    """Return the lists and lanes beside a file."""
     parsed = parse_beside({file: file.read_bytes()}, settings)
     lists = {
         path.stem: one.content.values for path, one in parsed.items() if isinstance(one.content, ListDocument)
@@ -86,7 +86,7 @@ class _Lists(dict[str, tuple[str, ...]]):
 
 
 def _flat(rule: RuleDocument) -> dict[str, str]:
-    """The fields of a document by their paths; rules by their names, not their numbers."""
+    """Return the fields of a document by their paths; rules by their names, not their numbers."""
     flat: dict[str, str] = {}
 
     def walk(value: Any, path: str) -> None:

@@ -115,7 +115,7 @@ def _read(file: Path, name: str) -> Iterator[tuple[Path, bytes]]:
 
 
 def _beside(files: Iterable[Path]) -> Iterator[Path]:
-    """The lists and lanes that lie beside files, and are none of them."""
+    """Yield the lists and lanes that lie beside files, and are none of them."""
     known = {file.resolve() for file in files}
     for folder in sorted({file.parent for file in files if file.parent.is_dir()}):
         for path in sorted(folder.iterdir()):

@@ -211,7 +211,7 @@ _NO_HISTORY = "files have no history here: keep them in git"
 def _settings(
     config: Path | None, nacos: str | None, namespace: str | None, given: list[str] | None, instead: str
 ) -> Settings:
-    """The settings of a command that needs Nacos; ``instead``: what to do with the file source."""
+    """Return the settings of a command that needs Nacos; ``instead``: what to do with the file source."""
     flags = nacos_flags(nacos) if nacos is not None else []
     if namespace is not None:
         flags.append(assignment(f"nacos.namespace={namespace}"))
@@ -241,7 +241,7 @@ def _with_author(settings: Settings, go: "Callable[[NacosAuthor], Awaitable[None
 
 
 async def _read_all(author: "NacosAuthor") -> "dict[str, Stored]":
-    """All documents of the group."""
+    """Return all documents of the group."""
     group = author.settings.rules_group
     names = [each for each in await author.listing.documents() if kind_of(each) is not None]
     slots = asyncio.Semaphore(_CONCURRENT_READS)
@@ -255,7 +255,7 @@ async def _read_all(author: "NacosAuthor") -> "dict[str, Stored]":
 
 
 async def _document_of(author: "NacosAuthor", service: str) -> str:
-    """The document that a person means by the name of a service, or of a document."""
+    """Return the document that a person means by the name of a service, or of a document."""
     if kind_of(service) is not None:
         return service
     there = await author.listing.documents()
@@ -323,7 +323,7 @@ def _confirm(question: str, *, yes: bool) -> None:
 
 
 def _time(at: str | int | None) -> str:
-    """A time of Nacos: milliseconds, or text."""
+    """Show a time of Nacos, which is milliseconds or text."""
     if isinstance(at, int):
         return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds")
     return at or ""

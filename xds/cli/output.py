@@ -68,7 +68,7 @@ def printable_in(value: object) -> Any:
 
 
 def console() -> Console:
-    """The console for people; where it is no terminal, lines are as long as they are."""
+    """Return the console for people; where it is no terminal, lines are as long as they are."""
     made = Console(highlight=False)
     if not made.is_terminal:
         made.width = 1000
@@ -76,7 +76,7 @@ def console() -> Console:
 
 
 def state(value: str | None) -> Text:
-    """A state in its colour."""
+    """Return a state in its colour."""
     return Text(value or "", style=_STYLES.get(value or "", ""))
 
 

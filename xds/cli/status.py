@@ -282,7 +282,7 @@ def _weights(weights: Mapping[str, float]) -> str:
 
 
 def _ago(moment: str | None) -> str:
-    """How long ago a time was, in the largest unit that fits."""
+    """Say how long ago a time was, in the largest unit that fits."""
     if moment is None:
         return ""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())

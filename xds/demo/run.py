@@ -20,11 +20,7 @@ from xds.demo.view import show, show_notices
 
 
 def run(plan: Plan) -> None:
-    """Run the demo until SIGINT, SIGTERM or SIGHUP.
-
-    Raises:
-        DemoError: when it cannot run, or not any longer.
-    """
+    """Run the demo until SIGINT, SIGTERM or SIGHUP. Raise ``DemoError`` when it cannot run, or no longer."""
     envoy = check(plan)
     plan.make_files()
     asyncio.run(_until_signal(plan, envoy))

@@ -31,19 +31,19 @@ def invalid(message: str, hint: str = "", *inside: str | int) -> PydanticCustomE
 
 
 def printable(text: str) -> str:
-    """``text`` made safe to show on one line of a terminal: shortened, control characters escaped."""
+    """Make text safe to show on one line of a terminal: shortened, control characters escaped."""
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def quoted(text: str) -> str:
-    """``text`` in the double quotes that its author would write."""
+    """Return text in the double quotes that its author would write."""
     return '"' + printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def render(path: Path) -> str:
-    """``path`` as its author would say it: ``http[1].match[0].headers.x-release``."""
+    """Write a path as its author would say it: ``http[1].match[0].headers.x-release``."""
     said = ""
     for step in path:
         if isinstance(step, int):

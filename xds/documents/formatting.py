@@ -23,7 +23,7 @@ def formatted(name: str, content: bytes) -> str:
     """Return a document in its layout: the same values and comments, and nothing else of how it looked.
 
     Two blanks a level, lists inside what they belong to, one blank line at most, no blanks at the ends of
-    lines, and one line feed at the end. Comments on lines of their own stand like what follows them. Raises
+    lines, and one line feed at the end. Comments on lines of their own stand like what follows them. Raise
     `FormatError` for what is no document.
     """
     try:

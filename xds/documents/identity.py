@@ -50,12 +50,12 @@ class Kind(StrEnum):
 
 
 def revision_of(content: bytes) -> Revision:
-    """The revision of a document with this text."""
+    """Return the revision of a document with this text."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def kind_of(name: str) -> Kind | None:
-    """The kind of a document of this name; None for what is not ours, such as README.md."""
+    """Return the kind of a document of this name; None for what is not ours, such as README.md."""
     stem = stem_of(name)
     if stem == name or not stem:
         return None
@@ -65,7 +65,7 @@ def kind_of(name: str) -> Kind | None:
 
 
 def stem_of(name: str) -> str:
-    """The name of a document without folder and extension: its service, or the name of its list.
+    """Return the name of a document without folder and extension: its service, or the name of its list.
 
     `cipher-<algorithm>-reviews.yaml` is `reviews.yaml`, encrypted.
     """

@@ -37,10 +37,9 @@ _BOOLEANS = dict.fromkeys(("true", "yes", "on", "y", "1"), "true") | dict.fromke
 class Reader(Generic[ModelT]):
     """Reads documents of one kind.
 
-    Args:
-        model: a pydantic model, or another type that pydantic knows, such as a list of models.
-        examples: for a model, what an author could have meant by a text in its place.
-        missing: for a field that must be given, what it is.
+    ``model`` is a pydantic model, or another type that pydantic knows, such as a list of models. ``examples``
+    says, for a model, what an author could have meant by a text in its place; ``missing``, for a field that
+    must be given, what it is.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class EmptyDocumentError(UnreadableError):
 
 
 def decode(content: bytes, most: int = MAX_BYTES) -> str:
-    """The text of a document in UTF-8, without its byte order mark; `UnreadableError` if it is none."""
+    """Return the text of a document in UTF-8, without its byte order mark. Raise `UnreadableError`."""
     if isinstance(content, Undecrypted):
         raise UnreadableError(Mark(1, 1), content.reason, "the setting nacos.decryption names the plug-in")
     if len(content) > most:
@@ -83,7 +83,7 @@ def decode(content: bytes, most: int = MAX_BYTES) -> str:
 
 
 def mark_after(text: str) -> Mark:
-    """The position behind ``text``."""
+    """Return the position behind ``text``."""
     line, begin = 1, 0
     for found in _BREAK.finditer(text):
         line, begin = line + 1, found.end()

@@ -110,7 +110,7 @@ class Mapping(_Node):
     keys: dict[str, Position]
 
     def mark_of(self, key: str) -> Mark:
-        """Where a key stands."""
+        """Return where a key stands."""
         return _mark(self.keys[key])
 
 
@@ -154,7 +154,7 @@ def without_value(node: Node, path: Path = ()) -> Iterator[tuple[Path, Mark, str
 
 
 def find(root: Node, path: Path) -> Node | None:
-    """The node at ``path``, if there is one."""
+    """Return the node at ``path``, if there is one."""
     node: Node | None = root
     for step in path:
         if isinstance(step, str):
@@ -167,7 +167,7 @@ def find(root: Node, path: Path) -> Node | None:
 
 
 def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
-    """Where ``path`` stands, or the nearest thing around it that exists."""
+    """Return where ``path`` stands, or the nearest thing around it that exists."""
     node = find(root, path)
     if path and (at_key or node is None):
         around = find(root, path[:-1])
@@ -177,9 +177,9 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
 
 
 def compose(text: str, most: int = MAX_VALUES) -> tuple[Node, list[tuple[Mark, Defect]]]:
-    """The tree of ``text`` and what is wrong with its keys; `UnreadableError` if it is not one document.
+    """Return the tree of ``text``, and what is wrong with its keys.
 
-    ``most`` is how many keys and values there may be.
+    ``most`` is how many keys and values there may be. Raise `UnreadableError` if it is not one document.
     """
     composer = _Composer(text, most)
     try:
@@ -326,7 +326,7 @@ class _Composer:
         self._path.pop()
 
     def _key(self, key: Node) -> str | None:
-        """The name that a key gives; None if it gives none."""
+        """Return the name that a key gives; None if it gives none."""
         if isinstance(key, Scalar):
             if key.plain and key.text == "<<":
                 self._defect(key, "merge keys (<<) are not supported", "write the fields out")
@@ -348,7 +348,7 @@ class _Composer:
 
 
 def _text(event: _Event) -> str | None:
-    """The text of a scalar if that is its value; None if it has to be looked at."""
+    """Return the text of a scalar if that is its value; None if it has to be looked at."""
     if event.anchor is None and event.tag is None:
         text = event.value
         if event.style or (text not in _ODD and text[:1] not in _FIRST_OF_NUMBER):

@@ -71,7 +71,7 @@ def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:
 
 
 def _chosen(union: object, tag: str) -> object:
-    """The member of a union that has a tag."""
+    """Return the member of a union that has a tag."""
     for member in get_args(union):
         if get_origin(member) is Annotated and Tag(tag) in get_args(member):
             return member
@@ -79,7 +79,7 @@ def _chosen(union: object, tag: str) -> object:
 
 
 def _bare(annotation: object) -> object:
-    """``annotation`` without ``Annotated`` and ``None``; a union with other members stays one."""
+    """Return ``annotation`` without ``Annotated`` and ``None``; a union with other members stays one."""
     while True:
         origin = get_origin(annotation)
         if origin is Annotated:

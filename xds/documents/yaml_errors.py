@@ -51,7 +51,7 @@ _STRAY = {
 
 
 def explain(error: yaml.YAMLError, text: str) -> UnreadableError:
-    """What ``error``, met while reading ``text``, means to the author."""
+    """Say what ``error``, met while reading ``text``, means to the author."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return UnreadableError(Mark(1, 1), f"not valid YAML: {error}")
     at, problem = error.problem_mark, error.problem or ""

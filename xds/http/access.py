@@ -82,7 +82,7 @@ def new_token() -> tuple[str, str]:
 
 
 def digest(text: str) -> str:
-    """The hash of a token. Tokens are random and long, so that one round of SHA-256 will do."""
+    """Return the hash of a token. Tokens are random and long, so one round of SHA-256 is enough."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

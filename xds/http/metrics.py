@@ -162,6 +162,6 @@ class Metrics:
 
 
 def _type(type_url: str) -> str:
-    """The name of a resource type; clients may make up types, and these are counted together."""
+    """Return the name of a resource type. Types that clients made up are counted together."""
     name = short(type_url)
     return name if name in _KNOWN_TYPES else "other"

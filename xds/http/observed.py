@@ -39,7 +39,7 @@ class ObservedCollector(Collector):
         self._nodes = Nodes(observed.status.nodes)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not read anything."""
+        """Return nothing: registering must not read anything."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:

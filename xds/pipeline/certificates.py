@@ -93,9 +93,8 @@ def _read(followed: _Followed) -> None:
 def load_certificate(files: CertificateFile) -> tuple[Certificate, datetime]:
     """Read a certificate, and until when it is valid.
 
-    Raises:
-        OSError: a file cannot be read.
-        ValueError: Envoy would refuse what is in them; the message says why and never what the key is.
+    Raise ``OSError`` if a file cannot be read, ``ValueError`` if Envoy would refuse what is in them: the
+    message says why, and never what the key is.
     """
     chain, key = files.certificate.read_bytes(), files.private_key.read_bytes()
     try:

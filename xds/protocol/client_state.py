@@ -138,14 +138,14 @@ class ClientState:
     # Subscriptions
 
     def subscribed(self, name: str) -> None:
-        """The client subscribed to a resource: it holds nothing of it, but may take what is on its way."""
+        """Note a new subscription: the client holds nothing of it, but may take what is on its way."""
         self.behind[name] = None
         self.never_acked[name] = self._sent_count + 1
         if sent := self._last_sent(name):
             self.uncertain[name] = sent
 
     def subscribed_all(self, names: Sequence[str]) -> None:
-        """The same of many resources at once."""
+        """Note many new subscriptions at once."""
         if self.unanswered:
             for name in names:
                 self.subscribed(name)
@@ -154,7 +154,7 @@ class ClientState:
             self.never_acked |= dict.fromkeys(names, self._sent_count + 1)
 
     def unsubscribed(self, name: str, held: Resource | None = None) -> None:
-        """The client unsubscribed from a resource; ``held`` stays if it has an alias that is still wanted.
+        """Note the end of a subscription; ``held`` stays if the client still subscribes to an alias of it.
 
         Of what it brought from an earlier stream, the aliases are not known.
         """
@@ -165,7 +165,7 @@ class ClientState:
             self.behind[name] = held
 
     def mark_in_flight_uncertain(self, names: Iterable[str]) -> Iterator[str]:
-        """The client subscribed to these names and may take what is on its way of them.
+        """Note that the client subscribed to these names and may take what is on its way of them.
 
         Yield those of which it is to hold nothing: they must be removed.
         """
@@ -180,20 +180,20 @@ class ClientState:
         return last.changes[name].sent if last else None
 
     def set_initial(self, name: str, other: Resource | None) -> None:
-        """The client holds what it is to hold from an earlier stream, or some ``other`` version."""
+        """Note what the client holds from an earlier stream: the target, or some ``other`` version."""
         self.never_acked.pop(name, None)
         self.behind.pop(name, None)
         if other:
             self.behind[name] = other
 
     def set_all_initial(self) -> None:
-        """The client holds all that it is to hold from an earlier stream."""
+        """Note that the client holds all that it is to hold from an earlier stream."""
         self.behind, self.never_acked, self.confirmed = {}, {}, True
 
     # Changes of the view
 
     def changed(self, name: str, was: Resource | None) -> None:
-        """The client is to hold something else than before (``was``)."""
+        """Note that the client is to hold something else than before (``was``)."""
         rejection = self.rejected.pop(name, None)
         held = self.behind.get(name, rejection.held if rejection else was)
         self._note(name, held)
@@ -234,7 +234,7 @@ class ClientState:
     # Responses and their answers
 
     def record_sent(self, nonce: str, sent: Mapping[str, Resource | None], repeated: Set[str]) -> None:
-        """A response with ``sent`` was made; it also lists the names in ``repeated`` once more."""
+        """Note a response with ``sent``, which also lists the names in ``repeated`` once more."""
         self._sent_count += 1
         changes: dict[str, Change] = {
             name: Change(self.held(name), resource) for name, resource in sent.items()
@@ -246,7 +246,7 @@ class ClientState:
             self.rejected.pop(name, None)
 
     def record_sent_behind(self, nonce: str, changes: Mapping[str, Change]) -> None:
-        """A response was made with all that was behind, and nothing else.
+        """Note a response with all that was behind, and nothing else.
 
         ``changes`` are those of another stream that was sent the same.
         """
@@ -259,18 +259,18 @@ class ClientState:
         self.behind = {}
 
     def clear_behind(self, names: Iterable[str]) -> None:
-        """What was due for these names is sent."""
+        """Note that what was due for these names is sent."""
         for name in names:
             self.behind.pop(name, None)
         self.behind = self.behind or {}  # an emptied dict keeps the memory of all that it ever held
 
     def clear_uncertain(self, names: Iterable[str]) -> None:
-        """The client holds what it is to hold of these."""
+        """Note that the client holds what it is to hold of these names."""
         for name in names:
             self.uncertain.pop(name, None)
 
     def acknowledge(self, nonce: str) -> Mapping[str, Change] | None:
-        """The client acknowledged a response, and with it those before: a client takes them in order.
+        """Note an ACK of a response, and of those before it: a client takes them in order.
 
         Return what it held and holds now; None if no response with this nonce awaits an answer.
         """
@@ -294,13 +294,13 @@ class ClientState:
         return acked
 
     def _holds_after_all(self, name: str, sent: Resource) -> None:
-        """The client acknowledged what was on its way when it unsubscribed and subscribed again."""
+        """Note an ACK of what was on its way while the client unsubscribed and subscribed again."""
         answered = name in self.behind or any(name in each.changes for each in self.unanswered.values())
         if not answered and not self._subscribed.target(name) and self._subscribed.wants(sent):
             self.behind[name] = sent
 
     def reject(self, nonce: str, reason: Status) -> SentResponse | None:
-        """The client rejected a response, and acknowledged those before.
+        """Note a NACK of a response, and the ACK of those before it.
 
         Return the response; None if no response with this nonce awaits an answer.
         """

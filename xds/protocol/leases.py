@@ -26,7 +26,7 @@ class Leases:
         return bool(self._queue or self._overdue)
 
     def renew(self, ref: Ref, ttl: float, now: float) -> None:
-        """From ``now``, the client keeps a resource for ``ttl`` seconds."""
+        """Note that, from ``now``, the client keeps a resource for ``ttl`` seconds."""
         due = now + ttl * _RENEWED_AFTER
         self._due[ref] = due
         self._overdue.pop(ref, None)
@@ -36,7 +36,7 @@ class Leases:
             heapify(self._queue)
 
     def end(self, ref: Ref) -> None:
-        """A resource needs no renewal any more."""
+        """Forget a resource that needs no renewal any more."""
         self._due.pop(ref, None)
         self._overdue.pop(ref, None)
 

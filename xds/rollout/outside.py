@@ -49,7 +49,7 @@ class Outside:
             self._session = None
 
     async def ask(self, service: ServiceId, state: State, call: Call) -> Answer:
-        """Call a webhook. Never raises."""
+        """Call a webhook. It raises nothing."""
         body = json.dumps(_body(service, state, call)).encode()
         headers = {"content-type": "application/json"}
         if self._secret:

@@ -52,7 +52,7 @@ def _covered(rules: tuple[HttpRule, ...]) -> Iterator[Defect]:
 
 
 def _shares(rules: tuple[HttpRule, ...]) -> Iterator[Defect]:
-    """Percentages of the same users are not added up: the later rule gets what the earlier one leaves."""
+    """Say where a later rule gets less than its percentage, since an earlier one takes the same users."""
     seen: list[tuple[Path, HttpRule, Match]] = []
     for path, rule, match in _alternatives(rules):
         share = match.percentage

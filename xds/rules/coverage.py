@@ -41,7 +41,7 @@ def _covers(wide: StringMatcher, narrow: StringMatcher) -> bool:
 
 
 def _values(test: StringMatcher) -> tuple[str, ...]:
-    """All values that a test takes, if they are listed in it."""
+    """Return all values that a test takes, if they are listed in it."""
     return (test.exact,) if test.exact is not None else test.values
 
 

@@ -15,7 +15,7 @@ _MAX_TOTAL = 2**32 - 1  # of the weights of a split: Envoy adds them in 32 bits
 
 
 def check(document: dict[str, Any]) -> Iterator[Defect]:
-    """What does not fit together in the plain data of a document."""
+    """Yield what does not fit together in the plain data of a document."""
     yield from _hosts(document)
     yield from _baseline(document)
     rules = _items(document.get("http"))
@@ -46,7 +46,7 @@ def check_group(rule: RuleDocument, groups: Sequence[str]) -> Iterator[Defect]:
 
 
 def check_lanes(document: dict[str, Any]) -> Iterator[Defect]:
-    """What does not fit together in the plain data of lanes."""
+    """Yield what does not fit together in the plain data of lanes."""
     lanes = _items(document.get("lanes"))
     for word in ("name", "header", "baggage"):
         yield from _twice(("lanes",), [(i, _mapping(lane).get(word)) for i, lane in lanes], at=word)
@@ -68,7 +68,7 @@ def _rule(path: Path, rule: dict[str, Any], document: dict[str, Any]) -> Iterato
 
 
 def _header_changes(path: Path, changes: dict[str, Any]) -> Iterator[Defect]:
-    """A header is changed in one way."""
+    """Yield the headers that are changed in more than one way."""
     named = [((*path, kind, name), name) for kind in ("set", "add") for name in _mapping(changes.get(kind))]
     named += [((*path, "remove", index), name) for index, name in _items(changes.get("remove"))]
     first: dict[str, Path] = {}
@@ -198,7 +198,7 @@ def _twice(
     at: str | None = None,
     fold: Callable[[str], str] | None = None,
 ) -> Iterator[Defect]:
-    """Every text that occurs again; ``at`` is the field of each entry that holds it."""
+    """Yield every text that occurs again; ``at`` is the field of each entry that holds it."""
     first: dict[str, int] = {}
     for index, value in values:
         if isinstance(value, str):

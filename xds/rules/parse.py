@@ -82,7 +82,7 @@ def parse(
     *,
     groups: Sequence[str] | None = None,
 ) -> ParsedDocument:
-    """Read a document; ``document`` is its dataId or file name, which says its kind. Never raises.
+    """Read a document; ``document`` is its dataId or file name, which says its kind. It raises nothing.
 
     Rules and lanes are YAML or JSON in UTF-8 of at most 1 MiB, lists are text of at most 10 MiB. Rules
     without ``service`` are for the service that the document is named after. The time is bounded.
@@ -148,7 +148,7 @@ def _lanes(root: tree.Node, document: str) -> tuple[LanesDocument | None, list[D
 
 
 def _mapping(root: tree.Node, expected: str, hint: str) -> dict[str, tree.Data]:
-    """The plain values of a document that is a mapping."""
+    """Return the plain values of a document that is a mapping."""
     if isinstance(root, tree.Refused):
         raise UnreadableError(root.mark, root.message, root.hint)
     if not isinstance(root, tree.Mapping):

@@ -26,7 +26,7 @@ _UNICODE_CLASS = re.compile(r"(?<!\\)(?:\\\\)*\\[pP]")
 
 
 def check_regex(pattern: str) -> str:
-    """``pattern`` if every Envoy takes it."""
+    """Return ``pattern`` if every Envoy takes it."""
     _require_size(pattern, program_size(_readable(pattern)))
     return pattern
 
@@ -66,7 +66,7 @@ def _require_size(pattern: str, size: int | None) -> None:
 
 @lru_cache(maxsize=1024)
 def program_size(pattern: str) -> int | None:
-    """RE2's program size of ``pattern``; None when it does not fit in `_MEMORY`."""
+    """Return RE2's program size of ``pattern``; None when it does not fit in `_MEMORY`."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False

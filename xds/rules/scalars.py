@@ -58,7 +58,7 @@ _ELSEWHERE = {
 
 
 def check_name(text: str) -> str:
-    """A name as Nacos takes it for a dataId; '|' separates service and subset on the wire."""
+    """Check a name as Nacos takes it for a dataId; '|' separates service and subset on the wire."""
     if _NAME.fullmatch(text):
         return text
     if not text or len(text) > 200:
@@ -67,7 +67,7 @@ def check_name(text: str) -> str:
 
 
 def check_header_name(text: str) -> str:
-    """The name of an HTTP field, in lower case as HTTP/2 and Envoy have it."""
+    """Check the name of an HTTP field; return it in lower case, as HTTP/2 and Envoy have it."""
     name = text.lower()
     if name in _ELSEWHERE:
         raise invalid(f"{quoted(text)} cannot be used as a header here", _ELSEWHERE[name])
@@ -77,14 +77,14 @@ def check_header_name(text: str) -> str:
 
 
 def check_cookie_name(text: str) -> str:
-    """The name of a cookie (RFC 6265, 4.1.1); case counts."""
+    """Check the name of a cookie (RFC 6265, 4.1.1); case counts."""
     if _TCHAR.fullmatch(text):
         return text
     raise invalid(f"{quoted(text)} is not a cookie name", "use letters, digits, '-' and '_'")
 
 
 def check_query_name(text: str) -> str:
-    """The name of a query parameter as it stands in the URL; case counts."""
+    """Check the name of a query parameter as it stands in the URL; case counts."""
     if _QUERY_NAME.fullmatch(text):
         return text
     hint = "use letters, digits, '-' and '_'; others percent-encoded, as they stand in the URL"
@@ -92,7 +92,7 @@ def check_query_name(text: str) -> str:
 
 
 def check_value(text: str) -> str:
-    """A text to compare with; Envoy refuses empty ones, and no request carries control characters."""
+    """Check a text to compare with; Envoy refuses empty ones, and no request carries control characters."""
     if not text:
         raise invalid("an empty text", 'regex: "^$" is an empty value; present: false is an absent one')
     if found := _CONTROL.search(text):
@@ -101,7 +101,7 @@ def check_value(text: str) -> str:
 
 
 def check_path(text: str) -> str:
-    """A path, or the beginning of one, as it stands in the URL."""
+    """Check a path, or the beginning of one, as it stands in the URL."""
     if _PATH.fullmatch(text):
         return text
     if not text.startswith("/"):
@@ -113,7 +113,7 @@ def check_path(text: str) -> str:
 
 
 def check_method(text: str) -> str:
-    """An HTTP method; case counts and all registered ones are in upper case (RFC 9110, 9.1)."""
+    """Check an HTTP method; case counts and all registered ones are in upper case (RFC 9110, 9.1)."""
     if _METHOD.fullmatch(text):
         return text
     upper = text.upper()
@@ -122,7 +122,7 @@ def check_method(text: str) -> str:
 
 
 def check_host(text: str) -> str:
-    """A domain of a virtual host, in lower case: a DNS name, an IPv4 address, ``*.suffix`` or ``*``."""
+    """Check a domain: a DNS name, an IPv4 address, ``*.suffix`` or ``*``. Return it in lower case."""
     host = text.lower()
     problem, hint = f"{quoted(text)} is not a host", "such as reviews.example.com, *.example.com or *"
     if not text.isascii():
@@ -145,7 +145,7 @@ def check_host(text: str) -> str:
 
 
 def _in_ascii(host: str) -> str:
-    """The form of an internationalized name that is sent (RFC 5890), if it has one."""
+    """Return the form of an internationalized name that is sent (RFC 5890), if it has one."""
     try:
         sent = host.encode("idna").decode()
     except UnicodeError:
@@ -154,7 +154,7 @@ def _in_ascii(host: str) -> str:
 
 
 def check_duration(value: object) -> timedelta:
-    """A time span in Go's notation, as Istio has it: units h, m, s, ms, down to one millisecond."""
+    """Check a time span in Go's notation, as Istio has it: units h, m, s, ms, down to one millisecond."""
     if isinstance(value, timedelta):
         span = value
     elif isinstance(value, str) and len(value) <= 40 and _DURATION.fullmatch(value):
@@ -172,7 +172,7 @@ def check_duration(value: object) -> timedelta:
 
 
 def check_header_value(text: str) -> str:
-    """The value of a header that proxies set; taken literally."""
+    """Check the value of a header that proxies set; it is taken literally."""
     if text and len(text) <= 4096 and text.isascii() and text.isprintable() and text == text.strip():
         return text
     raise invalid(
@@ -181,7 +181,7 @@ def check_header_value(text: str) -> str:
 
 
 def check_cidr(text: str) -> str:
-    """A network, or an address, which is a network of one, as `10.0.0.0/8`."""
+    """Check a network, or an address, which is a network of one; return it as `10.0.0.0/8`."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
@@ -195,7 +195,7 @@ def check_cidr(text: str) -> str:
 
 
 def check_region(text: str) -> str:
-    """A country or a part of one (ISO 3166), in upper case; ``CN-*`` is every part of CN."""
+    """Check a country or a part of one (ISO 3166); return it in upper case. ``CN-*`` is every part of CN."""
     region = text.upper()
     if _REGION.fullmatch(region):
         return region
@@ -203,7 +203,7 @@ def check_region(text: str) -> str:
 
 
 def check_percent(value: float) -> float:
-    """A share in percent, to a millionth of the whole."""
+    """Check a share in percent, to a millionth of the whole."""
     if not 0 <= value <= 100:
         raise invalid(f"{value:g} is not a percentage", "from 0 to 100")
     if abs(value * 10_000 - round(value * 10_000)) > 1e-6:
@@ -212,21 +212,21 @@ def check_percent(value: float) -> float:
 
 
 def check_positive_percent(value: float) -> float:
-    """A share in percent above 0."""
+    """Check a share in percent above 0."""
     if value == 0:
         raise invalid("0 percent has no effect", "remove it, or write more than 0")
     return check_percent(value)
 
 
 def check_salt(text: str) -> str:
-    """A salt of a hash."""
+    """Check a salt of a hash."""
     if _SALT.fullmatch(text):
         return text
     raise invalid(f"{quoted(text)} is not a salt", "1 to 100 visible ASCII characters without spaces")
 
 
 def check_authority(text: str) -> str:
-    """A host with or without a port."""
+    """Check a host with or without a port."""
     authority = text.lower()
     host, colon, port = authority.rpartition(":")
     if not colon:
@@ -237,7 +237,7 @@ def check_authority(text: str) -> str:
 
 
 def check_dns_name(text: str) -> str:
-    """A domain name, in lower case; one label is enough."""
+    """Check a domain name; one label is enough. Return it in lower case."""
     name = text.lower()
     if len(name) <= 253 and _DNS_NAME.fullmatch(name):
         return name
@@ -247,14 +247,14 @@ def check_dns_name(text: str) -> str:
 
 
 def check_subject_alt_name(text: str) -> str:
-    """A DNS name, an IP address or a URI such as a SPIFFE id, as a certificate holds it."""
+    """Check a DNS name, an IP address or a URI such as a SPIFFE id, as a certificate holds it."""
     if text and len(text) <= 1000 and text.isascii() and text.isprintable() and " " not in text:
         return text
     raise invalid(f"{quoted(text)} is not a name in a certificate", "a DNS name, an address or a URI")
 
 
 def check_file_path(text: str) -> str:
-    """The absolute path of a file on the proxy's machine."""
+    """Check the absolute path of a file on the proxy's machine."""
     if text.startswith("/") and len(text) <= 1000 and text.isprintable():
         return text
     raise invalid(
@@ -263,21 +263,21 @@ def check_file_path(text: str) -> str:
 
 
 def check_text(text: str) -> str:
-    """A text for people or other programs."""
+    """Check a text for people or other programs."""
     if text.strip() and len(text) <= 4096:
         return text
     raise invalid("a text of 1 to 4,096 characters is expected", "write one, or remove the field")
 
 
 def check_url(text: str) -> str:
-    """A URL of a web service."""
+    """Check a URL of a web service."""
     if re.fullmatch(r"https?://[^\s/?#]+[^\s#]*", text) and len(text) <= 2000:
         return text
     raise invalid(f"{quoted(text)} is not a URL", "such as https://ci.example.com/smoke")
 
 
 def check_body(text: str) -> str:
-    """A text that proxies answer with; Envoy takes 4,096 bytes."""
+    """Check a text that proxies answer with; Envoy takes 4,096 bytes."""
     size = len(text.encode())
     if 0 < size <= 4096:
         return text
@@ -285,7 +285,7 @@ def check_body(text: str) -> str:
 
 
 def check_substitution(text: str) -> str:
-    """What stands in the place of a match; a backslash is followed by a digit or a backslash."""
+    """Check what stands in the place of a match; a backslash is followed by a digit or a backslash."""
     if not re.fullmatch(r"[\x21-\x7e]{1,512}", text):
         raise invalid("a replacement holds only visible ASCII characters", "1 to 512; percent-encode others")
     if re.search(r"\\(?![0-9\\])", text.replace("\\\\", "")):
@@ -294,21 +294,21 @@ def check_substitution(text: str) -> str:
 
 
 def check_redirect_status(code: int) -> int:
-    """A status code that sends the client elsewhere."""
+    """Check a status code that sends the client elsewhere."""
     if code in {301, 302, 303, 307, 308}:
         return code
     raise invalid(f"{code} does not redirect", "one of 301, 302, 303, 307 and 308")
 
 
 def check_retry_condition(text: str) -> str:
-    """A retry condition of Envoy's, or a status code."""
+    """Check a retry condition of Envoy's, or a status code."""
     if text in RETRY_CONDITIONS or re.fullmatch(r"[2-5][0-9]{2}", text):
         return text
     raise invalid(f"there is no retry condition {quoted(text)}", did_you_mean(text, RETRY_CONDITIONS))
 
 
 def format_duration(span: timedelta) -> str:
-    """``span`` as a rule would have it."""
+    """Return ``span`` as a rule would have it."""
     seconds, rest = divmod(span, timedelta(seconds=1))
     return f"{span // timedelta(milliseconds=1)}ms" if rest else f"{seconds}s"
 

@@ -237,7 +237,7 @@ class DocumentStore:
         )
 
     def _given_up(self, document: DocumentId) -> list[Key]:
-        """What the version in force claims and the latest one does not."""
+        """Return what the version in force claims and the latest one does not."""
         record = self._records[document]
         return [key for key in self._claims(document, record.in_force) if key[1] not in record.latest.claims]
 
@@ -284,7 +284,7 @@ class DocumentStore:
         return {*claims, *needs}
 
     def _about(self, document: DocumentId) -> list[Key]:
-        """The claims that the latest version of a document is about."""
+        """Return the claims that the latest version of a document is about."""
         latest = self._records[document].latest
         return [*self._claims(document, latest), *self._needs(document, latest), *self._given_up(document)]
 
@@ -309,11 +309,11 @@ class DocumentStore:
         return [(document.namespace, claim) for claim in version.needs] if version else []
 
     def _version(self, document: DocumentId | None) -> ParsedDocument | None:
-        """The version in force of a document."""
+        """Return the version in force of a document."""
         return None if document is None else self._records[document].in_force
 
     def _origins(self, document: DocumentId | None) -> tuple[Origin, ...]:
-        """The version in force of a document, and those of the documents that it needs."""
+        """Return the version in force of a document, and those of the documents that it needs."""
         version = self._version(document)
         if document is None or version is None:
             return ()
@@ -342,7 +342,7 @@ class DocumentStore:
         return StoreChange(frozenset(services), frozenset(lanes), documents, problems)
 
     def _users_of(self, document: DocumentId, *versions: ParsedDocument | None) -> set[DocumentId]:
-        """The documents in force that need what versions of a document claim."""
+        """Return the documents in force that need what versions of a document claim."""
         keys = (key for version in versions for key in self._claims(document, version))
         return {user for key in keys for user in self._users.get(key, ())}
 

@@ -17,10 +17,10 @@ class StreamError(Exception):
 
 
 def invalid(details: str) -> StreamError:
-    """A request that is wrong, whatever the state of the server."""
+    """Return the error of a request that is wrong, whatever the state of the server."""
     return StreamError(grpc.StatusCode.INVALID_ARGUMENT, details)
 
 
 def exhausted(details: str) -> StreamError:
-    """A limit of the server that a client went over."""
+    """Return the error of a client that went over a limit of the server."""
     return StreamError(grpc.StatusCode.RESOURCE_EXHAUSTED, details)

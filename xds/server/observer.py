@@ -45,16 +45,16 @@ class Observer(Protocol):
     """Told of every stream, in the event loop. It must not block and must not change the cache."""
 
     def opened(self, stream: StreamInfo) -> None:
-        """The first request of a stream came."""
+        """Note a stream whose first request came."""
 
     def closed(self, stream: StreamInfo) -> None:
-        """A stream ended, for whatever reason."""
+        """Note that a stream ended, for whatever reason."""
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
-        """The client acknowledged or rejected a response."""
+        """Note that the client acknowledged or rejected a response."""
 
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
-        """The client has all of its view up to a generation (``View``), but for what it rejected."""
+        """Note that the client has its view up to a generation (``View``), but for what it rejected."""
 
 
 class LogObserver:
@@ -69,7 +69,7 @@ class LogObserver:
         _log.info("client disconnected", **_who(stream))
 
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
-        """Nothing is logged."""
+        """Log nothing."""
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """Log a NACK with the documents that it concerns; at level debug an ACK, too."""

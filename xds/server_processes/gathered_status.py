@@ -41,7 +41,7 @@ class GatheredStatus:
             self._answer_if_complete(message.ask)
 
     def drop(self, gone: Send) -> None:
-        """A process is gone: it has no clients any more."""
+        """Forget a process that is gone: it has no clients any more."""
         for number, question in tuple(self._questions.items()):
             question.awaited.discard(gone)
             self._answer_if_complete(number)

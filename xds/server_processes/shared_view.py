@@ -76,7 +76,7 @@ class SharedView:
         holder.waiting = None
 
     def unused(self, send: Send, answers: int) -> bool:
-        """A process uses its replica no more, as far as it knows; return whether nobody has one now."""
+        """Note that a process says that it uses its replica no more. Return whether nobody has one now."""
         holder = self._holders.get(send)
         if holder and holder.waiting is None and holder.answers == answers:
             send(encode(Forget(self.number)))
@@ -84,7 +84,7 @@ class SharedView:
         return False
 
     def drop(self, send: Send) -> bool:
-        """A process is gone, or its replica is; return whether nobody has one now."""
+        """Note that a process, or its replica, is gone. Return whether nobody has one now."""
         if self._holders.pop(send, None) is None or self._holders:
             return False
         self.view.unwatch(self)

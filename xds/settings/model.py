@@ -260,7 +260,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 
 def default_state_dir() -> Path:
-    """The user's state directory by the XDG base directory specification."""
+    """Return the user's state directory by the XDG base directory specification."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "grayplane"
 
@@ -311,7 +311,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments alone: the same code makes the same settings whatever the environment holds."""
+        """Take arguments alone: the same code makes the same settings whatever the environment holds."""
         return (init_settings,)
 
     @model_validator(mode="after")
@@ -349,15 +349,15 @@ class Settings(BaseSettings):
         return self
 
     def namespace_of(self, group: str) -> str:
-        """The namespace of a proxy group whose nodes name none."""
+        """Return the namespace of a proxy group whose nodes name none."""
         return self.groups[group].namespace if group in self.groups else ""
 
     def aliases_of(self, service: str) -> tuple[str, ...]:
-        """The names in the mesh that the operator's patterns give a service."""
+        """Return the names in the mesh that the operator's patterns give a service."""
         return tuple(name for pattern in self.mesh_names if (name := pattern.of(service)))
 
     def edge_of(self, group: str) -> Edge:
-        """The edge listener of a proxy group."""
+        """Return the edge listener of a proxy group."""
         own = self.groups[group].edge if group in self.groups else Edge()
         return _inherit(own, self.edge)
 
@@ -377,7 +377,7 @@ class Settings(BaseSettings):
         return self.edge_of(gateway).routes != "shared"
 
     def sidecar_of(self, group: str) -> Sidecar:
-        """The sidecar listeners of a proxy group."""
+        """Return the sidecar listeners of a proxy group."""
         own = self.groups[group].sidecar if group in self.groups else Sidecar()
         return _inherit(own, self.sidecar)
 

@@ -59,7 +59,7 @@ def _describe(schema: dict[str, Any], path: tuple[str, ...], comment: str) -> No
 
 
 def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference stands for."""
+    """Return what a reference stands for."""
     if "$ref" not in node:
         return node
     definition: Mapping[str, Any] = schema["$defs"][node["$ref"].rpartition("/")[2]]

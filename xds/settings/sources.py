@@ -63,12 +63,8 @@ class Given:
 def load(file: Path | None = None, flags: Iterable[Given] = ()) -> Settings:
     """Read all settings.
 
-    Args:
-        file: the settings file; the one that ``GRAYPLANE_CONFIG`` names when None, no file when unset.
-        flags: values from the command line.
-
-    Raises:
-        InvalidSettingsError: with everything that is wrong.
+    ``file`` is the settings file; None: the one that ``GRAYPLANE_CONFIG`` names, if any. ``flags`` are values
+    from the command line. Raise ``InvalidSettingsError`` with everything that is wrong.
     """
     if file is None and os.environ.get(FILE_VARIABLE):
         file = Path(os.environ[FILE_VARIABLE])
@@ -198,7 +194,7 @@ def _describe(error: ErrorDetails, origins: Mapping[SettingPath, str]) -> str:
 
 
 def _origin(path: SettingPath, origins: Mapping[SettingPath, str]) -> str:
-    """Where the value at, above or below a path came from; '' when several places or none made it."""
+    """Say where the value at, above or below a path came from; '' when several places or none made it."""
     for length in range(len(path), 0, -1):
         if path[:length] in origins:
             return origins[path[:length]]
@@ -215,7 +211,7 @@ def _variable(path: SettingPath) -> str:
 
 
 def _general(path: SettingPath) -> SettingPath:
-    """Any group's path as that of all groups, to look it up among the known ones."""
+    """Return any group's path as that of all groups, to look it up among the known ones."""
     return ("groups", "<group>", *path[2:]) if path[0] == "groups" and len(path) > 1 else path
 
 
@@ -229,7 +225,7 @@ def _known_below(section: SettingPath) -> str:
 
 
 def _walk(model: type[BaseModel], parent: SettingPath) -> Iterator[tuple[SettingPath, bool]]:
-    """Every setting there is with whether it is a section."""
+    """Yield every setting there is, with whether it is a section."""
     for name, field in model.model_fields.items():
         path, kind = (*parent, name), field.annotation
         if name == "groups" and not parent:

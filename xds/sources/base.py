@@ -75,7 +75,7 @@ class SourceStatus:
     repaired: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As operators read it."""
+        """Return it as operators read it."""
         at = self.last_reconcile
         looked = None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
         return {
@@ -101,5 +101,5 @@ class Source(Protocol):
         ...
 
     def status(self) -> SourceStatus:
-        """What the source holds and when it last looked."""
+        """Say what the source holds and when it last looked."""
         ...

@@ -84,7 +84,7 @@ class DeletionGuard:
         return now >= self._accepted_from and not (self._is_mass and self._mass_deletion == "never")
 
     def settles_in(self, now: float) -> float | None:
-        """Seconds until deletions are accepted again; None if they are, or if only an event can tell."""
+        """Return the seconds until deletions are accepted again; None if they are, or only an event tells."""
         if self._away or self._accepted_from is None or now >= self._accepted_from:
             return None
         return self._accepted_from - now

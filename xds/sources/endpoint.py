@@ -11,7 +11,7 @@ _METADATA = "metadata."
 
 
 def locality_source_problem(source: str) -> str | None:
-    """Why this is no place that a region or a zone can be read from (``LocalitySources``)."""
+    """Say why this is no place that a region or a zone can be read from (``LocalitySources``)."""
     if source in {"", _CLUSTER} or (source.startswith(_METADATA) and source != _METADATA):
         return None
     return f"{source!r} is not metadata.KEY, cluster, or empty"
@@ -41,19 +41,19 @@ def _read(source: str, metadata: Mapping[str, str], cluster: str) -> str:
 
 
 def address_problem(address: str) -> str | None:
-    """Why nothing can be sent to this address; None when something can."""
+    """Say why nothing can be sent to this address; None when something can."""
     if canonical_ip(address) or canonical_host_name(address):
         return None
     return f"{address!r} is neither an IP address nor a host name"
 
 
 def port_problem(port: int) -> str | None:
-    """Why this port cannot be connected to."""
+    """Say why this port cannot be connected to; None when it can."""
     return None if 0 < port < 65536 else f"port {port} is not between 1 and 65535"
 
 
 def weight_problem(weight: float) -> str | None:
-    """Why this weight says nothing (the range is Nacos's)."""
+    """Say why this weight says nothing (the range is Nacos's); None when it does."""
     return (
         None
         if math.isfinite(weight) and 0 <= weight <= 10_000

@@ -142,12 +142,12 @@ class Status:
     # What the pipeline tells
 
     def edits_taken(self, seen: Mapping[DocumentId, float]) -> None:
-        """A batch of changes begins; ``seen`` are its documents, and when the source reported each."""
+        """Note that a batch begins; ``seen`` are its documents, and when the source reported each."""
         if seen:
             self._tell(events.EditsTaken(seen))
 
     def reached(self, stage: events.EditStage) -> None:
-        """The batch is so far."""
+        """Note how far the batch is."""
         self._tell(events.StageReached(stage))
 
     def documents_changed(
@@ -155,7 +155,7 @@ class Status:
         problems: Mapping[DocumentId, tuple[Problem, ...]],
         standings: Mapping[DocumentId, Standing | None],
     ) -> None:
-        """The store took new texts: this is what is wrong with them, and how they stand. None: it is gone."""
+        """Note what is wrong with new texts that the store took, and how they stand; None: it is gone."""
         for document, standing in standings.items():
             found = problems.get(document, ())
             if standing is None:
@@ -176,12 +176,12 @@ class Status:
         self._touch(standings)
 
     def edited(self, document: DocumentId) -> None:
-        """A document was edited, and its text is not put in force."""
+        """Note that a document was edited, and its text is not put in force."""
         record = self._documents.get(document)
         self._tell(events.DocumentRejected(document, waits=bool(record and record.standing.waits)))
 
     def in_force(self, document: DocumentId, services: tuple[ServiceId, ...]) -> None:
-        """A document, and what was made from it for these services, is in the cache."""
+        """Note that a document, and what was made from it for these services, is in the cache."""
         if record := self._documents.get(document):
             revision = record.standing.in_force
             if revision is not None and document not in self._rejected:
@@ -191,7 +191,7 @@ class Status:
         self._touch((document,))
 
     def compiled(self, service: ServiceId, before: Iterable[Origin], after: Iterable[Origin]) -> None:
-        """A service was made from some versions of documents, and is made from others now."""
+        """Note that a service was made from some versions of documents, and is made from others now."""
         for origin in before:
             if record := self._documents.get(origin.document):
                 record.services.discard(service)
@@ -200,7 +200,7 @@ class Status:
                 record.services.add(service)
 
     def instances_checked(self, document: DocumentId, problems: tuple[Problem, ...]) -> None:
-        """This is what is wrong with a document beside the instances that its service has now."""
+        """Note what is wrong with a document beside the instances that its service has now."""
         record = self._documents.get(document)
         if record is None or record.of_instances == problems:
             return
@@ -210,22 +210,22 @@ class Status:
         self._touch((document,))
 
     def hidden(self, services: Set[ServiceId], *, among: Set[ServiceId]) -> None:
-        """These ``among`` some services are kept from the nodes by their names."""
+        """Note which ``among`` some services are kept from the nodes by their names."""
         for service in sorted(services - self._hidden):
             self._tell(events.ServiceHidden(service))
         self._hidden = (self._hidden - among) | services
 
     def serving_snapshot(self, services: int) -> None:
-        """The source has not reported everything in time; the snapshot is served."""
+        """Note that the source has not reported everything in time, and the snapshot is served."""
         self._tell(events.ServingSnapshot(services))
 
     def synced(self, *, services: int) -> None:
-        """What is served is what the source says."""
+        """Note that what is served is what the source says."""
         documents = len(self._documents)
         self._tell(events.InStepWithSource(documents, len(self._rejected), services))
 
     def trouble(self, reason: str | None, topics: Set[str]) -> None:
-        """The source cannot be read (``reason``), or can be again. ``topics`` are told once each."""
+        """Note why the source cannot be read; None: it can. ``topics`` are told once each."""
         if reason != self._trouble:
             is_news = not (topics and topics <= self._trouble_topics)
             self._tell(events.SourceTrouble(reason, is_news=is_news))
@@ -236,13 +236,13 @@ class Status:
     def view_changed(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]]
     ) -> None:
-        """The view of a group has a new generation, with what changed in it."""
+        """Note that the view of a group has a new generation, and what changed in it."""
         documents = {origin.document for origins in services.values() for origin in origins}
         self._streams.view_changed(group, generation, documents, self._now())
         self._touch(documents)
 
     def checking(self, service: ServiceId, documents: Iterable[DocumentId], *, on: bool) -> None:
-        """A version of a service, from some documents, is checked before it is served, or is no longer."""
+        """Note whether a version of a service, from some documents, is checked before it is served."""
         if (service in self._checking) is on:
             return
         if on:
@@ -252,7 +252,7 @@ class Status:
         self._touch(documents)
 
     def quarantined(self, quarantine: Quarantine) -> None:
-        """A version of a service is served to nobody from now on."""
+        """Note that a version of a service is served to nobody from now on."""
         if self._quarantines.get(quarantine.service) == quarantine:
             return
         self._quarantines[quarantine.service] = quarantine
@@ -260,7 +260,7 @@ class Status:
         self._touch(origin.document for origin in quarantine.origins)
 
     def quarantine_lifted(self, service: ServiceId) -> None:
-        """A quarantined service has a new version."""
+        """Note that a quarantined service has a new version."""
         if quarantine := self._quarantines.pop(service, None):
             self._tell(events.QuarantineLifted(service))
             self._touch(origin.document for origin in quarantine.origins)
@@ -268,17 +268,17 @@ class Status:
     # What the server tells (``Observer``)
 
     def opened(self, stream: StreamInfo) -> None:
-        """A stream was opened."""
+        """Note that a stream was opened."""
         self._streams.open(stream, self._group_of(stream.node), self._now())
         self._tell(events.StreamOpened(stream))
 
     def closed(self, stream: StreamInfo) -> None:
-        """A stream ended."""
+        """Note that a stream ended."""
         self._touch(self._streams.close(stream))
         self._tell(events.StreamClosed(stream))
 
     def answered(self, stream: StreamInfo, event: Event) -> None:
-        """A client acknowledged or rejected a response."""
+        """Note that a client acknowledged or rejected a response."""
         match event:
             case Acked(type_url, changes) as acked:
                 refs = (Ref(type_url, name) for name in changes)
@@ -289,7 +289,7 @@ class Status:
                 self._tell(events.PushRejected(stream, event, blamed(event)))
 
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
-        """A client has all of its view up to a generation, but for what it rejected."""
+        """Note that a client has all of its view up to a generation, but for what it rejected."""
         self._touch(self._streams.in_step(stream, generation, rejected))
 
     def _rejections(self, stream: StreamInfo, event: Rejected) -> Iterator[tuple[Ref, Rejection]]:

@@ -191,7 +191,7 @@ class ScopedRoutes:
             yield Ref(SCOPED_ROUTE, f"{self._name}/{domain}")
 
     def set(self, name: str, service: VisibleService | None) -> None:
-        """Nothing is shared."""
+        """Do nothing: no resource has several services."""
 
     def of_all(self) -> Iterable[Resource]:
         """Yield nothing."""
@@ -231,7 +231,7 @@ class LazyRoutes:
         yield Ref(VIRTUAL_HOST, on_demand_name(self._name, service.domains[0].lower()))
 
     def set(self, name: str, service: VisibleService | None) -> None:
-        """Nothing is shared."""
+        """Do nothing: no resource has several services."""
 
     def of_all(self) -> Iterable[Resource]:
         """Yield nothing."""

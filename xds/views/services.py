@@ -23,7 +23,7 @@ class ViewChanged(Protocol):
     def __call__(
         self, group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
     ) -> None:
-        """Called after a change of the view of a group, with its generation after the change.
+        """Take a change of the view of a group, with its generation after the change.
 
         ``services`` are those that changed in it, with the versions of documents that they were made from
         before and are made from now. Without ``sent`` their resources, and so the generation, are the same.

@@ -237,7 +237,7 @@ def _file_name(package: str) -> str:
 
 
 def _package_of(symbol: str) -> str:
-    """Packages are written small, messages, enums and services are not."""
+    """Return the package of a symbol: packages are written small, what is in them is not."""
     parts = symbol.split(".")
     end = next((place for place, part in enumerate(parts) if not part[:1].islower()), len(parts))
     return ".".join(parts[:end])

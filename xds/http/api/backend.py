@@ -39,43 +39,43 @@ class Backend(Protocol):
     """
 
     def overview(self, caller: str, role: str) -> Overview:
-        """Everything at a glance, for a caller."""
+        """Return everything at a glance, for a caller."""
 
     def service_ids(self) -> Sequence[ServiceId]:
-        """All services."""
+        """Return all services."""
 
     def service_summary(self, service: ServiceId) -> ServiceSummary:
-        """One service for a list."""
+        """Return one service for a list."""
 
     def service(self, service: ServiceId) -> Service:
-        """One service."""
+        """Return one service."""
 
     def document_ids(self, state: str | None) -> Sequence[DocumentId]:
-        """All documents, or those in a state."""
+        """Return all documents, or those in a state."""
 
     def document_summary(self, document: DocumentId) -> DocumentSummary:
-        """One document for a list."""
+        """Return one document for a list."""
 
     def document(self, document: DocumentId) -> Document:
-        """One document."""
+        """Return one document."""
 
     def proxy_ids(self, state: str | None) -> Sequence[str]:
-        """All connected nodes, or those in a state."""
+        """Return all connected nodes, or those in a state."""
 
     def proxy_summary(self, proxy: str) -> ProxySummary:
-        """One node for a list."""
+        """Return one node for a list."""
 
     def proxy(self, proxy: str) -> Proxy:
-        """One node."""
+        """Return one node."""
 
     def rollout_ids(self) -> Sequence[ServiceId]:
-        """Services with a rollout."""
+        """Return services with a rollout."""
 
     def rollout_summary(self, service: ServiceId) -> RolloutSummary:
-        """One rollout for a list."""
+        """Return one rollout for a list."""
 
     def rollout(self, service: ServiceId) -> Rollout:
-        """One rollout."""
+        """Return one rollout."""
 
     async def act(self, service: ServiceId, action: str, caller: Caller, reason: str) -> None:
         """Do something to a rollout. Raise ``Conflict`` if it cannot be done now, ``Unavailable`` ever."""

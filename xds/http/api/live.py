@@ -108,16 +108,16 @@ class LiveBackend:
                 services.add(service)
 
     def documents_by_state(self) -> Mapping[str, int]:
-        """How many documents there are, by state."""
+        """Return how many documents there are, by state."""
         self.refresh()
         return Counter(str(standing.state) for standing in self._standings.values())
 
     def rollouts_by_phase(self) -> Mapping[str, int]:
-        """How many rollouts there are, by phase."""
+        """Return how many rollouts there are, by phase."""
         return Counter(str(self._rollouts.state(service).phase) for service in self._rollouts.ids())
 
     def overview(self, caller: str, role: str) -> models.Overview:
-        """Everything at a glance."""
+        """Return everything at a glance."""
         readiness = self._readiness()
         states = self.documents_by_state()
         nodes = Counter(state_of(streams) for streams in self._nodes.all().values())
@@ -140,11 +140,11 @@ class LiveBackend:
         )
 
     def service_ids(self) -> Sequence[ServiceId]:
-        """All services with rules or instances."""
+        """Return all services with rules or instances."""
         return sorted(self._pipeline.services)
 
     def service_summary(self, service: ServiceId) -> models.ServiceSummary:
-        """One service for a list."""
+        """Return one service for a list."""
         if not self._pipeline.exists(service):
             raise KeyError(service)
         rule = self._pipeline.documents.rule(service)
@@ -160,7 +160,7 @@ class LiveBackend:
         )
 
     def service(self, service: ServiceId) -> models.Service:
-        """One service."""
+        """Return one service."""
         summary = self.service_summary(service)
         rule = self._pipeline.documents.rule(service)
         serving = [each for each in self._pipeline.instances_of(service) if each.serving]
@@ -183,13 +183,13 @@ class LiveBackend:
         )
 
     def document_ids(self, state: str | None) -> Sequence[DocumentId]:
-        """All documents, or those in a state."""
+        """Return all documents, or those in a state."""
         self.refresh()
         standings = self._standings.items()
         return sorted(document for document, standing in standings if state in {None, standing.state})
 
     def document_summary(self, document: DocumentId) -> models.DocumentSummary:
-        """One document for a list."""
+        """Return one document for a list."""
         standing, status = self._standings[document], self._status.document(document)
         return models.DocumentSummary(
             namespace=document.namespace,
@@ -202,7 +202,7 @@ class LiveBackend:
         )
 
     def document(self, document: DocumentId) -> models.Document:
-        """One document."""
+        """Return one document."""
         self.refresh()
         status = self._status.document(document)
         if status is None:
@@ -228,16 +228,16 @@ class LiveBackend:
         )
 
     def proxy_ids(self, state: str | None) -> Sequence[str]:
-        """All connected nodes, or those in a state."""
+        """Return all connected nodes, or those in a state."""
         nodes = self._nodes.all()
         return [node for node, streams in nodes.items() if state in {None, state_of(streams)}]
 
     def proxy_summary(self, proxy: str) -> models.ProxySummary:
-        """One node for a list."""
+        """Return one node for a list."""
         return summary_of(proxy, self._nodes.all()[proxy])
 
     def proxy(self, proxy: str) -> models.Proxy:
-        """One node."""
+        """Return one node."""
         streams = self._nodes.all()[proxy]
         return models.Proxy(
             **summary_of(proxy, streams).model_dump(by_alias=False),
@@ -247,15 +247,15 @@ class LiveBackend:
         )
 
     def rollout_ids(self) -> Sequence[ServiceId]:
-        """Services that have or had a rollout."""
+        """Return services that have or had a rollout."""
         return self._rollouts.ids()
 
     def rollout_summary(self, service: ServiceId) -> models.RolloutSummary:
-        """One rollout for a list."""
+        """Return one rollout for a list."""
         return rollout_views.summary_of(service, self._rollouts.state(service))
 
     def rollout(self, service: ServiceId) -> models.Rollout:
-        """One rollout."""
+        """Return one rollout."""
         return rollout_views.rollout_of(self._rollouts, service)
 
     async def act(self, service: ServiceId, action: str, caller: Caller, reason: str) -> None:

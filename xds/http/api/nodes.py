@@ -87,5 +87,5 @@ def rejections_of(streams: Iterable[NodeStatus]) -> list[Rejection]:
 
 
 def moment(seconds: float) -> datetime:
-    """A time in seconds since the epoch."""
+    """Return a time in seconds since the epoch."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -90,7 +90,7 @@ def _success(counts: Counts) -> float | None:
 
 
 def _p99(counts: Counts) -> float | None:
-    """In seconds."""
+    """Return the 99th percentile, in seconds."""
     return round(counts.latencies.quantile(0.99) / 1000, 4) if counts.latencies.count else None
 
 

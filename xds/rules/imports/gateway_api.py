@@ -77,7 +77,7 @@ def _document(
 
 
 def _labels(backend: str, backends: list[str], selectors: Mapping[str, Values], notes: list[str]) -> Values:
-    """What tells the instances of a backend from those of the others."""
+    """Return what tells the instances of a backend from those of the others."""
     if not selectors.get(backend):
         notes.append(f"the labels of {backend} are made up: import its Service too, or write them")
         return {"version": backend}
@@ -112,7 +112,7 @@ def _path(path: Fields) -> Values:
 
 
 def _method_path(match: Fields) -> Values:
-    """The path of gRPC requests for a service and a method."""
+    """Return the path of gRPC requests for a service and a method."""
     method = match.within("method")
     regex = method.take("type") == "RegularExpression"
     service, name = method.take("service"), method.take("method")
@@ -132,7 +132,10 @@ def _rank(match: Values) -> tuple[int, ...]:
 
 
 def _action(rule: Fields, origin: str, notes: list[str], backends: list[str]) -> tuple[Values | None, Values]:
-    """What a rule does, and how it changes the path; None, and a note, if that cannot be carried over."""
+    """Return what a rule does, and how it changes the path.
+
+    Return None, and leave a note, if that cannot be carried over.
+    """
     action, rewrite = _filters(rule, backends)
     timeouts, retry = rule.within("timeouts"), rule.within("retry")
     action["timeout"] = timeouts.take("request")

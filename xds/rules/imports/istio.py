@@ -35,13 +35,16 @@ def import_istio(manifests: Iterable[Mapping[str, object]], gateway: str = "edge
 
 
 def _service_of(host: object) -> str:
-    """The name of the service of a host: `reviews.default.svc.cluster.local` is reviews."""
+    """Return the name of the service of a host: `reviews.default.svc.cluster.local` is reviews."""
     text = str(host or "")
     return text.split(".", maxsplit=1)[0] if ".svc" in text else text
 
 
 def _service_of_routes(spec: Fields, origin: str, imported: Imported) -> str | None:
-    """The one service that a VirtualService sends requests to; None, and a note, if there are several."""
+    """Return the one service that a VirtualService sends requests to.
+
+    Return None, and leave a note, if there are several.
+    """
     raw = spec.take("http") or []
     hosts = {
         _service_of(one.get("destination", {}).get("host")) for http in raw for one in http.get("route") or []

@@ -19,7 +19,7 @@ def words_of(model: type[BaseModel]) -> dict[str, str]:
 
 
 def given(model: BaseModel, *fields: str) -> list[str]:
-    """Those of some fields that have a value, as words of the language."""
+    """Return those of some fields that have a value, as words of the language."""
     words = words_of(type(model))
     return [
         words[field]

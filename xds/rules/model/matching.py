@@ -83,7 +83,7 @@ class Matcher(Model):
 
 @cache
 def operators(matcher: type[Matcher]) -> dict[str, str]:
-    """The operators of a kind of matcher: the words of the language by field name."""
+    """Return the operators of a kind of matcher: the words of the language by field name."""
     return {name: word for name, word in words_of(matcher).items() if name not in Matcher.model_fields}
 
 
@@ -167,7 +167,7 @@ class Identity(Model):
     source_ip: Bool | None = Field(None, description="true: the client's address identifies a user.")
 
     def identities(self) -> list[str]:
-        """The words for what identifies a user here."""
+        """Return the words for what identifies a user here."""
         return given(self, "header", "cookie", "query", "source_ip")
 
     @model_validator(mode="after")

@@ -122,7 +122,7 @@ class Schedule(Model):
         return any(begin <= now < end for begin, end in self._windows(today - timedelta(days=1), 2))
 
     def next_change(self, now: datetime) -> datetime | None:
-        """When `holds` is next another than it is ``now``, in UTC; None if it stays."""
+        """Return when `holds` is next another than it is ``now``, in UTC; None if it stays."""
         state = self.holds(now)
         start = max(now, self.begins) if self.begins else now
         first = start.astimezone(self._zone).date() - timedelta(days=1)
@@ -141,7 +141,7 @@ class Schedule(Model):
         return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).astimezone(UTC)
 
     def _windows(self, first: date, days: int) -> Iterator[tuple[datetime, datetime]]:
-        """When days and hours hold, in UTC, for windows that begin on ``first`` and the days after it."""
+        """Yield when days and hours hold, in UTC, in windows that begin on ``first`` or a day after it."""
         for day in (first + timedelta(days=count) for count in range(days)):
             if self.days is None or _DAYS[day.weekday()] in self.days:
                 for hours in self.hours or ("00:00-24:00",):

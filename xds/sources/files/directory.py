@@ -57,7 +57,7 @@ class Directory:
         self._remembered: dict[str, _Remembered] = {}
 
     def look(self) -> Look:
-        """What is there now. Never raises for anything that the file system holds."""
+        """Return what is there now. It raises nothing, whatever the file system holds."""
         try:
             with os.scandir(self.path) as entries:
                 names = sorted(entry.name for entry in entries)

@@ -75,7 +75,7 @@ class ParsedInstances:
 def parse_instances(
     document: str, content: bytes, localities: LocalitySources = DEFAULT_LOCALITIES
 ) -> ParsedInstances:
-    """Read an instance file. Never raises; tells all that is wrong at once."""
+    """Read an instance file. It raises nothing, and tells all that is wrong at once."""
     try:
         root, found = tree.compose(decode(content, MAX_BYTES), _MAX_VALUES)
     except UnreadableError as error:
@@ -94,7 +94,7 @@ def _built(entry: _Entry, localities: LocalitySources) -> Instance:
 
 
 def _values(root: tree.Node) -> tree.Data:
-    """The plain values of the file; those of metadata are the texts that they are written as."""
+    """Return the plain values of the file; those of metadata are the texts that they are written as."""
     if not isinstance(root, tree.Sequence):
         return root.value
     return [_instance(item) if isinstance(item, tree.Mapping) else item.value for item in root.items]

@@ -45,7 +45,7 @@ Seen = FileContent | Unreadable | None
 
 
 def patience(seen: Seen) -> float:
-    """Seconds that a file must look the same before it is believed."""
+    """Return the seconds that a file must look the same before it is believed."""
     match seen:
         case None | Unreadable():
             return MISSING
@@ -80,7 +80,7 @@ class Settling:
     def look(
         self, files: Mapping[str, FileContent | Unreadable], now: float, *, accept_deletions: bool
     ) -> dict[str, Seen]:
-        """What a look at all files at ``now`` makes certain, by name; only what is new.
+        """Return what a look at all files at ``now`` makes certain, by name; only what is new.
 
         ``accept_deletions``: whether a missing file counts as deleted.
         """
@@ -110,5 +110,5 @@ class Settling:
         return known == seen
 
     def settles_in(self, now: float) -> float | None:
-        """Seconds until the next file can have settled; None when all have."""
+        """Return the seconds until the next file can have settled; None when all have."""
         return min((max(0.0, p.since + patience(p.seen) - now) for p in self._pending.values()), default=None)

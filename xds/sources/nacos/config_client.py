@@ -90,7 +90,7 @@ class ConfigClient:
         self._connection = connection
 
     async def read(self, group: str, data_id: str) -> Stored | None:
-        """The document now; None if there is none. Raises ``NacosError``."""
+        """Return the document now; None if there is none. Raise ``NacosError``."""
         request = ConfigQueryRequest(group=group, dataId=data_id, tenant=self._settings.config_tenant)
         try:
             response = await self._connection.config(request, group)
@@ -103,7 +103,7 @@ class ConfigClient:
     async def publish(self, group: str, data_id: str, text: str, replaces: Stored | None) -> Stored:
         """Write a document if it still is ``replaces``; None: if there is none.
 
-        Raises ``ConflictError`` if it is not, and ``NacosError``.
+        Raise ``ConflictError`` if it is not, and ``NacosError``.
         """
         current = await self.read(group, data_id)
         if (current and current.md5) != (replaces and replaces.md5):
@@ -126,7 +126,7 @@ class ConfigClient:
         return Stored(text, hashlib.md5(text.encode(), usedforsecurity=False).hexdigest())
 
     async def remove(self, group: str, data_id: str) -> None:
-        """Delete a document, if there is one. Raises ``NacosError``."""
+        """Delete a document, if there is one. Raise ``NacosError``."""
         request = ConfigRemoveRequest(group=group, dataId=data_id, tenant=self._settings.config_tenant)
         await self._connection.config(request, group)
 
@@ -140,14 +140,14 @@ class HistoryClient:
         self._credentials = credentials
 
     async def entries(self, data_id: str, limit: int = 100) -> list[HistoryEntry]:
-        """The last changes of a document of the group of rules, the newest first. Raises ``NacosError``."""
+        """Return the last changes of a rule document, the newest first. Raise ``NacosError``."""
         page = {"pageNo": "1", "pageSize": str(limit)}
         answer, is_v3 = await self._get(_HISTORY_LIST, data_id, page | {"search": "accurate"})
         found = (await answer.parsed(_PageResult)).data if is_v3 else await answer.parsed(_Page)
         return sorted(found.items or (), key=lambda entry: -entry.id)
 
     async def text(self, data_id: str, entry: int) -> str:
-        """The text that an entry keeps. Raises ``NacosError``."""
+        """Return the text that an entry keeps. Raise ``NacosError``."""
         answer, is_v3 = await self._get(_HISTORY_ENTRY, data_id, {"nid": str(entry)})
         content = (await answer.parsed(_ContentResult)).data if is_v3 else await answer.parsed(_Content)
         return content.content
@@ -189,7 +189,7 @@ class NacosAuthor:
 
 @asynccontextmanager
 async def nacos_author(settings: NacosSettings) -> AsyncIterator[NacosAuthor]:
-    """Connect for a while. Raises ``NacosError``: after the time of a request when no server answers."""
+    """Connect for a while. Raise ``NacosError``: after the time of a request when no server answers."""
     async with aiohttp.ClientSession() as session, connected(settings, "config") as connection:
         await connection.ready(settings.request_timeout)
         http = Http(settings, session)
@@ -205,7 +205,7 @@ async def nacos_author(settings: NacosSettings) -> AsyncIterator[NacosAuthor]:
 async def publish_missing(settings: NacosSettings, documents: Mapping[str, str]) -> tuple[str, ...]:
     """Publish the documents (content by dataId) that the group of rules does not have, and name them.
 
-    Raises ``NacosError``.
+    Raise ``NacosError``.
     """
     published = []
     async with connected(settings, "config") as connection:

@@ -101,7 +101,7 @@ class Connection:
             self._report(self._failure)
 
     async def ready(self, within: float) -> None:
-        """Wait to be connected. Raises ``UnreachableError`` after that many seconds."""
+        """Wait to be connected. Raise ``UnreachableError`` after that many seconds."""
         try:
             async with asyncio.timeout(within):
                 await self._is_open.wait()
@@ -114,14 +114,14 @@ class Connection:
         return self._transport.server if self._transport else None
 
     async def config(self, request: Request, group: str | None = None) -> Any:
-        """The answer to a request about a group of configurations, by default that of the rules.
+        """Return the answer to a request about a group of configurations, by default that of the rules.
 
-        Raises ``NacosError``.
+        Raise ``NacosError``.
         """
         return await self._request(request, await self._credentials.for_config(group))
 
     async def naming(self, request: Request, service: str = "") -> Any:
-        """The answer to a request about a service. Raises ``NacosError``."""
+        """Return the answer to a request about a service. Raise ``NacosError``."""
         return await self._request(request, await self._credentials.for_naming(service))
 
     async def _request(self, request: Request, headers: dict[str, str]) -> Any:
@@ -162,7 +162,7 @@ async def connected(
     opened: Callable[[], None] = lambda: None,
     report: Callable[[str | None], None] = lambda reason: None,
 ) -> AsyncIterator[Connection]:
-    """A connection of its own for a while, for who only asks and is pushed nothing."""
+    """Provide a connection of its own for a while, for who only asks and is pushed nothing."""
     async with aiohttp.ClientSession() as session:
         credentials = Credentials(settings, Http(settings, session))
         connection = Connection(

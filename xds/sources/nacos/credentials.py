@@ -59,13 +59,13 @@ class Credentials:
         self._failure: NacosError | None = None
 
     async def for_config(self, group: str | None = None) -> dict[str, str]:
-        """Headers for a request about a group of configurations, by default that of the rules."""
+        """Return the headers for a request about a group of configurations, by default that of the rules."""
         group = self._settings.rules_group if group is None else group
         resource = "+".join(filter(None, (self._settings.config_tenant, group)))
         return await self._token_headers() | self._sign(_config_signature, resource)
 
     async def for_naming(self, service: str = "") -> dict[str, str]:
-        """Headers for a request about a service of the group."""
+        """Return the headers for a request about a service of the group."""
         resource = f"{self._settings.naming_group}@@{service}"
         return await self._token_headers() | self._sign(_naming_signature, resource)
 
@@ -181,5 +181,5 @@ def _naming_signature(access_key: str, secret_key: str, resource: str, now: str)
 
 
 def _hmac(key: str, text: str) -> str:
-    """Nacos's signature (plugin/auth, SpasAdapter): HMAC-SHA1 in base64."""
+    """Return Nacos's signature (plugin/auth, SpasAdapter): HMAC-SHA1 in base64."""
     return base64.b64encode(hmac.digest(key.encode(), text.encode(), hashlib.sha1)).decode()

@@ -23,7 +23,7 @@ _PATIENCE = 10.0
 
 
 def load(name: str) -> Decrypt:
-    """Return the function that `module:function` names. Raises ``ValueError``."""
+    """Return the function that `module:function` names. Raise ``ValueError``."""
     module, _, function = name.partition(":")
     if not module or not function:
         raise ValueError(f"{name!r} is not module:function")

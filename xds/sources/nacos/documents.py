@@ -287,7 +287,7 @@ class Documents:
         return known.md5 == md5 or (known.is_beta and known.formal_md5 == md5)
 
     def _unlisted(self) -> set[str]:
-        """The documents that may be deleted."""
+        """Return the documents that may be deleted."""
         if not self._deletions.accepts(asyncio.get_running_loop().time()):
             return set()
         return self._known.keys() - self._listed.keys()

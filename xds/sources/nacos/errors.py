@@ -6,7 +6,7 @@ import ssl
 
 
 def os_reason(error: OSError) -> str:
-    """The system's words for an error, without the numbers that Python adds."""
+    """Return the system's words for an error, without the numbers that Python adds."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message.lower()}"
     if isinstance(error, ssl.SSLError):

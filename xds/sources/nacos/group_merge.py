@@ -24,7 +24,7 @@ class GroupMerge:
         self._held: dict[ServiceId, dict[str, tuple[Instance, ...]]] = {}
 
     def of(self, group: str) -> Callable[[Event], None]:
-        """What takes the events of a group."""
+        """Return what takes the events of a group."""
         return partial(self._take, group)
 
     def _take(self, group: str, event: Event) -> None:

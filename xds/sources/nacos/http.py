@@ -32,9 +32,9 @@ class Answer:
     body: bytes
 
     async def parsed(self, model: type[ModelT]) -> ModelT:
-        """The body of a good answer, parsed off the event loop: a page of documents can be long.
+        """Return the body of a good answer, parsed off the event loop: a page of documents can be long.
 
-        Raises ``NacosError`` for what no Nacos answers.
+        Raise ``NacosError`` for what no Nacos answers.
         """
         if self.status == HTTPStatus.OK:
             with suppress(ValidationError):
@@ -74,7 +74,7 @@ class Http:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """The first server's answer, whatever its status. Raises ``UnreachableError``."""
+        """Return the first server's answer, whatever its status. Raise ``UnreachableError``."""
         failures = []
         for step in range(len(self._servers)):
             at = (self._first + step) % len(self._servers)
@@ -101,7 +101,7 @@ class Http:
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:
-    """What verifies the server, and shows our certificate if there is one. Raises ``OSError``."""
+    """Return what verifies the server, and shows our certificate if there is one. Raise ``OSError``."""
     context = ssl.create_default_context(cafile=tls.ca)
     if tls.cert and tls.key:
         context.load_cert_chain(tls.cert, tls.key)

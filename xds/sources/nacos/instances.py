@@ -181,7 +181,7 @@ class Instances:
         )
 
     def _audit(self) -> set[str]:
-        """The services whose turn it is to be asked for again."""
+        """Return the services whose turn it is to be asked for again."""
         if not self._to_audit:
             self._to_audit.extend(sorted(self._known))
         turns = max(1.0, self._settings.audit / self._settings.poll)
@@ -285,7 +285,7 @@ class Instances:
 
 
 def _bare(service: str) -> str:
-    """The name without its group, which some answers put before it."""
+    """Return the name without its group, which some answers put before it."""
     return service.rpartition("@@")[2]
 
 
@@ -294,7 +294,7 @@ def _hosts(response: Any) -> Iterable[Any]:
 
 
 def _instances(hosts: Iterable[Any], localities: LocalitySources) -> tuple[tuple[Instance, ...], list[str]]:
-    """What can be routed to of the SDK's instances, in a fixed order, and what is wrong with the rest."""
+    """Return the SDK's instances that can be routed to, in a fixed order, and what is wrong with the rest."""
     found: dict[tuple[str, int], Instance] = {}
     problems: list[str] = []
     for host in hosts:
@@ -319,7 +319,7 @@ def _instances(hosts: Iterable[Any], localities: LocalitySources) -> tuple[tuple
 
 
 def _with_missing(reported: tuple[Instance, ...], known: tuple[Instance, ...]) -> tuple[Instance, ...]:
-    """What is reported, and what is not any more."""
+    """Return the instances that are reported, and those that are not any more."""
     there = {(instance.address, instance.port) for instance in reported}
     kept = [instance for instance in known if (instance.address, instance.port) not in there]
     return tuple(sorted([*reported, *kept], key=lambda instance: (instance.address, instance.port)))

@@ -54,9 +54,9 @@ class Listing:
         self._path: str | None = None
 
     async def documents(self, group: str | None = None) -> dict[str, str]:
-        """The MD5 of every document of a group, by dataId; by default of the group of rules.
+        """Return the MD5 of every document of a group, by dataId; by default of the group of rules.
 
-        Raises ``NacosError``; never leaves a page out.
+        Raise ``NacosError``; never leaves a page out.
         """
         group = self._settings.rules_group if group is None else group
         listed: dict[str, str] = {}
@@ -72,7 +72,7 @@ class Listing:
             number += 1
 
     async def namespace_problem(self) -> str | None:
-        """Why our namespace cannot be the one that is meant; None if it exists, or if that is not told."""
+        """Say why our namespace cannot be the one that is meant; None if it exists, or that is not told."""
         if not self._settings.config_tenant:
             return None
         namespaces = await self._namespaces()
@@ -88,7 +88,7 @@ class Listing:
         return f"Nacos has no namespace {wanted!r} (nacos.namespace); the ids of those it has are {known}"
 
     async def _namespaces(self) -> list[_Namespace] | None:
-        """Every namespace; None where they are not told to us."""
+        """Return every namespace; None where they are not told to us."""
         for path in _NAMESPACES:
             headers = await self._credentials.for_config()
             answer = await self._http.request("GET", path, headers=headers)

@@ -47,7 +47,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NacosSettings:
-    """A namespace of a Nacos cluster. Times are in seconds. Raises ``ValueError`` for what can never work.
+    """A namespace of a Nacos cluster. Times are in seconds. Raise ``ValueError`` for what can never work.
 
     ``server_addresses``: `host:port` of each server, comma-separated. ``namespace``: the namespace's id, ''
     for the public one. Credentials: ``username`` with ``password`` or ``password_file``, which is read again

@@ -86,7 +86,7 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         self._channel: grpc.aio.Channel | None = None
 
     async def open(self) -> None:
-        """Connect. Raises ``UnreachableError``."""
+        """Connect. Raise ``UnreachableError``."""
         await self._reach()
         try:
             self.current_connection = await self.connect_to_server(
@@ -125,7 +125,7 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         return f"no answer within {self._timeout:g} s"
 
     def _handshake_reason(self, error: BaseException) -> str:
-        """Why the handshake failed. The SDK wraps errors in its own, with the cause as context."""
+        """Say why the handshake failed. The SDK wraps errors in its own, with the cause as context."""
         for each in _causes(error):
             if isinstance(each, grpc.aio.AioRpcError):
                 if each.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -186,8 +186,9 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
             await connection.send_bi_request(GrpcUtils.convert_response_to_payload(reply))
 
     async def call(self, request: Request) -> Response:
-        """The answer to a request, be it an error. Raises ``UnreachableError``, and ``NacosError`` for an
-        answer that cannot be understood.
+        """Return the answer to a request, be it an error.
+
+        Raise ``UnreachableError``, and ``NacosError`` for an answer that cannot be understood.
         """
         payload = GrpcUtils.convert_request_to_payload(request)
         try:
@@ -247,7 +248,7 @@ def _channel_credentials(tls: Tls) -> grpc.ChannelCredentials:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The errors behind an error, the first cause first."""
+    """Yield the errors behind an error, the first cause first."""
     chain = []
     while error is not None:
         chain.append(error)
@@ -262,7 +263,7 @@ async def _queued(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
 
 
 def _parsed(payload: Any) -> Any:
-    """The model of a payload; None of one that is not known.
+    """Return the model of a payload; None of one that is not known.
 
     An error is parsed as such, whatever it is called: it lacks what its model requires. Nulls are left out:
     some servers send them for what is not there, and the models refuse them.
