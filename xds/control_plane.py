@@ -33,7 +33,14 @@ from xds.pipeline import (
     Pipeline,
     keep_route_modes,
 )
-from xds.port_security import authorization_of, follow_revocations, http_context, revocation_list, tls_files
+from xds.port_security import (
+    authorization_of,
+    follow_revocations,
+    http_context,
+    rest_is_closed,
+    revocation_list,
+    tls_files,
+)
 from xds.protocol import Event
 from xds.rollouts_port import rollout_of, rollouts_of
 from xds.rules.instance import ServiceId
@@ -116,6 +123,7 @@ class ControlPlane:
             serving=lambda: self._server.serving,
             limits=limits_of(settings),
             authorization=authorization,
+            closed=rest_is_closed(settings),
         )
         self._buffer = buffer
         at = settings.validation

@@ -5,9 +5,10 @@ import ssl
 from collections.abc import Callable
 
 from xds.errors import BindError, StartError
+from xds.http.access import is_loopback
 from xds.server import Authorization, Grant, RevocationList, TlsError, TlsFiles
 from xds.server.tls import http_context as tls_context
-from xds.settings import MutualTls, Settings, Tls
+from xds.settings import HttpTls, MutualTls, Settings
 
 _REVOCATION_POLL = 2.0
 """Seconds between looks at the file of revoked certificates."""
@@ -56,11 +57,20 @@ def authorization_of(
     return Authorization(grants, denied, settings.namespace_of, () if revoked is None else revoked)
 
 
-def tls_files(tls: MutualTls | Tls | None) -> TlsFiles | None:
+def rest_is_closed(settings: Settings) -> str:
+    """Return why nobody may fetch configuration by REST from the HTTP port; '' if some may."""
+    at = settings.http
+    if settings.xds.grants or settings.xds.trusted_network or is_loopback(at.address):
+        return ""
+    return (
+        f"http.address {at.address} would let other machines read all configuration and be any proxy: set "
+        "xds.trusted_network: true if nobody else is on that network, or certificates and xds.grants"
+    )
+
+
+def tls_files(tls: MutualTls | HttpTls | None) -> TlsFiles | None:
     """Return the files of a port with TLS."""
-    if tls is None:
-        return None
-    return TlsFiles(tls.certificate, tls.key, tls.client_ca if isinstance(tls, MutualTls) else None)
+    return TlsFiles(tls.certificate, tls.key, tls.client_ca) if tls else None
 
 
 def http_context(settings: Settings) -> ssl.SSLContext | None:

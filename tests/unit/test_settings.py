@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from xds.port_security import rest_is_closed
 from xds.server.limits import Limits as ServerLimits
 from xds.settings import InvalidSettingsError, Limits, Nacos, Settings, flag, load
 
@@ -262,3 +263,28 @@ def test_the_xds_port_is_closed_to_strangers_unless_one_says_otherwise(
     with pytest.raises(InvalidSettingsError) as raised:
         load(file)
     assert error in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_closed"),
+    [
+        ("http: {address: 127.0.0.1}", False),
+        ("http: {address: '::1'}", False),
+        ("http: {address: 0.0.0.0}", True),
+        ("http: {address: 0.0.0.0, tls: {certificate: a, key: b}}", True),
+        ("{http: {address: 0.0.0.0}, xds: {trusted_network: true}}", False),
+        (f"{{http: {{address: 0.0.0.0}}, xds: {{{TLS}, {GRANT}}}}}", False),  # the grants decide
+    ],
+)
+def test_configuration_by_rest_is_closed_to_strangers_too(
+    tmp_path: Path, text: str, *, is_closed: bool
+) -> None:
+    closed = rest_is_closed(load(settings_file(tmp_path, text)))
+    assert bool(closed) is is_closed
+    assert "trusted_network" in closed or not closed
+
+
+def test_certificates_of_rest_clients_need_grants(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, f"http: {{{TLS}}}")
+    with pytest.raises(InvalidSettingsError, match=r"xds\.grants"):
+        load(file)

@@ -5,6 +5,7 @@ parser in C (httptools) takes a third of the time of the one in Python, and know
 """
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,8 @@ class _Connection(HttpToolsProtocol):
         self._head: int | None = 0
         # Whether the last request that began has been received to its end.
         self._whole = False
+        # In PEM; empty without one. Set when the connection is made.
+        self._client_certificate = ""
         # Ends the connection unless a request is complete by then. Set while one is being received.
         self._receive_timer: asyncio.TimerHandle | None = None
         # The same for an answer. Set while the client does not read it.
@@ -90,6 +93,9 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(transport)
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        if tls and (certificate := tls.getpeercert(binary_form=True)):
+            self._client_certificate = ssl.DER_cert_to_PEM_cert(certificate)
         self._receive()
         self._connections.opened(self)
 
@@ -116,6 +122,9 @@ class _Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._whole = False
         super().on_message_begin()
+        if self._client_certificate:
+            tls = {"client_cert_chain": [self._client_certificate]}
+            self.scope["extensions"] = {"tls": tls}  # type: ignore[dict-item]  # of the TLS extension
 
     def on_headers_complete(self) -> None:
         self._head = None

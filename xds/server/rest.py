@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import grpc
 import structlog
+from cryptography import x509
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,8 @@ from xds.server.json_requests import read_request
 from xds.server.limits import DEFAULTS, Limits
 from xds.server.observer import Observer, Peer
 from xds.server.rest_clients import RestClients
+from xds.server.revocation import id_of
+from xds.server.tls import names_of
 from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
@@ -57,12 +60,14 @@ def discovery_app(
     serving: Callable[[], bool],
     limits: Limits = DEFAULTS,
     authorization: Authorization | None = None,
+    closed: str = "",
 ) -> Starlette:
     """Return the ASGI application with a path for each type, ``/v3/discovery:clusters`` and so on.
 
     ``view_of`` and ``observer`` are those of ``XdsServer``; a client counts as connected until it has not
-    polled for ``limits.poll``. Before ``serving()``, every answer is 503. With ``authorization``,
-    every answer is 403, because it is not known who polls.
+    polled for ``limits.poll``. Before ``serving()``, every answer is 503. With ``authorization``, clients
+    need a certificate with a grant (the ASGI extension ``tls`` says which one they showed). ``closed`` is why
+    nobody is answered, if so.
     """
     rest_clients = RestClients(view_of, observer, authorization, most=limits.streams, patience=limits.poll)
 
@@ -71,7 +76,7 @@ def discovery_app(
         yield
         rest_clients.close()
 
-    discovery = _Discovery(rest_clients, serving, limits)
+    discovery = _Discovery(rest_clients, serving, limits, closed)
     routes = [
         Route(f"/v3/discovery:{noun}", discovery.endpoint(type_url), methods=["POST"])
         for noun, type_url in _PATHS.items()
@@ -85,15 +90,20 @@ class _Selection(NamedTuple):
 
 
 class _Discovery:
-    def __init__(self, rest_clients: RestClients, serving: Callable[[], bool], limits: Limits) -> None:
+    def __init__(
+        self, rest_clients: RestClients, serving: Callable[[], bool], limits: Limits, closed: str
+    ) -> None:
         self._rest_clients = rest_clients
         self._serving = serving
         self._limits = limits
+        self._closed = closed
         self._documents = JsonDocuments()
         self._writing = asyncio.Lock()
 
     def endpoint(self, type_url: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
+            if self._closed:
+                return _error(403, self._closed)
             if not self._serving():
                 return _error(503, "the server is not ready; ask again", {"retry-after": "1"})
             try:
@@ -110,8 +120,7 @@ class _Discovery:
         asked = await asyncio.to_thread(read_request, await self._body(request), self._limits)
         if asked.type_url not in {"", type_url}:
             raise invalid(f"type_url is {asked.type_url!r}; this path serves {type_url!r}")
-        peer = Peer(f"{request.client.host}:{request.client.port}" if request.client else "")
-        view = self._rest_clients.view_for(asked.node or Node(), peer)
+        view = self._rest_clients.view_for(asked.node or Node(), _peer(request))
         selected = _select(view, type_url, asked.resource_names)
         if asked.version_info == selected.version:
             return Response(status_code=304)
@@ -126,6 +135,15 @@ class _Discovery:
             if len(body) > self._limits.message_bytes:
                 raise exhausted(f"a request of more than {self._limits.message_bytes} bytes")
         return bytes(body)
+
+
+def _peer(request: Request) -> Peer:
+    address = f"{request.client.host}:{request.client.port}" if request.client else ""
+    chain = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain")
+    if not chain:
+        return Peer(address)
+    certificate = x509.load_pem_x509_certificate(chain[0].encode())
+    return Peer(address, names_of(certificate), id_of(certificate))
 
 
 def _select(view: View, type_url: str, names: Sequence[str]) -> _Selection:

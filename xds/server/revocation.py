@@ -21,7 +21,11 @@ def certificate_id(auth_context: Mapping[str, Iterable[bytes]]) -> CertificateId
     pem = next(iter(auth_context.get("x509_pem_cert", ())), None)
     if pem is None:
         return None
-    certificate = x509.load_pem_x509_certificate(pem)
+    return id_of(x509.load_pem_x509_certificate(pem))
+
+
+def id_of(certificate: x509.Certificate) -> CertificateId:
+    """Return what a revocation list knows a certificate by."""
     return certificate.issuer.rfc4514_string(), f"{certificate.serial_number:x}"
 
 

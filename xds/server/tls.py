@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import grpc
 import structlog
+from cryptography import x509
 
 _log = structlog.get_logger(__name__)
 
@@ -114,8 +115,12 @@ def _grpc_configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
 
 
 def http_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return the settings of an HTTP server's handshakes. Raise ``TlsError``."""
-    reloading = _Reloading(files, TlsFiles.context)
+    """Return the settings of an HTTP server's handshakes. Raise ``TlsError``.
+
+    With ``client_ca``, clients may show a certificate of these authorities, or none: who needs one is for
+    the paths to say.
+    """
+    reloading = _Reloading(files, _http_context)
 
     def before_handshake(
         connection: ssl.SSLObject | ssl.SSLSocket, _: str | None, __: ssl.SSLContext
@@ -123,8 +128,18 @@ def http_context(files: TlsFiles) -> ssl.SSLContext:
         reloading.changed()
         connection.context = reloading.current
 
-    context = files.context()
+    context = _http_context(files)
     context.sni_callback = before_handshake  # called for clients that name no server, too
+    return context
+
+
+def _http_context(files: TlsFiles) -> ssl.SSLContext:
+    context = files.context()
+    if files.client_ca:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        # A resumed session would bring back a certificate whose authority may be trusted no longer.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
     return context
 
 
@@ -142,3 +157,14 @@ def identities(auth_context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...]:
         for key, kind in _IDENTITIES.items()
         for value in auth_context.get(key, ())
     )
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the same of a certificate itself."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    hosts = names.get_values_for_type(x509.DNSName)
+    return (*(f"uri:{each}" for each in uris), *(f"dns:{each}" for each in hosts))

@@ -4,7 +4,7 @@ Making a `Settings` in code reads nothing but its arguments; `load` reads the se
 and the flags.
 """
 
-from xds.settings.http import Http, Oidc
+from xds.settings.http import Http, HttpTls, Oidc
 from xds.settings.model import (
     Drain,
     Files,
@@ -20,7 +20,7 @@ from xds.settings.model import (
     default_state_dir,
 )
 from xds.settings.proxies import Edge, Group, Sidecar, Stage
-from xds.settings.section import Port, Tls
+from xds.settings.section import Port
 from xds.settings.sources import (
     API_TOKEN_VARIABLE,
     API_URL_VARIABLE,
@@ -40,6 +40,7 @@ __all__ = [
     "Grant",
     "Group",
     "Http",
+    "HttpTls",
     "InvalidSettingsError",
     "Limits",
     "Log",
@@ -50,7 +51,6 @@ __all__ = [
     "Settings",
     "Sidecar",
     "Stage",
-    "Tls",
     "Tracing",
     "Validation",
     "Xds",

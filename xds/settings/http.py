@@ -100,6 +100,15 @@ class HttpLimits(Section):
     body_bytes: Annotated[int, Field(ge=1024)] = 12 << 20
 
 
+class HttpTls(Tls):
+    """With ``client_ca``, clients may show a certificate that one of its authorities signed.
+
+    REST discovery is by it then, as ``xds.grants`` say; API and dashboard are by tokens all the same.
+    """
+
+    client_ca: Path | None = None
+
+
 class Http(Section):
     """Where Grayplane says how it stands: API, dashboard, metrics, REST-JSON discovery. Port 0: a free one.
 
@@ -109,7 +118,7 @@ class Http(Section):
 
     address: IpAddress = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 18080
-    tls: Tls | None = None
+    tls: HttpTls | None = None
     tokens: tuple[ApiToken, ...] = ()
     oidc: Oidc = Oidc()
     limits: HttpLimits = HttpLimits()

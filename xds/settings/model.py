@@ -331,6 +331,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _certificates_of_rest_clients_count(self) -> Self:
+        if self.http.tls and self.http.tls.client_ca and not self.xds.grants:
+            raise ValueError(
+                "http.tls.client_ca is for REST discovery, of which xds.grants say who may claim what: set "
+                "xds.tls.client_ca and xds.grants, too"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _https_is_whole(self) -> Self:
         edges = {"edge": self.edge} | {f"groups.{name}.edge": self.edge_of(name) for name in self.groups}
         for path, edge in edges.items():

@@ -1,5 +1,7 @@
 """What certificates may claim, in tables; and that nothing is served past them, over real gRPC with mTLS."""
 
+import asyncio
+import ssl
 from pathlib import Path
 
 import grpc
@@ -8,12 +10,23 @@ import pytest
 from envoy_data_plane.envoy.config.core.v3 import Node as NodeMessage
 from envoy_data_plane.google.protobuf import Struct
 
+from tests.harness import PATIENCE
 from tests.harness.certificates import Authority
 from xds.cache import Resource, View
-from xds.server import Authorization, Grant, LoadReporting, LogObserver, Peer, TlsFiles
+from xds.http import HttpServer
+from xds.server import (
+    Authorization,
+    Grant,
+    LoadReporting,
+    LogObserver,
+    Peer,
+    RevocationList,
+    TlsFiles,
+)
 from xds.server.client_status import FETCH
 from xds.server.errors import StreamError
 from xds.server.rest import discovery_app
+from xds.server.tls import http_context
 from xds.type_urls import CLUSTER
 from xds.wire import Node
 
@@ -137,6 +150,63 @@ async def test_rest_discovery_is_closed_where_certificates_decide() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         response = await client.post("/v3/discovery:clusters", json={"node": {"metadata": {"role": "edge"}}})
     assert (response.status_code, "no grant" in response.json()["error"]) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "status", "words"),
+    [
+        ("orders", 200, ""),
+        ("payments", 403, "service 'orders' is not granted"),
+        ("taken back", 403, "revoked"),
+        (None, 403, "a client without a certificate"),
+        ("a stranger's", None, ""),
+        ("expired", None, ""),
+    ],
+)
+async def test_rest_discovery_is_by_certificate_where_the_port_asks_for_one(
+    tmp_path: Path, shown: str | None, status: int | None, words: str
+) -> None:
+    authority, server = Authority(tmp_path / "ca"), Authority(tmp_path / "ours").server()
+    uri = ORDERS.removeprefix("uri:")
+    pairs = {
+        "orders": authority.issue("orders", uris=[uri]),
+        "payments": authority.issue("payments", uris=[uri.replace("orders", "payments")]),
+        "taken back": authority.issue("stolen", uris=[uri]),
+        "a stranger's": Authority(tmp_path / "other").issue("orders", uris=[uri]),
+        "expired": authority.issue("old", uris=[uri], expired=True),
+    }
+    crl = tmp_path / "revoked.pem"
+    crl.write_bytes(authority.revoke(pairs["taken back"]))
+    revoked = RevocationList(crl, authority.file)
+    view = View()
+    view.apply([A])
+    app = discovery_app(
+        lambda *_: view,
+        LogObserver(),
+        serving=lambda: True,
+        authorization=Authorization(GRANTS, revoked=revoked),
+    )
+    http = HttpServer(app, tls=http_context(TlsFiles(server.certificate, server.key, authority.file)))
+    url = f"https://127.0.0.1:{http.bind('127.0.0.1', 0)}/v3/discovery:clusters"
+    serving = asyncio.create_task(http.run())
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "ours" / "ca.crt"))
+    if shown:
+        trusted.load_cert_chain(pairs[shown].certificate, pairs[shown].key)
+    body = {"node": {"id": "o", "metadata": CALLS}}
+    try:
+        async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=PATIENCE) as client:
+            answer = await client.post(url, json=body)
+    except httpx.TransportError:
+        assert status is None, "a certificate that is none ends the handshake"
+    else:
+        assert answer.status_code == status
+        said = answer.json()
+        assert words in said.get("error", "")
+        assert [each["name"] for each in said.get("resources", [])] == (["a"] if status == 200 else [])
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        http.close()
 
 
 @pytest.mark.parametrize(("namespace", "is_allowed"), [("shop", True), ("", False), ("other", False)])

@@ -189,3 +189,38 @@ async def test_an_http_port_reads_its_files_again_at_each_handshake(
         assert (await connects(authority, port), await connects(successor, port)) == (True, False)
         successor.server().copy_to(used)
         assert (await connects(authority, port), await connects(successor, port)) == (False, True)
+
+
+async def test_an_http_port_takes_over_a_new_authority_of_clients(
+    authority: Authority, tmp_path: Path
+) -> None:
+    first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
+    bundle = tmp_path / "clients.crt"
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        subject = writer.get_extra_info("peercert")
+        writer.write(b"known" if subject else b"nobody")
+        writer.close()
+
+    async def told(to: int, pair: Pair | None) -> bytes:
+        context = authority.client_context(pair)
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", to, ssl=context)
+            said = await reader.read()
+        except (ssl.SSLError, ConnectionError):
+            return b"refused"
+        writer.close()
+        return said or b"refused"
+
+    clients = [None, first.issue("client"), second.issue("client")]
+    bundle.write_bytes(first.file.read_bytes())
+    tls = http_context(files(authority.server(), bundle))
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert [await told(port, each) for each in clients] == [b"nobody", b"known", b"refused"]
+        bundle.write_bytes(first.file.read_bytes() + second.file.read_bytes())
+        assert [await told(port, each) for each in clients] == [b"nobody", b"known", b"known"]
+        bundle.write_bytes(first.file.read_bytes() + second.file.read_bytes()[:200])
+        assert [await told(port, each) for each in clients] == [b"nobody", b"known", b"known"]
+        bundle.write_bytes(second.file.read_bytes())
+        assert [await told(port, each) for each in clients] == [b"nobody", b"refused", b"known"]
