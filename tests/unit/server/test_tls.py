@@ -194,7 +194,7 @@ async def test_an_http_port_reads_its_files_again_at_each_handshake(
 async def test_an_http_port_takes_over_a_new_authority_of_clients(
     authority: Authority, tmp_path: Path
 ) -> None:
-    first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
+    first, second = Authority(tmp_path / "1", "first"), Authority(tmp_path / "2", "second")
     bundle = tmp_path / "clients.crt"
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
