@@ -40,7 +40,9 @@ class _Pauses:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # Blocks that are under way. Written by ``enter`` and ``leave``, under the lock.
         self._count = 0
+        # Whether this process may stop looking. Written by ``look_rarely``.
         self.allowed = False
 
     def enter(self) -> None:

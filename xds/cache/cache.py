@@ -11,6 +11,7 @@ class Cache:
     """Views by keys of the caller's choosing: a node group, a node, anything hashable."""
 
     def __init__(self) -> None:
+        # By key. Written by ``view`` and ``forget``.
         self._views: dict[Hashable, View] = {}
 
     @property

@@ -30,11 +30,16 @@ class View:
     """
 
     def __init__(self) -> None:
+        # By type URL and name. Written by ``_replace``, as is all that follows but ``_watchers`` and
+        # ``_filling``.
         self._resources: dict[str, dict[str, Resource]] = {}
+        # By type URL: the sum of the hashes of names and versions (``version``).
         self._version_sums: dict[str, int] = {}
+        # The same as text, once it was asked for. Written by ``version``, cleared by changes.
         self._versions: dict[str, str] = {}
         # By type URL and alias: the names that go by it.
         self._aliases: dict[str, dict[str, tuple[str, ...]]] = {}
+        # By resource: how many current resources require it.
         self._requirers: dict[Ref, int] = {}
         # By type URL and name of the warmed resource: the resource that warms it.
         self._warmed_by: dict[str, dict[str, Resource]] = {}

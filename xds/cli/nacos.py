@@ -290,6 +290,7 @@ class _Told:
 
     def __init__(self, output: str) -> None:
         self._json = output == "json"
+        # What became of each document, for ``--json``. Written by ``diff`` and ``outcome``.
         self._documents: dict[str, dict[str, str]] = {}
 
     def outcome(self, document: str, outcome: str) -> None:

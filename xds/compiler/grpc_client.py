@@ -211,6 +211,7 @@ class _InstancesBySubset:
     def __init__(self, routing: Routing, instances: Sequence[Instance]) -> None:
         self._subsets = routing.subsets
         self._instances = instances
+        # By subset, once it was asked for. Written by ``__getitem__``.
         self._chosen: dict[str | None, Mapping[tuple[str, int], float]] = {}
 
     def __getitem__(self, subset: str | None) -> Mapping[tuple[str, int], float]:

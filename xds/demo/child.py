@@ -32,6 +32,7 @@ class Child:
         self.log = log
         self._command = command
         self._environment = {**os.environ, **(environment or {})}
+        # The process that runs; None before ``start``. Written by ``start``.
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:

@@ -42,8 +42,10 @@ class Traffic:
     def __init__(self, versions: dict[str, str]) -> None:
         """``versions`` has the version of each instance, by ``address:port``."""
         self._versions = versions
+        # Requests since the start, and those of them that failed. Written by ``add``, as is the next.
         self._total: Counter[Path] = Counter()
         self._failures: Counter[Path] = Counter()
+        # Requests of the last seconds: the second, and the counts in it.
         self._recent: deque[tuple[int, Counter[Path]]] = deque()
 
     def add(self, line: bytes, now: float) -> None:

@@ -215,9 +215,11 @@ class _Composer:
     """
 
     def __init__(self, text: str, most: int) -> None:
+        # What is wrong with keys. Written by ``_defect``, cleared where a whole collection is refused.
         self.defects: list[tuple[Mark, Defect]] = []
         # None comes only behind the end of the stream, which is never read.
         self._next = cast("Callable[[], _Event]", yaml.CSafeLoader(text).get_event)
+        # Where the next event stands, and how deep. Written on the way down and up.
         self._path: list[str | int] = []
         self._most = most
         self._left = most  # keys and values that there may be yet

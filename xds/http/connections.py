@@ -42,6 +42,7 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        # Written by ``opened`` and ``closed``.
         self._open: set[_Connection] = set()
         # Those that have no whole request: the longest first.
         self._receiving: dict[_Connection, None] = {}

@@ -35,7 +35,9 @@ class Events:
     """The open event streams. A slow client gets the latest state once, not every step."""
 
     def __init__(self) -> None:
+        # The streams that are followed now. Written by ``follow``.
         self._streams: set[_Stream] = set()
+        # Whether the server stops. Written by ``close``.
         self._closed = False
         # How much was told, and by which process: positions of others mean nothing here.
         self._told = 0

@@ -44,6 +44,7 @@ class Metrics:
     def __init__(self, source: str) -> None:
         self.registry = CollectorRegistry()
         self._source = source
+        # Where documents are looked up; None before ``observe``.
         self._status: Status | None = None
         # When each push that is under way began. Written by ``tell`` and ``_look``.
         self._pushes: dict[DocumentId, float] = {}

@@ -36,10 +36,12 @@ class Checks:
         self._waiting: dict[ServiceId, Version] = {}
         # Those of them that are asked about next. Written by ``offer``, ``drop`` and ``run``.
         self._next: set[ServiceId] = set()
+        # Set when there is something to ask about. Written by ``offer``, cleared by ``run``.
         self._filled = asyncio.Event()
         # What was found, by service: the version it is about, and why it is refused. Written by ``run``,
         # cleared by ``take``.
         self._verdicts: dict[ServiceId, tuple[tuple[Origin, ...], str | None]] = {}
+        # Set while nothing is left to be asked. Written by ``run``, cleared by ``offer``.
         self._settled = asyncio.Event()
         self._settled.set()
 

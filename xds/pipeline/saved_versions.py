@@ -50,6 +50,7 @@ class SavedVersions:
         self._snapshot = snapshot
         # The latest text of each document. Written by the pipeline.
         self._texts = texts
+        # What the run before kept, by service. Written by ``load``, as is all that follows.
         self._acknowledged: dict[ServiceId, _Acknowledged] = {}
         self._quarantines: dict[ServiceId, Quarantine] = {}
         self.pushes: dict[ServiceId, SavedPush] = {}

@@ -82,6 +82,7 @@ class ServedVersions:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        # By service. Written by ``offer`` and ``forget``.
         self._records: dict[ServiceId, _Record] = {}
         # Services whose served version nobody has acknowledged; a dict for its order.
         self._unknown: dict[ServiceId, None] = {}

@@ -35,6 +35,7 @@ class StagedPushes:
         self._soaks = tuple(soaks)
         # Pushes begin once the services are what the source says. Written by ``begin``.
         self._begun = False
+        # By service. Written by ``offer``, ``resume`` and ``advance``.
         self._pushes: dict[ServiceId, _Push] = {}
         # What cohort 0 is served. Written by ``offer``.
         self._first: dict[ServiceId, Version] = {}

@@ -11,6 +11,7 @@ class TimeSlice:
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
+        # When this slice ends, by the clock. Written by ``pause``.
         self._ends = self._clock() + _SLICE
 
     async def pause(self) -> None:

@@ -16,10 +16,13 @@ class Timers:
     """
 
     def __init__(self) -> None:
+        # By service. Written by ``put``, cleared by ``take``.
         self._times: dict[ServiceId, float] = {}
         # The same, the earliest first, with times that do not count any more.
         self._heap: list[tuple[float, ServiceId]] = []
+        # The services that ever had a time. Written by ``put``.
         self._ever: set[ServiceId] = set()
+        # The time when ``due`` was last asked.
         self._last = 0.0
 
     @property

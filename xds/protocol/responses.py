@@ -52,6 +52,7 @@ class _Memoized:
 
     def __init__(self, encode: Callable[[ResponseContent, Fields], bytes]) -> None:
         self._encode = encode
+        # By content, the last used at the end; and the bytes of all of them. Written by ``__call__``.
         self._made: OrderedDict[Hashable, bytes] = OrderedDict()
         self._size = 0
 

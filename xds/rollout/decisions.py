@@ -35,20 +35,27 @@ _PATIENCE = 0.5
 class Running:
     """A rollout in memory.
 
-    ``version`` is that of ``kept``, the state in the store. ``owed`` are webhooks to call once ``state`` is
-    kept. ``document`` is the one that was read last, ``began`` when the interval began, ``gone_since`` since
-    when the subset has no instance, both by the event loop's clock.
+    ``Decisions`` writes the state and when its interval began; ``Rollouts`` the document, the samples and
+    since when instances are gone. Times are by the event loop's clock.
     """
 
     state: State
     kept: State | None = None
+    """The state in the store; None: it is not there yet."""
     version: str | None = None
+    """The version of ``kept`` in the store."""
     owed: tuple[Call, ...] = ()
+    """Webhooks to call once ``state`` is kept."""
     document: RuleDocument | None = None
+    """The document that was read last."""
     began: float = 0.0
+    """When the interval began."""
     gone_since: float | None = None
+    """Since when the subset has no instance; None: it has one."""
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+    """What the last intervals saw, the oldest first."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an event is taken to the state machine."""
 
 
 class Decisions:
@@ -67,6 +74,7 @@ class Decisions:
         self._tally = tally
         self._now = wall_clock
         self._call = call
+        # By service. Written by ``restore`` and ``tell``.
         self.running: dict[ServiceId, Running] = {}
 
     async def restore(self) -> None:

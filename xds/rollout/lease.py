@@ -42,10 +42,14 @@ class Lease:
         self._store = store
         self._clock = clock
         self._scale = lease / LEASE
+        # Until when this replica leads, by its own clock. Written by ``_turn``, cleared by ``run``.
         self._leads_until = float("-inf")
+        # What the store held at the last look, and since when it has been the same. Written by ``_turn`` and
+        # ``_write``.
         self._seen: Stored | None = None
         self._seen_since = float("-inf")
         self.replica = replica
+        # The lease at the last look. Written by ``_turn`` and ``_write``.
         self.held = Held()
 
     def leads(self) -> bool:

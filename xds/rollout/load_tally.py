@@ -60,6 +60,8 @@ class LoadTally:
         self._of_service: dict[ServiceId, Mapping[tuple[str, str], _Watched]] = {}
         # By namespace, once asked for; until the clusters change.
         self._names: dict[str, tuple[str, ...]] = {}
+        # What was reported since the interval of each service began. Written by ``watch``, ``begin`` and
+        # ``ignore``.
         self._intervals: dict[ServiceId, _Interval] = {}
         # Of services under analysis, the subsets that are looked at: whether they are the baseline.
         self._sides: dict[ServiceId, Mapping[str, bool]] = {}

@@ -23,6 +23,7 @@ class NacosStore:
     def __init__(self, namespaces: Sequence[NacosSettings], group: str) -> None:
         self._namespaces = namespaces
         self._group = group
+        # By namespace; empty before there is a connection. Written by ``run``.
         self._clients: Mapping[str, ConfigClient] = {}
 
     async def run(self) -> None:

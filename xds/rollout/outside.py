@@ -40,6 +40,7 @@ class Outside:
     def __init__(self, prometheus: str | None = None, secret: str | None = None) -> None:
         self._prometheus = prometheus
         self._secret = secret
+        # The open connections; None before the first call. Written by ``_open`` and ``close``.
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:

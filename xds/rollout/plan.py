@@ -42,12 +42,12 @@ class Plan(Record):
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """Return what makes it another release when it changes."""
+        """What makes it another release when it changes."""
         return self.rule, self.subset, self.revision
 
     @property
     def interval(self) -> timedelta:
-        """Return the time between two looks."""
+        """The time between two looks."""
         return self.analysis.interval or _INTERVAL
 
     def lasts(self, step: int) -> timedelta:

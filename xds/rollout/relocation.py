@@ -28,31 +28,19 @@ def relocate(
     inside = max((index for index, one in enumerate(new) if one.weight <= weight), default=None)
     if not entered:
         # It wants to enter a step, from the one before or from nothing.
-        if inside is None:
-            return (
-                Place(0, 0, same=weight == 0, says="the steps were edited: it begins with the first")
-                if (weight == 0)
-                else None
-            )
-        if new[inside].weight == weight and inside + 1 < len(new):
-            following = new[inside + 1].weight
-            return Place(
-                inside + 1, weight, same=True, says=f"the steps were edited: next is {following:g} %"
-            )
+        if inside is None and weight == 0:
+            return Place(0, 0, same=True, says="the steps were edited: it begins with the first")
+        if inside is not None and new[inside].weight == weight and inside + 1 < len(new):
+            says = f"the steps were edited: next is {new[inside + 1].weight:g} %"
+            return Place(inside + 1, weight, same=True, says=says)
     if inside is None:
         return None
     found = new[inside].weight
     if found != weight:
-        return Place(
-            inside, found, same=False, says=f"no step has {weight:g} % any more: it went back to {found:g} %"
-        )
+        says = f"no step has {weight:g} % any more: it went back to {found:g} %"
+        return Place(inside, found, same=False, says=says)
     if phase is Phase.PROMOTED and inside + 1 < len(new):
-        return Place(
-            inside, weight, same=False, says=f"there are steps after {weight:g} % now: it goes on with them"
-        )
-    return Place(
-        inside,
-        weight,
-        same=entered,
-        says=f"the steps were edited: it stays in step {inside + 1}, {weight:g} %",
-    )
+        says = f"there are steps after {weight:g} % now: it goes on with them"
+        return Place(inside, weight, same=False, says=says)
+    says = f"the steps were edited: it stays in step {inside + 1}, {weight:g} %"
+    return Place(inside, weight, same=entered, says=says)

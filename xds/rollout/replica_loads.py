@@ -67,8 +67,10 @@ class ReplicaLoads:
         self._replica = replica
         self._tally = tally
         self._others = others
+        # Of the last report of this replica, and the version of it in the store. Written by ``share``.
         self._serial = 0
         self._version: str | None = None
+        # The last report of every other replica, by its name. Written by ``collect``.
         self._collected: dict[str, ReplicaLoad] = {}
 
     async def share(self) -> None:

@@ -95,10 +95,12 @@ class Rollouts:
         self._running = self._decisions.running
         # Services whose document may have changed since it was read.
         self._changed: set[ServiceId] = set()
+        # What is under way: looks at services, and calls of webhooks. Written by ``_start`` and ``_ended``.
         self._tasks: set[asyncio.Task[None]] = set()
         # A service whose query hangs holds up no other one.
         self._looked_at: set[ServiceId] = set()
         self._trouble: dict[object, str] = {}
+        # Whether this replica led at the last turn. Written by ``_turn``.
         self._led = False
         self.tally = tally
 

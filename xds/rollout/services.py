@@ -50,6 +50,7 @@ class PipelineServices:
         self._pipeline = pipeline
         self._status = status
         self._feed = status.feed()
+        # What was last put in force, by service. Written by ``override``.
         self._overrides: dict[ServiceId, Overrides | None] = {}
 
     @property

@@ -16,6 +16,7 @@ class SharedReplicas:
         self._loads = loads
         self._interval = interval
         self._clock = clock
+        # When reports are next due, by the clock. Written by ``_is_due``.
         self._due = float("-inf")
         self.replica = lease.replica
 

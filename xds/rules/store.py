@@ -91,12 +91,15 @@ class DocumentStore:
     """The documents in force. What a change costs does not grow with the number of documents."""
 
     def __init__(self) -> None:
+        # All documents. Written by ``_apply`` and ``_replace``.
         self._records: dict[DocumentId, _Record] = {}
-        self._services: dict[ServiceId, DocumentId] = {}  # the documents in force that have rules
-        self._owners: dict[Key, DocumentId] = {}  # the one document in force that has a claim
-        self._users: dict[Key, set[DocumentId]] = {}  # the documents in force that need a claim
+        # What is in force. Written by ``_enter`` and ``_withdraw``.
+        self._services: dict[ServiceId, DocumentId] = {}  # the documents that have rules
+        self._owners: dict[Key, DocumentId] = {}  # the one document that has a claim
+        self._users: dict[Key, set[DocumentId]] = {}  # the documents that need a claim
         self._names: dict[tuple[str, str], set[str]] = {}  # the lists, and the lanes, of a namespace
-        self._waiting: dict[Key, set[DocumentId]] = {}  # those whose waiting version is about a claim
+        # Those whose waiting version is about a claim. Written by ``_wait`` and ``_stop_waiting``.
+        self._waiting: dict[Key, set[DocumentId]] = {}
 
     def rule(self, service: ServiceId) -> RuleDocument | None:
         """Return the rule in force for a service."""

@@ -105,6 +105,7 @@ class ChangeCoalescers:
 
     def __init__(self, loop: Callable[[], Loop] = asyncio.get_running_loop) -> None:
         self._loop = loop
+        # By view. Written by ``join`` and ``leave``.
         self._of: dict[View, ChangeCoalescer] = {}
 
     def join(self, view: View, member: Watcher) -> ChangeCoalescer:

@@ -21,6 +21,7 @@ class Handlers:
     """Collects methods. What a method raises ends that call alone, and no traceback reaches a client."""
 
     def __init__(self) -> None:
+        # What was added, in order, and the handlers by service and method. Written by ``_add``.
         self._methods: list[RpcMethod] = []
         self._by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
 

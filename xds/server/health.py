@@ -21,6 +21,7 @@ class Health:
         self._servicer = health.aio.HealthServicer()
         self._services = ("", *services)
         self._opened = opened
+        # Waits for ``opened``; None before ``begin``.
         self._following: asyncio.Task[None] | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 

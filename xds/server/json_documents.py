@@ -22,6 +22,7 @@ class JsonDocuments:
     def __init__(self, max_bytes: int = 64 << 20) -> None:
         self._max_bytes = max_bytes
         self._pool = new_pool()
+        # The bytes of all documents, and these, the last used at the end. Written by ``_document``.
         self._bytes = 0
         self._documents: OrderedDict[_Key, bytes] = OrderedDict()
 

@@ -76,6 +76,7 @@ class TimeBudget:
     def __init__(self, share: float, burst: float, now: float) -> None:
         self._share = share
         self._burst = burst
+        # What is left, below 0 if it is overdrawn, and since when it refills. Written by ``spend``.
         self._left = burst
         self._since = now
 

@@ -20,6 +20,8 @@ class RestClient:
     def __init__(self, info: StreamInfo, view: View) -> None:
         self.info = info
         self.view = view
+        # When it last polled, by the clock of the event loop. Written by ``RestClients``, as are the next
+        # two.
         self.seen = 0.0
         # The generations of its view that it was answered with, and that it is known to have.
         self.generation = 0
@@ -46,6 +48,8 @@ class RestClients:
         self._authorization = authorization
         self._most = most
         self._patience = patience
+        # By what identifies a node; the timer of each looks whether it still polls. Written by ``view_for``
+        # and ``_remove``.
         self._clients: dict[bytes, RestClient] = {}
         self._timers: dict[bytes, asyncio.TimerHandle] = {}
 

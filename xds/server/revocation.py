@@ -40,6 +40,7 @@ class RevocationList:
     def __init__(self, file: Path, authorities: Path) -> None:
         self._file = file
         self._authorities = authorities
+        # What the file was when it was last read, and what it said. Written by ``look``.
         self._stamp = self._look_at_file()
         self._revoked = self._read()
 

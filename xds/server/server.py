@@ -57,6 +57,7 @@ class XdsServer:
         self._open_streams = OpenStreams(limits.streams_per_node)
         # One thread: large requests are decoded one after the other, and the event loop runs in between.
         self._executor = ThreadPoolExecutor(1, "xds-decode")
+        # What every stream is given.
         self._state = ServerState(
             view_of,
             observer or LogObserver(),
@@ -66,6 +67,7 @@ class XdsServer:
             self._open_streams,
             ChangeCoalescers(),
         )
+        # Set once streams are answered. Written by ``open``.
         self._opened = asyncio.Event()
         self._server = grpc.aio.server(
             options=_options(limits, share_port=share_port), maximum_concurrent_rpcs=limits.streams

@@ -79,6 +79,8 @@ class StreamHandler:
         "stream",
         "view",
     )
+    # ``info``, ``view``, ``stream``, ``_coalesced`` and ``_writer`` are there from the first request on; they
+    # are written by ``run`` and ``_serve``.
 
     def __init__(self, decoder: RequestDecoder, context: Context, server: ServerState) -> None:
         self._decoder = decoder
@@ -91,10 +93,10 @@ class StreamHandler:
         self._alarm: asyncio.TimerHandle | None = None
         # Looks whether the client reads. Written by the writer and by itself.
         self._watchdog: asyncio.TimerHandle | None = None
-        # Whether a response is being written, how many were, and whether the client stopped reading. Written
-        # by the writer; the last by the watchdog.
+        # Whether a response is being written, and how many were. Written by the writer.
         self._writing = False
         self._written = 0
+        # Whether the client stopped reading. Written by the watchdog.
         self._stalled = False
         # Whether the stream ends once the client has what is due to it. Written by ``finish``.
         self._ending = False

@@ -66,6 +66,7 @@ class _Reloading(Generic[_T]):
         self._make = make
         # What the files were when they were last tried, whether they were of use or not.
         self._tried = _stamp(files)
+        # What was made of the last files of use. Written by ``changed``.
         self.current = make(files)
 
     def changed(self) -> bool:

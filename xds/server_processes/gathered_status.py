@@ -23,6 +23,7 @@ class GatheredStatus:
 
     def __init__(self) -> None:
         self._numbers = count()
+        # By number, those that some process has not answered. Written by ``ask``, cleared when all have.
         self._questions: dict[int, _Question] = {}
 
     def ask(self, asker: Send, message: AskStatus, others: Collection[Send]) -> None:

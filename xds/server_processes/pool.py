@@ -108,12 +108,16 @@ class ServerProcesses:
         self._processes: set[asyncio.subprocess.Process] = set()
         # Those of them that listen.
         self._running: dict[_ServerProcess, None] = {}
+        # The views that processes have replicas of. Written by ``_give`` and ``_release``.
         self._views: dict[View, SharedView] = {}
         self._view_numbers = count()
         self._status = GatheredStatus()
+        # Whether streams are answered, and whether the server stops. Written by ``open`` and ``stop``.
         self._serving = False
         self._stopping = False
+        # What is under way for each process. Written by ``_run``.
         self._tasks: set[asyncio.Task[None]] = set()
+        # Holds the port while processes end and start. Written by ``start``.
         self._reservation: socket.socket | None = None
 
     async def start(self, address: str, port: int, tls: TlsFiles | None = None) -> int:

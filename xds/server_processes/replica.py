@@ -50,7 +50,9 @@ class RemoteViews:
 
     def __init__(self, say: Say) -> None:
         self._say = say
+        # By the number of the view. Written by ``take``.
         self._replicas: dict[int, Replica] = {}
+        # By number, the questions that are not answered. Written by ``view_of``.
         self._asked: dict[int, asyncio.Future[View]] = {}
         self._numbers = count()
 
@@ -97,11 +99,12 @@ class RemoteStatus:
 
     def __init__(self, say: Say) -> None:
         self._say = say
+        # By number, the questions that are not answered. Written by ``ask``.
         self._asked: dict[int, asyncio.Future[bytes | None]] = {}
         self._numbers = count()
 
     async def ask(self, request: bytes) -> bytes:
-        """Return a ``ClientStatusResponse`` with them . Raise ``StreamError`` if too large."""
+        """Return a ``ClientStatusResponse`` with these clients. Raise ``StreamError`` if too large."""
         number = next(self._numbers)
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -126,6 +129,7 @@ class RemoteObserver:
     def __init__(self, say: Say) -> None:
         self._say = say
         self._numbers = count()
+        # The number of each open stream. Written by ``opened`` and ``closed``.
         self._streams: dict[StreamInfo, int] = {}
 
     def opened(self, stream: StreamInfo) -> None:

@@ -32,6 +32,7 @@ class SharedView:
     def __init__(self, number: int, view: View) -> None:
         self.number = number
         self.view = view
+        # The processes that have a replica, or ask for one. Written by ``ask`` and ``drop``.
         self._holders: dict[Send, _Holder] = {}
 
     def changed(self, changes: Changes) -> None:

@@ -24,7 +24,9 @@ class SnapshotWriter(Generic[ServiceT]):
 
     def __init__(self, store: SnapshotStore[ServiceT]) -> None:
         self._store = store
+        # What is to be written next. Written by ``keep`` and ``_put_back``, taken by ``flush``.
         self._changes: Snapshot[ServiceT] = Snapshot()
+        # Set while there is something to write. Written with ``_changes``.
         self._filled = asyncio.Event()
         # Why the last write failed. Written by ``flush``.
         self._trouble: str | None = None

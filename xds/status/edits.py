@@ -89,6 +89,7 @@ class Edits:
         self._clock = clock
         # Documents of the batch that the pipeline works on; then, until they are over, those in force.
         self._edits: dict[DocumentId, _Edit] = {}
+        # Those of them that the pipeline works on. Written by ``_take``.
         self._batch: tuple[DocumentId, ...] = ()
 
     @property

@@ -35,6 +35,7 @@ class StatusFiles:
         self._status_of = status_of or self._as_dict
         self._directory = directory
         self._feed = status.feed()
+        # Whether the last write failed, so that it is told once. Written by ``write``.
         self._failing = False
 
     async def run(self) -> None:

@@ -71,16 +71,21 @@ class Status:
         self._now = wall_clock
         self._group_of = group_of
         self._is_before = is_before
+        # By document. Written by ``documents_changed``.
         self._documents: dict[DocumentId, _DocumentRecord] = {}
         # Documents whose latest text is not in force for its errors.
         self._rejected: set[DocumentId] = set()
+        # By service. Written by ``quarantined`` and ``quarantine_lifted``.
         self._quarantines: dict[ServiceId, Quarantine] = {}
+        # Services that their names keep from the nodes. Written by ``hidden``.
         self._hidden: Set[ServiceId] = frozenset()
         # Services of which a new version is checked before it is served. Written by ``checking``.
         self._checking: set[ServiceId] = set()
+        # Why the source cannot be read, and the topics of that. Written by ``trouble``.
         self._trouble: str | None = None
         self._trouble_topics: Set[str] = frozenset()
         self._streams = Streams()
+        # Those who want to know what changed. Written by ``feed``.
         self._feeds: list[DocumentFeed] = []
 
     # What can be asked

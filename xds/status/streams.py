@@ -67,6 +67,7 @@ class Streams:
     """All open streams and their groups."""
 
     def __init__(self) -> None:
+        # All open streams, and those of each group. Written by ``open`` and ``close``.
         self._streams: dict[StreamInfo, _StreamRecord] = {}
         self._groups: dict[NodeGroup, _GroupRecord] = {}
         # Rejections by document. Written with those of the streams.

@@ -45,6 +45,7 @@ class RouteModeSwitches:
 
     def __init__(self, keep: Callable[[Mapping[ModeKey, ServedModes]], None] = lambda _: None) -> None:
         self._keep = keep
+        # Written by ``restore``, ``modes`` and ``expire``.
         self._served: dict[ModeKey, ServedModes] = {}
 
     def restore(self, served: Mapping[ModeKey, ServedModes]) -> None:

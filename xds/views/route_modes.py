@@ -93,6 +93,7 @@ class SharedRoutes:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        # The visible services, by name and in the order of their names. Written by ``set``, as is the next.
         self._order: list[str] = []
         self._services: dict[str, VisibleService] = {}
         # By service: its virtual host as it stands in the RouteConfiguration.

@@ -65,6 +65,7 @@ class Services:
         self.switches = switches or RouteModeSwitches()
         # By name and cohort.
         self._namespaces: dict[tuple[str, int], _Namespace] = {}
+        # By group, for every group that has a view. Written by ``view_of`` and ``leave``.
         self._builders: dict[NodeGroup, _Builder] = {}
         # How often services were changed. Written by ``apply``.
         self.changes = 0
@@ -226,6 +227,7 @@ class _Namespace:
     """The services of one namespace."""
 
     def __init__(self) -> None:
+        # Who has which name in the mesh. Written by ``apply``.
         self._names = MeshNames()
         # All services, by name. Written by ``apply``, as is ``visible``.
         self.services: dict[str, CompiledService] = {}

@@ -50,6 +50,7 @@ class ViewBuilder:
         self._services = services
         # By service: how many visible services have routes to it. Written by ``apply``.
         self._requirers: Counter[str] = Counter()
+        # The route modes that are served. Written by ``serve``.
         self._modes: dict[RouteMode, RouteResources] = {}
         # What is in the view whatever services there are. Written by ``renew_fixed``.
         self._fixed: set[Ref] = set()

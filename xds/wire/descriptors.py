@@ -118,6 +118,7 @@ class _File:
         except (ImportError, ValueError):
             raise KeyError(package) from None
         self._package = package
+        # The files that this one names. Written by ``_refer``.
         self._dependencies: set[str] = set()
         self.proto = descriptor_pb2.FileDescriptorProto(
             name=_file_name(package), package=package, syntax="proto3"

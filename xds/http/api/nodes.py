@@ -19,6 +19,7 @@ class Nodes:
     ) -> None:
         self._nodes = nodes
         self._clock = clock
+        # The last answer, and until when it is good. Written by ``all``.
         self._known: Mapping[str, Sequence[NodeStatus]] = {}
         self._until = -1.0
 

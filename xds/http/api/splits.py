@@ -50,6 +50,7 @@ class SplitHistory:
     """The last changes of the splits of each service, since this server started."""
 
     def __init__(self) -> None:
+        # By service, the last ones. Written by ``record``.
         self._changes: dict[ServiceId, deque[SplitChange]] = {}
 
     def record(self, service: ServiceId, splits: Sequence[Split], at: datetime) -> bool:

@@ -68,6 +68,7 @@ class Flags:
         self._source = source
         self._chance = chance
         self._exposed = exposed
+        # The version of the source that ``_routings`` is of. Written by ``_routing``.
         self._version = ""
         # Of services asked for in this version, with what their rules identify users by.
         self._routings: dict[ServiceId, tuple[Routing, tuple[Identity, ...]]] = {}

@@ -73,11 +73,14 @@ class Provider:
         self.client = client
         self._tls = ssl.create_default_context(cafile=client.ca)
         self._registry = JWSRegistry(algorithms=list(client.algorithms), strict_check_header=False)
+        # What the provider last said, None if it never did. Written by ``_ask``, as are the keys.
         self._metadata: Metadata | None = None
         self._keys: KeySet | None = None
         # When keys were last asked for, by the monotonic clock. Written by ``_refresh``.
         self._asked = float("-inf")
+        # Why the last attempt failed, None if it did not. Written by ``_refresh``.
         self._trouble: str | None = None
+        # Held while the provider is asked.
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:

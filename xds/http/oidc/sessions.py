@@ -96,6 +96,7 @@ class Sessions:
         self._login = SealedCookie(
             "grayplane-login", secret, 600, same_site="Lax", secure=secure, clock=clock
         )
+        # The ids of sessions that were ended here, the last ones. Written by ``end``.
         self._ended: dict[str, None] = {}
 
     def begin_login(self, response: Response, to: str) -> Login:

@@ -25,6 +25,7 @@ class Fields:
 
     def __init__(self, values: object, path: str) -> None:
         self._values: Values = dict(values) if isinstance(values, Mapping) else {}
+        # The fields inside these. Written by ``_add``.
         self._inner: list[Fields] = []
         self.path = path
 

@@ -54,6 +54,7 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # What was read last, by name. Written by ``look`` and ``_read``.
         self._remembered: dict[str, _Remembered] = {}
 
     def look(self) -> Look:

@@ -69,7 +69,9 @@ class Settling:
     """What the files of one directory are known to be, from looks at them. Pure: time is passed in."""
 
     def __init__(self) -> None:
+        # What each file is known to be. Written by ``look``, as is the next.
         self._settled: dict[str, FileContent | Unreadable] = {}
+        # What each file was last seen to be, and is not believed yet.
         self._pending: dict[str, _Pending] = {}
 
     @property

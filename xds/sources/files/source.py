@@ -87,7 +87,9 @@ class _Services:
         self._emit = emit
         self._health = health
         self._localities = localities
+        # The last good instances, by file. Written by ``_take``, cleared by ``deliver``.
         self._good: dict[str, tuple[Instance, ...]] = {}
+        # What was emitted last, by service. Written by ``_tell``.
         self._told: dict[str, tuple[Instance, ...]] = {}
 
     async def deliver(self, news: Mapping[str, Seen]) -> None:

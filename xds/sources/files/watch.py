@@ -40,8 +40,11 @@ class WatchedDirectory:
         self._directory = Directory(path)
         self._settling = Settling()
         self._deletions = DeletionGuard(SETTLE)
+        # Which directory was last seen; None: none. Written by ``_notice``.
         self._identity: tuple[int, int] | None = None
+        # Set when the system announces a change. Cleared by ``_looks``.
         self._changed = asyncio.Event()
+        # Set when another directory is to be watched. Written by ``_notice``, cleared by ``_announcements``.
         self._watch_again = asyncio.Event()
         self.complete = asyncio.Event()
         """Set once everything that was there at the start has been delivered."""

@@ -47,7 +47,8 @@ class Credentials:
         # The password of the last login. Written by `_try_to_renew`.
         self._password = ""
         self._lock = asyncio.Lock()
-        # The token, when to replace it and when it ends, in loop time. Written by `_renew` and `refused`.
+        # The token, when to replace it and when it ends, in loop time and in words. Written by
+        # `_try_to_renew` and `refused`.
         self._token: str | None = None
         self._renew_at = 0.0
         self._ends_at = 0.0
@@ -115,9 +116,8 @@ class Credentials:
         await self._try_to_renew(now)
         failure, left = self._failure, self._ends_at - now
         if not isinstance(failure, RefusedError):
-            self._report(
-                None
-            )  # An outage of the login is of no matter while there is a token; else callers tell.
+            # An outage of the login does not matter while there is a token; without one, callers tell of it.
+            self._report(None)
         elif left <= 0:
             self._report(str(failure))
         else:
