@@ -9,7 +9,7 @@ from xds.routing import routing_of
 from xds.rules.instance import ServiceId
 from xds.rules.model import RuleDocument
 from xds.rules.parse import parse
-from xds.views import CompiledService
+from xds.views import CompiledService, ServiceInputs
 
 
 def rule(number: int) -> RuleDocument:
@@ -23,9 +23,8 @@ def compile_service(number: int, rule: RuleDocument) -> CompiledService:
     """Compile a service from its rule."""
     origin = Origin(DocumentId("", workload.document(number)), revision_of(workload.text(number)))
     routing = routing_of(workload.service(number), rule, datetime(2026, 1, 1, tzinfo=UTC))
-    return CompiledService.of(
-        ServiceId("", workload.service(number)), routing, (origin,), workload.instances(number)
-    )
+    service = ServiceId("", workload.service(number))
+    return CompiledService.of(ServiceInputs(service, routing, (origin,), workload.instances(number)))
 
 
 @cache

@@ -7,7 +7,7 @@ from time import perf_counter
 from bench.scale import Scale
 from bench.table import Spread, Table, time
 from xds.cache import Resource
-from xds.compiler.upstreams import compile_upstreams
+from xds.compiler.upstreams import Destinations, compile_upstreams
 from xds.routing import routing_of
 from xds.rules.instance import Instance
 from xds.type_urls import ENDPOINT
@@ -49,6 +49,6 @@ def _instance(number: int) -> Instance:
 def _compile(instances: Sequence[Instance]) -> float:
     began = perf_counter()
     routing = routing_of("reviews", None, datetime.now(UTC))
-    for name, upstream in compile_upstreams(routing, instances).items():
+    for name, upstream in compile_upstreams(Destinations.of(routing), instances).items():
         Resource.of(ENDPOINT, name, upstream.endpoints or b"")
     return perf_counter() - began

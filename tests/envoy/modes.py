@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,7 +33,8 @@ from xds.compiler.listeners import EdgeListener, edge_listener
 from xds.compiler.route_configuration import route_configuration
 from xds.compiler.route_sources import RouteSource
 from xds.compiler.service import compile_routes
-from xds.compiler.upstreams import compile_upstreams
+from xds.compiler.upstreams import Destinations, compile_upstreams
+from xds.compiler.upstreams import Upstream as CompiledUpstream
 from xds.protocol import Event, Rejected
 from xds.rules.instance import Instance
 from xds.rules.model import RuleDocument
@@ -151,12 +152,15 @@ class World:
         """Put a service, or take it away."""
         gone: set[Ref] = set()
         if before := self.services.pop(service, None):
-            names = compile_upstreams(routing(service, before), self.instances)
+            names = self._upstreams(service, before)
             gone = {Ref(type_url, name) for name in names for type_url in (CLUSTER, ENDPOINT)}
         if document:
             self.services[service] = document
         put = [*self._clusters(), *self._endpoints(), self._routes()]
         self.view.apply(put, gone - {resource.ref for resource in put})
+
+    def _upstreams(self, service: str, document: RuleDocument) -> Mapping[str, CompiledUpstream]:
+        return compile_upstreams(Destinations.of(routing(service, document)), self.instances)
 
     def _clusters(self) -> list[Resource]:
         # Of a oneof that is there twice the last counts: this source takes the place of the compiler's.
@@ -165,14 +169,14 @@ class World:
         return [
             Resource.of(CLUSTER, name, upstream.cluster + source, warms=Ref(ENDPOINT, name))
             for service, document in self.services.items()
-            for name, upstream in compile_upstreams(routing(service, document), self.instances).items()
+            for name, upstream in self._upstreams(service, document).items()
         ]
 
     def _endpoints(self) -> list[Resource]:
         return [
             Resource.of(ENDPOINT, name, upstream.endpoints or b"")
             for service, document in self.services.items()
-            for name, upstream in compile_upstreams(routing(service, document), self.instances).items()
+            for name, upstream in self._upstreams(service, document).items()
         ]
 
     def _routes(self) -> Resource:

@@ -41,7 +41,7 @@ from xds.rules.model import LanesDocument, RuleDocument
 from xds.rules.parse import parse
 from xds.server import StreamInfo, XdsServer
 from xds.type_urls import LISTENER, ROUTE, SCOPED_ROUTE
-from xds.views import CompiledService
+from xds.views import CompiledService, ServiceInputs
 from xds.wire import encode
 
 FUZZED = 10_000
@@ -249,7 +249,7 @@ def compiled(name: str, text: bytes, number: int) -> tuple[object, list[Resource
 def _compiled(document: RuleDocument, service: str) -> CompiledService:
     document = document.model_copy(update={"service": service})
     routing = routing_of(service, document, NOW, Surroundings(_LISTS))
-    return CompiledService.of(ServiceId("", service), routing, (), _INSTANCES)
+    return CompiledService.of(ServiceInputs(ServiceId("", service), routing, (), _INSTANCES))
 
 
 def _lanes(lanes: LanesDocument, number: int) -> list[Resource]:

@@ -35,14 +35,14 @@ from xds.settings import Edge, Group, Http, Settings, Stage, Validation, Xds
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import DocumentState, DocumentStatus
-from xds.views import CompiledService
+from xds.views import CompiledService, ServiceInputs
 from xds.wire import encode
 
 _compile = CompiledService.of.__func__  # type: ignore[attr-defined]  # a class method's function
 
 
-def _compile_badly(cls: type[CompiledService], *inputs: Any, **options: Any) -> CompiledService:
-    compiled: CompiledService = _compile(cls, *inputs, **options)
+def _compile_badly(cls: type[CompiledService], inputs: ServiceInputs, _: object = None) -> CompiledService:
+    compiled: CompiledService = _compile(cls, inputs)  # nothing of an earlier one, which may be wrong
     if any(host.startswith("bad-route") for host in compiled.hosts):
         regex = RouteMatch(safe_regex=RegexMatcher(regex="("))
         wrong = encode(VirtualHost(routes=[Route(match=regex, redirect=RedirectAction(path_redirect="/"))]))

@@ -19,7 +19,7 @@ from xds.rules.instance import ServiceId
 from xds.rules.model import RuleDocument
 from xds.status import VALIDATION, DocumentState
 from xds.validation import EnvoyValidator
-from xds.views import CompiledService
+from xds.views import CompiledService, ServiceInputs
 
 __all__ = ["bad_hosts", "upstream"]  # fixtures
 
@@ -159,4 +159,4 @@ async def _verdicts(
 def _compiled(service: str) -> CompiledService:
 
     document = RuleDocument(service=service, hosts=(f"{service}.test",))
-    return CompiledService.of(ServiceId("", service), routing(service, document), (), ())
+    return CompiledService.of(ServiceInputs(ServiceId("", service), routing(service, document), (), ()))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 
@@ -68,6 +68,10 @@ class Resource:
         return cls(
             type_url, name, body, digest.hexdigest(), requires, warms, origins, aliases, on_demand, ttl
         )
+
+    def with_origins(self, origins: tuple[Hashable, ...]) -> Self:
+        """Return the same version, made from something else."""
+        return replace(self, origins=origins)
 
     @property
     def ref(self) -> Ref:

@@ -16,8 +16,9 @@ What has the same bytes for every service but for its name is put together from 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
+from typing import Self
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
@@ -94,44 +95,65 @@ _UNLIMITED = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class GrpcClientResources:
-    """The resources of one service, encoded. ``clusters`` and ``endpoints`` are by cluster name.
+class GrpcClientRoutes:
+    """The encoded Listener and RouteConfiguration of a service; both have its name.
 
-    Listener and RouteConfiguration have the name of the service.
+    ``requires`` names the clusters that the routes send to, in order.
     """
 
     listener: bytes
     routes: bytes
-    clusters: Mapping[str, bytes]
-    endpoints: Mapping[str, bytes] = field(default_factory=dict)
+    requires: tuple[str, ...]
 
 
-def compile_for_grpc_clients(routing: Routing, instances: Sequence[Instance]) -> GrpcClientResources:
-    """Compile a service. Raise ``UnsupportedError`` for what `xds.rules.grpc_limits` finds."""
+@dataclass(frozen=True, slots=True)
+class GrpcClientUpstream:
+    """An encoded Cluster and its encoded ClusterLoadAssignment."""
+
+    cluster: bytes
+    endpoints: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcClientDestinations:
+    """What of a service's routing the clusters of gRPC clients depend on.
+
+    ``clusters`` are what each is for, by name and in this order. An edit of matches, or of the weights of a
+    split by chance, leaves all of it as it was.
+    """
+
+    subsets: Mapping[str, Mapping[str, str]]
+    clusters: Mapping[str, "_ClusterOf"]
+
+    @classmethod
+    def of(cls, routing: Routing) -> Self:
+        """Take them out of a routing."""
+        return cls(routing.subsets, _clusters(decided_by_bucket(routing)))
+
+
+def compile_grpc_client_routes(routing: Routing) -> GrpcClientRoutes:
+    """Compile the routes. Raise ``UnsupportedError`` for what `xds.rules.grpc_limits` finds."""
     routing = decided_by_bucket(routing)
-    clusters = dict(_clusters(routing))
+    clusters = tuple(_clusters(routing))
     decided = [route for decision in routing.decisions for route in _routes(decision, routing.baseline)]
     unreached = [
         build(Route, match=build(RouteMatch, prefix=""), route=build(RouteAction, cluster=name))
-        for name in sorted(clusters)
+        for name in clusters
     ]
     host = build(VirtualHost, name=routing.service, domains=["*"], routes=[*decided, *unreached])
     routes = build(RouteConfiguration, name=routing.service, virtual_hosts=[host])
-    return GrpcClientResources(
-        listener=_listener(routing.service),
-        routes=encode(routes),
-        clusters={name: _cluster(name, split) for name, split in clusters.items()},
-        endpoints=compile_endpoints_for_grpc_clients(routing, instances),
-    )
+    return GrpcClientRoutes(_listener(routing.service), encode(routes), clusters)
 
 
-def compile_endpoints_for_grpc_clients(
-    routing: Routing, instances: Sequence[Instance]
-) -> Mapping[str, bytes]:
-    """Compile the load assignments alone: nothing else depends on the instances."""
-    routing = decided_by_bucket(routing)
-    by_subset = _InstancesBySubset(routing, instances)
-    return {name: _load_assignment(name, split, by_subset) for name, split in _clusters(routing).items()}
+def compile_grpc_client_upstreams(
+    destinations: GrpcClientDestinations, instances: Sequence[Instance]
+) -> Mapping[str, GrpcClientUpstream]:
+    """Compile the clusters of a service, by name, in order of name."""
+    by_subset = _InstancesBySubset(destinations.subsets, instances)
+    return {
+        name: GrpcClientUpstream(_cluster(name, of), _load_assignment(name, of, by_subset))
+        for name, of in destinations.clusters.items()
+    }
 
 
 # Clusters
@@ -208,8 +230,8 @@ def _cluster_settings(*, hashing: bool) -> bytes:
 class _InstancesBySubset:
     """The instances that can serve, by subset: their weights by address. Each subset's are chosen once."""
 
-    def __init__(self, routing: Routing, instances: Sequence[Instance]) -> None:
-        self._subsets = routing.subsets
+    def __init__(self, subsets: Mapping[str, Mapping[str, str]], instances: Sequence[Instance]) -> None:
+        self._subsets = subsets
         self._instances = instances
         # By subset, once it was asked for. Written by ``__getitem__``.
         self._chosen: dict[str | None, Mapping[tuple[str, int], float]] = {}

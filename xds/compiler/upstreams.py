@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from xds.compiler.clusters import DEFAULT_POLICY, subset_cluster
 from xds.compiler.endpoints import can_serve, has_host_name, load_assignment
@@ -13,6 +13,34 @@ from xds.rules.model import TrafficPolicy
 
 
 @dataclass(frozen=True, slots=True)
+class Destinations:
+    """What of a service's routing its clusters depend on: subsets, how they are spoken to, which are named.
+
+    ``targets`` are every subset with its usual fallback, and whatever else routes name. An edit of matches or
+    weights leaves all of it as it was.
+    """
+
+    service: str
+    baseline: str | None
+    subsets: Mapping[str, Mapping[str, str]]
+    policies: Mapping[str | None, TrafficPolicy]
+    targets: frozenset[Target]
+
+    @classmethod
+    def of(cls, routing: Routing) -> Self:
+        """Take them out of a routing."""
+        service, baseline = routing.service, routing.baseline
+        targets = frozenset({Target(service, None)})
+        if routing.subsets:
+            usual = (
+                Target(service, subset, None if subset == baseline else baseline)
+                for subset in routing.subsets
+            )
+            targets = routing.targets().union(usual)
+        return cls(service, baseline, routing.subsets, routing.policies, targets)
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """An encoded Cluster and its encoded ClusterLoadAssignment; None if that is in the cluster."""
 
@@ -20,7 +48,7 @@ class Upstream:
     endpoints: bytes | None
 
 
-def compile_upstreams(routing: Routing, instances: Sequence[Instance]) -> Mapping[str, Upstream]:
+def compile_upstreams(destinations: Destinations, instances: Sequence[Instance]) -> Mapping[str, Upstream]:
     """Compile the clusters of a service, by name, in order of name.
 
     Routes name a target's cluster whether or not its subset can serve: what takes over for it is in the
@@ -29,15 +57,15 @@ def compile_upstreams(routing: Routing, instances: Sequence[Instance]) -> Mappin
     protocol with the same TLS, since those are the cluster's.
     """
     able = [instance for instance in instances if can_serve(instance)]
-    targets = {target_cluster(target, routing.baseline): target for target in _targets(routing)}
-    return {name: _upstream(routing, name, target, able) for name, target in sorted(targets.items())}
+    targets = {target_cluster(target, destinations.baseline): target for target in destinations.targets}
+    return {name: _upstream(destinations, name, target, able) for name, target in sorted(targets.items())}
 
 
-def speaks_grpc(routing: Routing, instances: Sequence[Instance]) -> bool:
+def speaks_grpc(destinations: Destinations, instances: Sequence[Instance]) -> bool:
     """Tell whether any subset speaks gRPC, by its policy or by the metadata of its instances."""
     able = [instance for instance in instances if can_serve(instance)]
-    subsets = {target.subset for target in _targets(routing)}
-    return any(_side(routing, subset, able).protocol is Protocol.GRPC for subset in subsets)
+    subsets = {target.subset for target in destinations.targets}
+    return any(_side(destinations, subset, able).protocol is Protocol.GRPC for subset in subsets)
 
 
 class _Side(NamedTuple):
@@ -51,11 +79,11 @@ class _Side(NamedTuple):
         return (self.protocol, self.policy.tls) == (other.protocol, other.policy.tls)
 
 
-def _upstream(routing: Routing, name: str, target: Target, able: Sequence[Instance]) -> Upstream:
-    own = _side(routing, target.subset, able)
+def _upstream(destinations: Destinations, name: str, target: Target, able: Sequence[Instance]) -> Upstream:
+    own = _side(destinations, target.subset, able)
     if target.fallback is None:
         return _built(name, own)
-    fallback = _side(routing, target.fallback, able)
+    fallback = _side(destinations, target.fallback, able)
     if not own.instances:
         # Its own policy but the fallback's way of speaking, so that nothing changes when it is back.
         own = _Side((), own.policy.model_copy(update={"tls": fallback.policy.tls}), fallback.protocol)
@@ -77,20 +105,11 @@ def _built(
     return Upstream(cluster, None if resolved else endpoints)
 
 
-def _side(routing: Routing, subset: str | None, able: Sequence[Instance]) -> _Side:
-    policy = routing.policies.get(subset, DEFAULT_POLICY)
+def _side(destinations: Destinations, subset: str | None, able: Sequence[Instance]) -> _Side:
+    policy = destinations.policies.get(subset, DEFAULT_POLICY)
     instances = able
     if subset is not None:
-        labels = routing.subsets[subset].items()
+        labels = destinations.subsets[subset].items()
         instances = [instance for instance in able if labels <= instance.metadata.items()]
     protocol = Protocol(policy.protocol) if policy.protocol else protocol_of(instances)
     return _Side(instances, policy, protocol)
-
-
-def _targets(routing: Routing) -> set[Target]:
-    """Return every subset with its usual fallback, and whatever else routes name."""
-    service, baseline = routing.service, routing.baseline
-    if not routing.subsets:
-        return {Target(service, None)}
-    usual = {Target(service, subset, None if subset == baseline else baseline) for subset in routing.subsets}
-    return usual | routing.targets()

@@ -22,7 +22,7 @@ from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
 from xds.snapshot import SavedService
 from xds.sources.change_buffer import Changes
-from xds.views import CompiledService, Lanes, Services
+from xds.views import Compiled, CompiledService, Lanes, ServiceInputs, Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,12 @@ class Inputs:
         more = self.settings.aliases_of(service.name)
         return replace(routing, aliases=routing.aliases + more) if more else routing
 
+    def of(self, service: ServiceId, rule: RuleDocument | None, origins: tuple[Origin, ...]) -> ServiceInputs:
+        """Return what a service with this rule is compiled from now; `KeyError` if a list of its is gone."""
+        routing = self.routing(service, rule)
+        instances = self.instances_of(service, routing.group)
+        return ServiceInputs(service, routing, origins, instances, self.for_grpc_clients(rule))
+
     def _lists_of(self, service: ServiceId, rule: RuleDocument | None) -> dict[str, tuple[str, ...]]:
         """Return the lists that a rule uses; `KeyError` if one of them is gone."""
         if rule is None or rule is self.documents.rule(service):
@@ -164,29 +170,39 @@ class Compilation:
         self._saved = saved
 
     def compile(
-        self, service: ServiceId, *, instances_only: bool
-    ) -> tuple[SavedService[CompiledService], Routing]:
-        """Compile a service as it is now; return what is to be kept of it, and what is decided for it.
+        self, service: ServiceId, earlier: Version | None
+    ) -> tuple[SavedService[CompiledService], ServiceInputs]:
+        """Compile a service as it is now; return what is to be kept of it, and what it is compiled from.
 
-        ``instances_only``: nothing but its instances has changed since it was compiled last.
+        Of an ``earlier`` version is taken what is made from the same.
         """
-        inputs = self._inputs
-        origins, rule = inputs.documents.origins(service), inputs.documents.rule(service)
-        routing = inputs.routing(service, rule)
-        instances = inputs.instances_of(service, routing.group)
-        for_grpc = inputs.for_grpc_clients(rule)
-        digest = inputs_digest(routing, origins, instances, grpc_clients=for_grpc)
+        origins, rule = self._inputs.documents.origins(service), self._inputs.documents.rule(service)
+        inputs = self._inputs.of(service, rule, origins)
+        digest = self._digest(inputs)
         saved = self._saved.pop(service, None)
         if saved and saved.inputs == digest:
-            return saved, routing
-        served = self._services.get(service)
-        complete = served is not None and (served.grpc_clients is not None or not for_grpc)
-        if instances_only and served and served.origins == origins and complete:
-            return SavedService(digest, served.with_instances(routing, instances)), routing
-        compiled = CompiledService.of(service, routing, origins, instances, grpc_clients=for_grpc)
-        if served:
+            return saved, inputs
+        compiled = CompiledService.of(inputs, Compiled(earlier.inputs, earlier.compiled) if earlier else None)
+        if served := self._services.get(service):
             compiled = compiled.keeping_for_grpc_clients(served)
-        return SavedService(digest, compiled), routing
+        return SavedService(digest, compiled), inputs
+
+    def _digest(self, inputs: ServiceInputs) -> str:
+        """Return a digest of all that ``inputs`` are made of: instead of a rule, the revisions of documents.
+
+        What a document decides is the same from one time at which it changes by itself to the next.
+        """
+        known, service = self._inputs, inputs.service
+        return inputs_digest(
+            inputs.origins,
+            known.documents.lanes_origins(service.namespace),
+            inputs.routing.changes_at,
+            known.overrides.get(service),
+            inputs.routing.aliases,
+            (known.settings.region_header, known.settings.bucket_by),
+            inputs.instances,
+            inputs.grpc_clients,
+        )
 
     def compile_text(
         self, service: ServiceId, origins: tuple[Origin, ...], text: bytes | None
@@ -199,10 +215,7 @@ class Compilation:
         if text is not None and (rule := self._inputs.parse(origins[0].document, text).rule) is None:
             return None
         try:
-            routing = self._inputs.routing(service, rule)
+            inputs = self._inputs.of(service, rule, origins)
         except KeyError:
             return None
-        instances = self._inputs.instances_of(service, routing.group)
-        for_grpc = self._inputs.for_grpc_clients(rule)
-        compiled = CompiledService.of(service, routing, origins, instances, grpc_clients=for_grpc)
-        return Version(compiled, routing, text)
+        return Version(CompiledService.of(inputs), inputs, text)

@@ -282,7 +282,7 @@ class Pipeline:
         changed, edits = await self._edit(changes.documents)
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
-        await self._compile(changed | due, self._inputs.take_instances(changes) - changed - due)
+        await self._compile(changed | due | self._inputs.take_instances(changes))
         await self._tell(edits)
 
     async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
@@ -338,12 +338,12 @@ class Pipeline:
             lambda: {name: self._inputs.parse(name, text) for name, text in documents.items()}
         )
 
-    async def _compile(self, services: Set[ServiceId], instances_only: Set[ServiceId] = frozenset()) -> None:
+    async def _compile(self, services: Set[ServiceId]) -> None:
         served: dict[ServiceId, CompiledService | None] = {}
         saved: dict[ServiceId, SavedService[CompiledService] | None] = {}
         turn = TimeSlice()
-        for service in sorted(services | instances_only):
-            latest = self._compile_one(service, instances_only=service in instances_only)
+        for service in sorted(services):
+            latest = self._compile_one(service)
             served[service] = self.serving.choose(service)
             before = self._services.get(service)
             self._status.compiled(service, before.origins if before else (), self.documents.origins(service))
@@ -361,9 +361,7 @@ class Pipeline:
         hidden = {service for service in there if not self._services.is_visible(service)}
         self._status.hidden(hidden, among=served.keys())
 
-    def _compile_one(
-        self, service: ServiceId, *, instances_only: bool
-    ) -> SavedService[CompiledService] | None:
+    def _compile_one(self, service: ServiceId) -> SavedService[CompiledService] | None:
         """Compile the latest version of a service; return what is to be kept of it, None if it is gone."""
         if not self._inputs.exists(service):
             self.serving.forget(service)
@@ -372,10 +370,11 @@ class Pipeline:
         if rule := self.documents.rule(service):
             document = self.documents.document_of(service)
             self._status.instances_checked(document, self._inputs.lint(service, document, rule))
-        latest, routing = self._compilation.compile(service, instances_only=instances_only)
-        self._timers.put(service, routing.changes_at.timestamp() if routing.changes_at else None)
+        latest, inputs = self._compilation.compile(service, self.serving.latest(service))
+        changes_at = inputs.routing.changes_at
+        self._timers.put(service, changes_at.timestamp() if changes_at else None)
         text = self._texts.get(self.documents.document_of(service)) if rule else None
         if text and revision_of(text) != latest.service.origins[0].revision:
             text = None  # it has errors, and an earlier one is in force
-        self.serving.offer(service, Version(latest.service, routing, text))
+        self.serving.offer(service, Version(latest.service, inputs, text))
         return latest

@@ -20,11 +20,10 @@ from weakref import WeakKeyDictionary
 from xds.cache import Ref, Resource, View
 from xds.documents import Origin
 from xds.protocol import Rejected
-from xds.routing import Routing
 from xds.rules.instance import Instance, ServiceId
 from xds.status import Quarantine, changed_origins
 from xds.type_urls import CLUSTER
-from xds.views import CompiledService, NodeGroup, Services
+from xds.views import Compiled, CompiledService, NodeGroup, ServiceInputs, Services
 
 _LONGEST_TRIAL = 15.0
 """Seconds after a rejection in which clients tell of what is tried; they take milliseconds."""
@@ -44,7 +43,7 @@ class Version:
     """
 
     compiled: CompiledService
-    routing: Routing
+    inputs: ServiceInputs
     text: bytes | None = None
 
     @property
@@ -54,8 +53,11 @@ class Version:
 
     def with_instances(self, instances_in: InstancesIn) -> "Version":
         """Return the same version with other instances, of the group that this version names."""
-        instances = instances_in(self.routing.group)
-        return replace(self, compiled=self.compiled.with_instances(self.routing, instances))
+        inputs = replace(self.inputs, instances=instances_in(self.inputs.routing.group))
+        if inputs.instances == self.inputs.instances:
+            return self
+        compiled = CompiledService.of(inputs, Compiled(self.inputs, self.compiled))
+        return replace(self, compiled=compiled.keeping_for_grpc_clients(self.compiled), inputs=inputs)
 
 
 @dataclass(slots=True)

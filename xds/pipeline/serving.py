@@ -146,7 +146,7 @@ class Serving:
         before = self._compilation.compile_text(pushed.service, pushed.before.origins, pushed.text)
         if before:
             instances_in = partial(self._inputs.instances_of, pushed.service)
-            before = Version(pushed.before, before.routing, pushed.text).with_instances(instances_in)
+            before = Version(pushed.before, before.inputs, pushed.text).with_instances(instances_in)
             self._pushes.resume(pushed.service, before, pushed.origins, pushed.reached)
 
     def _hold(self, service: ServiceId, latest: Version, fallback: Version | None) -> None:
@@ -169,6 +169,10 @@ class Serving:
             self._saved.lifted(service)
         if quarantine := self._versions.quarantined(service):
             self._status.quarantined(quarantine)
+
+    def latest(self, service: ServiceId) -> Version | None:
+        """Return the latest version of a service that was taken, be it served or not."""
+        return self._versions.latest(service)
 
     def forget(self, service: ServiceId) -> None:
         """Forget a service that is gone."""

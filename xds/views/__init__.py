@@ -16,7 +16,7 @@ see otherwise. So a change costs the services that changed, times the views that
 """
 
 from xds.views.cohorts import Cohorts, Stage
-from xds.views.compiled_service import CompiledService
+from xds.views.compiled_service import Compiled, CompiledService, ServiceInputs
 from xds.views.listener_settings import ListenerSettings
 from xds.views.node_group import (
     EdgeGroup,
@@ -32,6 +32,7 @@ from xds.views.visibility import Lanes
 
 __all__ = [
     "Cohorts",
+    "Compiled",
     "CompiledService",
     "EdgeGroup",
     "GrpcClientGroup",
@@ -40,6 +41,7 @@ __all__ = [
     "NodeGroup",
     "RouteModeSwitches",
     "ServedModes",
+    "ServiceInputs",
     "Services",
     "SidecarGroup",
     "Stage",

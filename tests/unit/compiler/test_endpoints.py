@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.harness.routing import routing
 from xds.compiler.endpoints import load_assignment
-from xds.compiler.grpc_client import compile_endpoints_for_grpc_clients
-from xds.compiler.upstreams import compile_upstreams
+from xds.compiler.grpc_client import GrpcClientDestinations, compile_grpc_client_upstreams
+from xds.compiler.upstreams import Destinations, compile_upstreams
 from xds.rules.instance import Instance, Locality
 from xds.rules.model import RuleDocument
 from xds.wire import encode
@@ -36,7 +36,7 @@ RULE = RuleDocument.model_validate(
 
 
 def endpoints_of(service: str, rule: RuleDocument | None, given: list[Instance]) -> dict[str, bytes]:
-    upstreams = compile_upstreams(routing(service, rule), given)
+    upstreams = compile_upstreams(Destinations.of(routing(service, rule)), given)
     return {name: upstream.endpoints or b"" for name, upstream in upstreams.items()}
 
 
@@ -164,7 +164,7 @@ def test_instances_are_grouped_by_locality_within_a_priority() -> None:
 
 def test_a_host_name_makes_envoy_resolve_the_whole_cluster() -> None:
     named = replace(TWO, address="Gray.Internal")
-    found = compile_upstreams(routing("reviews", RULE), [ONE, named])
+    found = compile_upstreams(Destinations.of(routing("reviews", RULE)), [ONE, named])
     stable, gray = (found[f"reviews|{name}"] for name in ("stable", "gray"))
     assert stable.endpoints == assignment("reviews|stable", ("10.0.0.1", 80, None))
     assert gray.endpoints is None
@@ -175,7 +175,8 @@ def test_a_host_name_makes_envoy_resolve_the_whole_cluster() -> None:
     assert encode(cluster.load_assignment) == assignment(
         "reviews|gray", ("gray.internal", 80, None), fallback=(("10.0.0.1", 80, None),)
     )
-    idle = compile_upstreams(routing("reviews", RULE), [ONE, TWO, replace(named, healthy=False)])
+    destinations = Destinations.of(routing("reviews", RULE))
+    idle = compile_upstreams(destinations, [ONE, TWO, replace(named, healthy=False)])
     assert idle["reviews|gray"].endpoints is not None, "what is out of service needs no resolving"
 
 
@@ -186,10 +187,9 @@ def test_grpc_clients_are_sent_neither_host_names_nor_localities_of_instances() 
         replace(TWO, address="gray.internal"),
         replace(ONE, address="10.0.0.9", locality=Locality("cn", "a")),
     ]
-    with_localities = compile_endpoints_for_grpc_clients(routing("reviews", RULE), given)
-    plain = compile_endpoints_for_grpc_clients(
-        routing("reviews", RULE), [ONE, TWO, replace(ONE, address="10.0.0.9")]
-    )
+    destinations = GrpcClientDestinations.of(routing("reviews", RULE))
+    with_localities = compile_grpc_client_upstreams(destinations, given)
+    plain = compile_grpc_client_upstreams(destinations, [ONE, TWO, replace(ONE, address="10.0.0.9")])
     assert with_localities == plain
 
 

@@ -43,7 +43,7 @@ from xds.rules.instance import Instance, Locality
 from xds.rules.parse import parse
 from xds.rules.store import DocumentStore
 from xds.type_urls import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE
-from xds.views import CompiledService
+from xds.views import CompiledService, ServiceInputs
 from xds.wire.descriptors import message_class, new_pool
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -75,7 +75,7 @@ def compiled(texts: dict[str, str]) -> list[Resource]:
         if not (rule := store.rule(service)):
             continue
         routing = routing_of(name, rule, NOW, Surroundings(store.lists_of(service), lanes))
-        resources += _of_service(CompiledService.of(service, routing, (), INSTANCES))
+        resources += _of_service(CompiledService.of(ServiceInputs(service, routing, (), INSTANCES)))
     if lanes:
         entrances = entrances_of(Surroundings({}, lanes), NOW)
         at, routes = EdgeListener("127.0.0.1", 80), route_source(RouteMode.SHARED, "edge")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.envoy.generate import LISTS, Generator
 from tests.harness.routing import routing
 from xds.compiler.service import ServiceRoutes, compile_routes
-from xds.compiler.upstreams import compile_upstreams
+from xds.compiler.upstreams import Destinations, compile_upstreams
 from xds.routing import Surroundings
 from xds.rules.model import RuleDocument
 
@@ -32,7 +32,7 @@ def test_a_service_without_a_document_has_one_cluster_and_its_own_name() -> None
         ("reviews", "reviews")
     ]
     assert (routes.edge, routes.gateways) == (None, frozenset())
-    assert list(compile_upstreams(routing("reviews", None), [])) == ["reviews"]
+    assert list(compile_upstreams(Destinations.of(routing("reviews", None)), [])) == ["reviews"]
     assert routes.requires == {"reviews"}
 
 

@@ -19,7 +19,7 @@ from xds.rules.instance import Instance, ServiceId
 from xds.rules.model import RuleDocument
 from xds.status import Quarantine
 from xds.type_urls import CLUSTER, ROUTE
-from xds.views import CompiledService, EdgeGroup, ListenerSettings, NodeGroup, Services
+from xds.views import CompiledService, EdgeGroup, ListenerSettings, NodeGroup, ServiceInputs, Services
 from xds.wire import Status
 
 GROUP = EdgeGroup("edge")
@@ -33,7 +33,8 @@ def version(name: str, revision: str, *, host: str = "", gateway: str = "edge") 
     rule = RuleDocument(service=name, group=revision, hosts=hosts, gateways=(gateway,))
     routing = routing_of(name, rule, NOW)
     origins = (Origin(DocumentId("", f"{name}.yaml"), revision),)
-    return Version(CompiledService.of(ServiceId("", name), routing, origins, ANYWHERE), routing)
+    inputs = ServiceInputs(ServiceId("", name), routing, origins, ANYWHERE)
+    return Version(CompiledService.of(inputs), inputs)
 
 
 class World:

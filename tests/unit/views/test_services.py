@@ -23,6 +23,7 @@ from xds.views import (
     ListenerSettings,
     NodeGroup,
     ServedModes,
+    ServiceInputs,
     Services,
     SidecarGroup,
 )
@@ -58,7 +59,7 @@ def world() -> World:
 def service(name: str, *hosts: str, gateways: tuple[str, ...] = ("edge",)) -> CompiledService:
     rule = RuleDocument(service=name, hosts=hosts, gateways=gateways) if hosts else None
     origins = (Origin(DocumentId("", f"{name}.yaml"), "r1"),) if rule else ()
-    return CompiledService.of(ServiceId("", name), routing(name, rule), origins, ANYWHERE)
+    return CompiledService.of(ServiceInputs(ServiceId("", name), routing(name, rule), origins, ANYWHERE))
 
 
 def domains(view: View, name: str) -> list[str]:
@@ -128,7 +129,9 @@ def test_names_that_envoy_takes_for_one_are_seen_once_and_bad_ones_never(
         ruled = RuleDocument(service=name) if with_rule else None
         world.apply(
             {
-                name: CompiledService.of(ServiceId("", name), routing(name, ruled), (), ANYWHERE)
+                name: CompiledService.of(
+                    ServiceInputs(ServiceId("", name), routing(name, ruled), (), ANYWHERE)
+                )
                 if what
                 else None
             }
@@ -201,7 +204,8 @@ def test_a_document_that_is_renamed_is_the_origin_of_what_stays_the_same(world: 
     world.apply({"a": service("a", "a.example.com")})
     renamed = (Origin(DocumentId("", "b.yaml"), "r1"),)
     rule = RuleDocument(service="a", hosts=("a.example.com",))
-    world.apply({"a": CompiledService.of(ServiceId("", "a"), routing("a", rule), renamed, ANYWHERE)})
+    inputs = ServiceInputs(ServiceId("", "a"), routing("a", rule), renamed, ANYWHERE)
+    world.apply({"a": CompiledService.of(inputs)})
     for type_url in (ROUTE, CLUSTER, ENDPOINT):
         assert {resource.origins for resource in view.resources(type_url).values()} == {renamed}
 
