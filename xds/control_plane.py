@@ -25,7 +25,9 @@ from xds.documents import DocumentId, Origin
 from xds.edit_traces import edit_traces_of
 from xds.errors import BindError
 from xds.http import Readiness, ServedFrom
-from xds.http_port import HttpPort
+from xds.http.events import Events
+from xds.http.metrics import Metrics
+from xds.http_port import Answering, HttpPort, HttpSinks
 from xds.pipeline import (
     CertificateFile,
     CertificateFiles,
@@ -100,11 +102,12 @@ class ControlPlane:
         )
         listeners = _listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
-        self._http = HttpPort(settings)
+        http_sinks = HttpSinks(Metrics(settings.source), Events())
+        self._denied = http_sinks.metrics.denied
         self._cohorts = Cohorts(
             partial(node_group_of, namespace_of=settings.namespace_of), partial(_stages, settings)
         )
-        sinks: list[Sink] = [LogSink(lambda: source_status().as_dict()), *self._http.sinks]
+        sinks: list[Sink] = [LogSink(lambda: source_status().as_dict()), *http_sinks.all()]
         if traces := edit_traces_of(settings.tracing):
             sinks.append(traces.sink)
         self._traces = traces
@@ -115,7 +118,7 @@ class ControlPlane:
             is_before=self._services.is_before,
         )
         self._revoked = revocation_list(settings.xds.tls)
-        authorization = authorization_of(settings, self._http.denied, self._revoked)
+        authorization = authorization_of(settings, self._denied, self._revoked)
         self._server = self._server_of(settings, authorization)
         discovery = discovery_app(
             self._view_of,
@@ -148,7 +151,7 @@ class ControlPlane:
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
         self.rollouts.tally.changed = self._server.load_wanted_changed
-        self._http.connect(
+        answering = Answering(
             self._pipeline,
             self.status,
             self.rollouts,
@@ -156,9 +159,9 @@ class ControlPlane:
             source_status=source_status,
             changes=lambda: self._services.changes,
             readiness=self._readiness,
-            tls=http_context(settings),
             validator=self._validator,
         )
+        self._http = HttpPort(settings, http_sinks, answering, http_context(settings))
 
     def _server_of(
         self, settings: Settings, authorization: Authorization | None
@@ -183,7 +186,7 @@ class ControlPlane:
             reported=Reported(
                 self._load_reported,
                 self._requests_logged,
-                self._http.denied,
+                self._denied,
                 self._services.leave_unwatched,
             ),
             load_wanted=self._load_wanted,

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -30,70 +31,80 @@ from xds.status import Sink, Status
 from xds.validation import EnvoyValidator
 
 
+@dataclass(frozen=True, slots=True)
+class HttpSinks:
+    """What is told what happens, and is asked for it over HTTP: metrics, and the events of the API."""
+
+    metrics: Metrics
+    events: Events
+
+    def all(self) -> tuple[Sink, ...]:
+        """Return what has to be told what the status tells."""
+        return (self.metrics.tell, EventsSink(self.events))
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The parts of the program that the HTTP port answers from.
+
+    ``changes`` counts how often services changed.
+    """
+
+    pipeline: Pipeline
+    status: Status
+    rollouts: Rollouts
+    discovery: Starlette
+    source_status: Callable[[], SourceStatus]
+    changes: Callable[[], int]
+    readiness: Callable[[], Readiness]
+    validator: EnvoyValidator | None
+
+
 class HttpPort:
-    """What answers on the HTTP port. ``sinks`` have to be told what the status tells."""
+    """What answers on the HTTP port."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._events = Events()
-        self._metrics = Metrics(settings.source)
-        self.sinks: tuple[Sink, ...] = (self._metrics.tell, EventsSink(self._events))
-        self.denied = self._metrics.denied
-
-    def connect(
-        self,
-        pipeline: Pipeline,
-        status: Status,
-        rollouts: Rollouts,
-        discovery: Starlette,
-        *,
-        source_status: Callable[[], SourceStatus],
-        changes: Callable[[], int],
-        readiness: Callable[[], Readiness],
-        tls: ssl.SSLContext | None,
-        validator: EnvoyValidator | None,
+    def __init__(
+        self, settings: Settings, sinks: HttpSinks, of: Answering, tls: ssl.SSLContext | None
     ) -> None:
-        """Answer from these parts of the program.
-
-        ``changes`` counts how often services changed.
-        """
-        at = self._settings.http
+        self._settings = settings
+        self._metrics = sinks.metrics
+        at = settings.http
         tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
         self._oidc = oidc_of(at.oidc)
         accounts = self._oidc.accounts if self._oidc else None
         access = Access(tokens, loopback=is_loopback(at.address), accounts=accounts)
         self._backend = LiveBackend(
-            pipeline,
-            status,
-            rollouts,
-            self._events,
-            readiness=readiness,
-            source=self._settings.source,
-            publish=Publisher(self._settings).publish,
+            of.pipeline,
+            of.status,
+            of.rollouts,
+            sinks.events,
+            readiness=of.readiness,
+            source=settings.source,
+            publish=Publisher(settings).publish,
         )
-        region_header = self._settings.region_header
-        flags = Flags(flag_source(pipeline, changes, region_header), exposed=rollouts.tally.exposed)
+        region_header = settings.region_header
+        flags = Flags(flag_source(of.pipeline, of.changes, region_header), exposed=of.rollouts.tally.exposed)
         observed = Observed(
-            status=status,
-            source=source_status,
+            status=of.status,
+            source=of.source_status,
             documents=self._backend.documents_by_state,
             rollouts=self._backend.rollouts_by_phase,
             exposure=flags.exposure,
-            validator=validator,
+            validator=of.validator,
         )
         self._metrics.observe(observed)
         audit = Audit(lambda: datetime.now(UTC))
         limits = ConnectionLimits(**at.limits.model_dump())
         app = http_app(
-            readiness,
-            discovery,
-            api=api_app(Api(self._backend, access, audit, self._events), version("grayplane")),
+            of.readiness,
+            of.discovery,
+            api=api_app(Api(self._backend, access, audit, sinks.events), version("grayplane")),
             metrics=self._metrics.exposition,
-            ofrep=ofrep_routes(flags, region_header, access, self._events),
+            ofrep=ofrep_routes(flags, region_header, access, sinks.events),
             login=self._oidc.routes if self._oidc else (),
             limits=limits,
         )
-        self._server = HttpServer(app, self._events.close, tls=tls, limits=limits)
+        self._server = HttpServer(app, sinks.events.close, tls=tls, limits=limits)
 
     def bind(self) -> int:
         """Take the address; return the port. Raise ``BindError`` if it cannot be had."""

@@ -14,7 +14,7 @@ from xds.http.body_limits import BodyLimits
 from xds.http.connections import DEFAULTS, ConnectionLimits
 from xds.http.dashboard import dashboard_routes
 from xds.http.problem import on_failure, on_http_exception
-from xds.http.readiness import LivenessEndpoint, Readiness, ReadinessEndpoint
+from xds.http.readiness import Readiness, liveness_answer, readiness_answer
 from xds.http.security_headers import SecurityHeaders
 
 
@@ -34,12 +34,12 @@ def http_app(
     served at ``/metrics``, and its content type. ``ofrep`` are the paths of ``xds.http.ofrep``, ``login``
     those of ``xds.http.oidc``.
     """
-    routes: list[BaseRoute] = [
-        Route("/live", LivenessEndpoint(readiness).__call__),
-        Route("/ready", ReadinessEndpoint(readiness).__call__),
+    routes = [
+        _page("/live", lambda: liveness_answer(readiness())),
+        _page("/ready", lambda: readiness_answer(readiness())),
     ]
     if metrics is not None:
-        routes.append(Route("/metrics", _MetricsEndpoint(metrics).__call__))
+        routes.append(_page("/metrics", lambda: _exposed(*metrics())))
     if api is not None:
         routes += [Mount("/api/v1", api), Route("/", _to_dashboard), *dashboard_routes()]
     routes += [*login, *ofrep, *discovery.routes]
@@ -51,14 +51,16 @@ def http_app(
     )
 
 
+def _page(path: str, answer: Callable[[], Response]) -> BaseRoute:
+    async def endpoint(_: Request) -> Response:
+        return answer()
+
+    return Route(path, endpoint)
+
+
+def _exposed(body: bytes, content_type: str) -> Response:
+    return Response(body, media_type=content_type)
+
+
 async def _to_dashboard(_: Request) -> Response:
     return RedirectResponse("/dashboard/")
-
-
-class _MetricsEndpoint:
-    def __init__(self, metrics: Callable[[], tuple[bytes, str]]) -> None:
-        self._metrics = metrics
-
-    async def __call__(self, _: Request) -> Response:
-        body, content_type = self._metrics()
-        return Response(body, media_type=content_type)

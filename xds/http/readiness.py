@@ -1,11 +1,9 @@
 """Whether this server lives and answers proxies, and from what."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from xds.sources.base import SourceStatus
@@ -36,31 +34,18 @@ class Readiness:
         return self.served_from is not ServedFrom.NOTHING
 
 
-class ReadinessEndpoint:
-    """Answers 200 when proxies are answered, 503 before, and says how the server stands.
+def readiness_answer(now: Readiness) -> JSONResponse:
+    """Return 200 when proxies are answered, 503 before, and how the server stands.
 
     Trouble with the source does not make it unready: it serves what it last knew, and a replica without
     trouble would not serve anything else.
     """
-
-    def __init__(self, readiness: Callable[[], Readiness]) -> None:
-        self._readiness = readiness
-
-    async def __call__(self, _: Request) -> JSONResponse:
-        """Answer a request."""
-        now = self._readiness()
-        return JSONResponse({"ready": now.ready, **_described(now)}, status_code=200 if now.ready else 503)
+    return JSONResponse({"ready": now.ready, **_described(now)}, status_code=200 if now.ready else 503)
 
 
-class LivenessEndpoint:
-    """Answers 200 as long as the process answers at all, and says how the server stands, for people."""
-
-    def __init__(self, readiness: Callable[[], Readiness]) -> None:
-        self._readiness = readiness
-
-    async def __call__(self, _: Request) -> JSONResponse:
-        """Answer a request."""
-        return JSONResponse({"alive": True, **_described(self._readiness())})
+def liveness_answer(now: Readiness) -> JSONResponse:
+    """Return 200 as long as the process answers at all, and how the server stands, for people."""
+    return JSONResponse({"alive": True, **_described(now)})
 
 
 def _described(now: Readiness) -> dict[str, Any]:

@@ -20,17 +20,14 @@ from xds.documents import DocumentId, Origin, Revision
 from xds.documents.defect import Path, printable, render
 from xds.documents.problem import Problem
 from xds.documents.words import did_you_mean
-from xds.rules.claims import LANE, LANES, LIST, Claim
+from xds.rules.claims import LANES, LIST, Claim
+from xds.rules.claims_in_force import ClaimsInForce, Key, claims_of, discard, needs_of
 from xds.rules.instance import ServiceId
 from xds.rules.lists import ListDocument
 from xds.rules.model import LanesDocument, RuleDocument
 from xds.rules.parse import ParsedDocument
 
-Key = tuple[str, Claim]
-"""A claim in a namespace."""
-
 _DELETED = ParsedDocument(None)
-_NAMED = (LANE, LIST)
 _CLAIMED = "remove it from one of the two; until then the last good version stays in force"
 _NEEDED = "remove it there first; until then the last good version stays in force"
 
@@ -93,53 +90,50 @@ class DocumentStore:
     def __init__(self) -> None:
         # All documents. Written by ``_apply`` and ``_replace``.
         self._records: dict[DocumentId, _Record] = {}
-        # What is in force. Written by ``_enter`` and ``_withdraw``.
-        self._services: dict[ServiceId, DocumentId] = {}  # the documents that have rules
-        self._owners: dict[Key, DocumentId] = {}  # the one document that has a claim
-        self._users: dict[Key, set[DocumentId]] = {}  # the documents that need a claim
-        self._names: dict[tuple[str, str], set[str]] = {}  # the lists, and the lanes, of a namespace
+        # Who has and needs what, of the versions in force. Written by ``_replace``.
+        self._claims = ClaimsInForce()
         # Those whose waiting version is about a claim. Written by ``_wait`` and ``_stop_waiting``.
         self._waiting: dict[Key, set[DocumentId]] = {}
 
     def rule(self, service: ServiceId) -> RuleDocument | None:
         """Return the rule in force for a service."""
-        version = self._version(self._services.get(service))
+        version = self._version(self._claims.documents.get(service))
         return version.rule if version else None
 
     def document_of(self, service: ServiceId) -> DocumentId:
         """Return the document whose rule is in force for a service; `KeyError` if there is none."""
-        return self._services[service]
+        return self._claims.documents[service]
 
     def origins(self, service: ServiceId) -> tuple[Origin, ...]:
         """Return the versions in force that a service is made from: its rule's, and its lists' and lanes'."""
-        return self._origins(self._services.get(service))
+        return self._origins(self._claims.documents.get(service))
 
     def services(self) -> frozenset[ServiceId]:
         """Return the services with a rule in force."""
-        return frozenset(self._services)
+        return frozenset(self._claims.documents)
 
     def list_values(self, namespace: str, name: str) -> tuple[str, ...]:
         """Return the values of a list in force; `KeyError` if there is none."""
-        version = self._version(self._owners[namespace, Claim(LIST, name)])
+        version = self._version(self._claims.owner[namespace, Claim(LIST, name)])
         assert version
         assert isinstance(version.content, ListDocument)
         return version.content.values
 
     def lists_of(self, service: ServiceId) -> dict[str, tuple[str, ...]]:
         """Return the values of all lists that the rule in force of a service uses, by name."""
-        version = self._version(self._services.get(service))
+        version = self._version(self._claims.documents.get(service))
         names = [claim.name for claim in version.needs if claim.kind == LIST] if version else []
         return {name: self.list_values(service.namespace, name) for name in names}
 
     def lanes(self, namespace: str) -> LanesDocument:
         """Return the lanes in force in a namespace."""
-        version = self._version(self._owners.get((namespace, Claim(LANES, ""))))
+        version = self._version(self._claims.owner.get((namespace, Claim(LANES, ""))))
         content = version.content if version else None
         return content if isinstance(content, LanesDocument) else LanesDocument(lanes=())
 
     def lanes_origins(self, namespace: str) -> tuple[Origin, ...]:
         """Return the versions in force that the lanes of a namespace are made from, lists included."""
-        return self._origins(self._owners.get((namespace, Claim(LANES, ""))))
+        return self._origins(self._claims.owner.get((namespace, Claim(LANES, ""))))
 
     def standing(self, document: DocumentId) -> Standing | None:
         """Say how a document stands; None if it is not there."""
@@ -200,49 +194,52 @@ class DocumentStore:
 
     def _together(self, document: DocumentId) -> set[DocumentId] | None:
         """Return the documents whose latest versions fit if all are put in force at once; None if none do."""
-        group, queue = {document}, [document]
+        together, queue = {document}, [document]
         claimed: dict[Key, DocumentId] = {}
         while queue:
             member = queue.pop()
-            for moved in self._must_move(member, group, claimed):
+            for moved in self._must_move(member, together, claimed):
                 if moved is None or not self._records[moved].waits:
                     return None
-                group.add(moved)
+                together.add(moved)
                 queue.append(moved)
-        needed = (key for member in group for key in self._needs(member, self._records[member].latest))
-        if any(key not in claimed and self._owners.get(key, document) in group for key in needed):
+        # What one of them needs and another of them gives up, a third must claim.
+        needed = (key for member in together for key in needs_of(member, self._records[member].latest))
+        if any(key not in claimed and self._claims.owner.get(key, document) in together for key in needed):
             return None
-        return group if all(not self._missed(member, group, claimed) for member in group) else None
+        return together if all(not self._missed(member, together, claimed) for member in together) else None
 
     def _must_move(
-        self, member: DocumentId, group: set[DocumentId], claimed: dict[Key, DocumentId]
+        self, member: DocumentId, together: set[DocumentId], claimed: dict[Key, DocumentId]
     ) -> Iterator[DocumentId | None]:
-        """Yield the documents outside ``group`` that must move with a member; None if nothing helps."""
+        """Yield the documents outside ``together`` that must move with a member; None if nothing helps."""
         latest = self._records[member].latest
-        for key in self._claims(member, latest):
+        for key in claims_of(member, latest):
             if claimed.setdefault(key, member) != member:
                 yield None
-            elif (owner := self._owners.get(key, member)) not in group:
+            elif (owner := self._claims.owner.get(key, member)) not in together:
                 yield owner
-        for key in self._needs(member, latest):
-            if key not in self._owners and key not in claimed:
+        for key in needs_of(member, latest):
+            if key not in self._claims.owner and key not in claimed:
                 waiting = sorted(self._waiting.get(key, ()))
                 makers = [one for one in waiting if key[1] in self._records[one].latest.claims]
-                if group.isdisjoint(makers):
+                if together.isdisjoint(makers):
                     yield makers[0] if makers else None
         for key in self._given_up(member):
-            yield from self._users.get(key, set()) - group
+            yield from self._claims.users(key) - together
 
-    def _missed(self, member: DocumentId, group: set[DocumentId], claimed: Mapping[Key, DocumentId]) -> bool:
-        """Whether a document outside ``group`` needs what a member gives up and none of the group claims."""
+    def _missed(
+        self, member: DocumentId, together: set[DocumentId], claimed: Mapping[Key, DocumentId]
+    ) -> bool:
+        """Whether a document outside ``together`` needs what a member gives up and none of these claims."""
         return any(
-            key not in claimed and self._users.get(key, set()) - group for key in self._given_up(member)
+            key not in claimed and self._claims.users(key) - together for key in self._given_up(member)
         )
 
     def _given_up(self, document: DocumentId) -> list[Key]:
         """Return what the version in force claims and the latest one does not."""
         record = self._records[document]
-        return [key for key in self._claims(document, record.in_force) if key[1] not in record.latest.claims]
+        return [key for key in claims_of(document, record.in_force) if key[1] not in record.latest.claims]
 
     def _replace(self, documents: Iterable[DocumentId], turn: _Turn) -> None:
         """Put the latest versions of some documents in force, all together."""
@@ -250,46 +247,20 @@ class DocumentStore:
         for document in documents:
             record = self._records[document]
             turn.before.setdefault(document, record.in_force)
-            changed |= self._withdraw(document, record.in_force)
+            changed |= self._claims.withdraw(document, record.in_force)
         for document in documents:
             record = self._records[document]
-            changed |= self._enter(document, record.latest)
+            changed |= self._claims.enter(document, record.latest)
             record.in_force = record.latest
             if record.latest is _DELETED:
                 del self._records[document]
         again = {document for key in changed for document in self._waiting.get(key, ())}
         turn.again = sorted(again.union(turn.again), reverse=True)
 
-    def _withdraw(self, document: DocumentId, version: ParsedDocument | None) -> set[Key]:
-        """Take a version out of force; return the claims that it is about."""
-        claims, needs = self._claims(document, version), self._needs(document, version)
-        for key in claims:
-            del self._owners[key]
-            if key[1].kind in _NAMED:
-                self._names[key[0], key[1].kind].discard(key[1].name)
-        for key in needs:
-            _discard(self._users, key, document)
-        if version and version.rule:
-            del self._services[ServiceId(document.namespace, version.rule.service)]
-        return {*claims, *needs}
-
-    def _enter(self, document: DocumentId, version: ParsedDocument) -> set[Key]:
-        """Put a version in force; return the claims that it is about."""
-        claims, needs = self._claims(document, version), self._needs(document, version)
-        for key in claims:
-            self._owners[key] = document
-            if key[1].kind in _NAMED:
-                self._names.setdefault((key[0], key[1].kind), set()).add(key[1].name)
-        for key in needs:
-            self._users.setdefault(key, set()).add(document)
-        if version.rule:
-            self._services[ServiceId(document.namespace, version.rule.service)] = document
-        return {*claims, *needs}
-
     def _about(self, document: DocumentId) -> list[Key]:
         """Return the claims that the latest version of a document is about."""
         latest = self._records[document].latest
-        return [*self._claims(document, latest), *self._needs(document, latest), *self._given_up(document)]
+        return [*claims_of(document, latest), *needs_of(document, latest), *self._given_up(document)]
 
     def _wait(self, document: DocumentId) -> None:
         self._records[document].waits = True
@@ -302,14 +273,8 @@ class DocumentStore:
         if record is None or not record.waits:
             return
         for key in self._about(document):
-            _discard(self._waiting, key, document)
+            discard(self._waiting, key, document)
         record.waits = False
-
-    def _claims(self, document: DocumentId, version: ParsedDocument | None) -> list[Key]:
-        return [(document.namespace, claim) for claim in version.claims] if version else []
-
-    def _needs(self, document: DocumentId, version: ParsedDocument | None) -> list[Key]:
-        return [(document.namespace, claim) for claim in version.needs] if version else []
 
     def _version(self, document: DocumentId | None) -> ParsedDocument | None:
         """Return the version in force of a document."""
@@ -320,7 +285,7 @@ class DocumentStore:
         version = self._version(document)
         if document is None or version is None:
             return ()
-        made_from = (document, *(self._owners[document.namespace, claim] for claim in version.needs))
+        made_from = (document, *(self._claims.owner[document.namespace, claim] for claim in version.needs))
         versions = ((one, self._version(one)) for one in dict.fromkeys(made_from))
         return tuple(Origin(one, version.revision) for one, version in versions if version)
 
@@ -346,8 +311,8 @@ class DocumentStore:
 
     def _users_of(self, document: DocumentId, *versions: ParsedDocument | None) -> set[DocumentId]:
         """Return the documents in force that need what versions of a document claim."""
-        keys = (key for version in versions for key in self._claims(document, version))
-        return {user for key in keys for user in self._users.get(key, ())}
+        keys = (key for version in versions for key in claims_of(document, version))
+        return {user for key in keys for user in self._claims.users(key)}
 
     def _problems(self, document: DocumentId) -> tuple[Problem, ...]:
         record = self._records.get(document)
@@ -359,7 +324,7 @@ class DocumentStore:
         """Say why a version waits."""
         yield from self._contested(document, record.latest)
         for key in self._given_up(document):
-            for user in sorted(self._users.get(key, set()) - {document}):
+            for user in sorted(self._claims.users(key) - {document}):
                 message = f"{key[1].kind} {printable(key[1].name)} is used by {user.name}"
                 yield _problem(document, record.latest, (), message, _NEEDED)
 
@@ -368,16 +333,16 @@ class DocumentStore:
         told: set[tuple[Path, DocumentId]] = set()
         namespace = document.namespace
         for claim, path in latest.claims.items():
-            owner = self._owners.get((namespace, claim), document)
+            owner = self._claims.owner.get((namespace, claim), document)
             if owner != document and (path, owner) not in told:
                 told.add((path, owner))
                 yield _problem(document, latest, path, claim.taken_by(owner.name), _CLAIMED)
         for claim, path in latest.needs.items():
-            if (namespace, claim) not in self._owners:
+            if (namespace, claim) not in self._claims.owner:
                 yield _problem(document, latest, path, *self._said_of_need(namespace, claim))
 
     def _said_of_need(self, namespace: str, claim: Claim) -> tuple[str, str]:
-        known = self._names.get((namespace, claim.kind), set())
+        known = self._claims.names(namespace, claim.kind)
         where = f"make the document {claim.name}.list" if claim.kind == LIST else "add it to lanes.yaml"
         return f"there is no {claim.kind} {printable(claim.name)}", did_you_mean(
             claim.name, known, show=False
@@ -392,10 +357,3 @@ def _same(before: ParsedDocument | None, after: ParsedDocument | None) -> bool:
     if before is None or after is None:
         return before is after
     return before.revision == after.revision and before.content == after.content
-
-
-def _discard(index: dict[Key, set[DocumentId]], key: Key, document: DocumentId) -> None:
-    documents = index[key]
-    documents.discard(document)
-    if not documents:
-        del index[key]

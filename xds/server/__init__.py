@@ -5,7 +5,7 @@ from xds.server.access_logs import LoggedRequest
 from xds.server.authorization import Authorization, Grant
 from xds.server.limits import Limits
 from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
-from xds.server.observer import LogObserver, Observer, Peer, StreamInfo
+from xds.server.observer import LogObserver, Observer, Peer, StreamInfo, few_of
 from xds.server.revocation import RevocationList
 from xds.server.server import XdsServer
 from xds.server.tls import TlsError, TlsFiles
@@ -28,4 +28,5 @@ __all__ = [
     "TlsError",
     "TlsFiles",
     "XdsServer",
+    "few_of",
 ]

@@ -79,14 +79,24 @@ class LogObserver:
                     what = {"type": short(event.type_url), "count": len(event.changes)}
                     _log.debug("acknowledged", **_who(stream), **what)
             case Rejected():
-                _log.error(
-                    "client rejected a push and keeps what it had",
-                    **_who(stream),
-                    type=short(event.type_url),
-                    resources=_some(event.changes),
-                    concerns=_some(_concerns(event)),
-                    reason=event.reason.message,
-                )
+                self.rejected(stream, event, _concerns(event))
+
+    def rejected(self, stream: StreamInfo, event: Rejected, concerns: Collection[str]) -> None:
+        """Log a NACK with what it concerns."""
+        _log.error(
+            "client rejected a push and keeps what it had",
+            **_who(stream),
+            type=short(event.type_url),
+            resources=few_of(event.changes),
+            concerns=few_of(concerns),
+            reason=event.reason.message,
+        )
+
+
+def few_of(names: Collection[str]) -> list[str]:
+    """Shorten a list to what a person reads: a client may reject 10,000 resources at once."""
+    few = sorted(names)[:_MANY]
+    return few if len(few) == len(names) else [*few, f"and {len(names) - len(few)} more"]
 
 
 def _concerns(event: Rejected) -> set[str]:
@@ -105,9 +115,3 @@ def _new(sent: Iterable[object], held: Iterable[object]) -> Iterable[object]:
 
 def _who(stream: StreamInfo) -> dict[str, object]:
     return {"node": stream.node.id, "group": stream.node.cluster, "peer": stream.peer.address}
-
-
-def _some(names: Collection[str]) -> list[str]:
-    """Shorten a list to what a person reads: a client may reject 10,000 resources at once."""
-    some = sorted(names)[:_MANY]
-    return some if len(some) == len(names) else [*some, f"and {len(names) - len(some)} more"]

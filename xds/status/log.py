@@ -1,19 +1,15 @@
 """The log as a sink: what rule authors and operators must know."""
 
-import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
 from xds.documents.problem import Severity
-from xds.server import StreamInfo
+from xds.server import LogObserver, few_of
 from xds.status import events
-from xds.type_urls import short
 
 _log = structlog.get_logger(__name__)
-
-_MANY = 20
 
 
 class LogSink:
@@ -21,21 +17,19 @@ class LogSink:
 
     def __init__(self, source: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._source = source
+        self._streams = LogObserver()
 
     def __call__(self, event: events.StatusEvent) -> None:
         """Log an event."""
         match event:
             case events.StreamOpened(stream):
-                _log.info("client connected", **_who(stream), version=stream.node.user_agent_version)
+                self._streams.opened(stream)
             case events.StreamClosed(stream):
-                _log.info("client disconnected", **_who(stream))
+                self._streams.closed(stream)
             case events.PushAcknowledged(stream, acked):
-                if _log.is_enabled_for(logging.DEBUG):  # one for every stream and push
-                    _log.debug(
-                        "acknowledged", **_who(stream), type=short(acked.type_url), count=len(acked.changes)
-                    )
-            case events.PushRejected():
-                _push_rejected(event)
+                self._streams.answered(stream, acked)
+            case events.PushRejected(stream, rejected, origins):
+                self._streams.rejected(stream, rejected, {str(origin.document) for origin in origins})
             case events.ServiceQuarantined() | events.QuarantineLifted():
                 _quarantine(event)
             case events.ServingSnapshot() | events.InStepWithSource() | events.SourceTrouble():
@@ -94,17 +88,6 @@ def _source(
             tell("source in trouble: what it last said stays in force", reason=reason)
 
 
-def _push_rejected(event: events.PushRejected) -> None:
-    _log.error(
-        "client rejected a push and keeps what it had",
-        **_who(event.stream),
-        type=short(event.event.type_url),
-        resources=_some(event.event.changes),
-        concerns=_some({str(origin.document) for origin in event.origins}),
-        reason=event.event.reason.message,
-    )
-
-
 def _quarantine(event: events.ServiceQuarantined | events.QuarantineLifted) -> None:
     match event:
         case events.ServiceQuarantined(quarantine):
@@ -112,21 +95,11 @@ def _quarantine(event: events.ServiceQuarantined | events.QuarantineLifted) -> N
             _log.error(
                 f"quarantined: {who}, the last acknowledged version is served to all",
                 service=str(quarantine.service),
-                documents=_some({str(origin.document) for origin in quarantine.origins}),
-                revisions=_some({origin.revision for origin in quarantine.origins}),
+                documents=few_of({str(origin.document) for origin in quarantine.origins}),
+                revisions=few_of({origin.revision for origin in quarantine.origins}),
                 line=quarantine.line,
                 node=quarantine.node,
                 reason=quarantine.reason,
             )
         case events.QuarantineLifted(service):
             _log.info("quarantine lifted: the service has a new version", service=str(service))
-
-
-def _who(stream: StreamInfo) -> dict[str, object]:
-    return {"node": stream.node.id, "group": stream.node.cluster, "peer": stream.peer.address}
-
-
-def _some(names: Collection[str]) -> list[str]:
-    """Shorten a list to what a person reads: a client may reject 10,000 resources at once."""
-    some = sorted(names)[:_MANY]
-    return some if len(some) == len(names) else [*some, f"and {len(names) - len(some)} more"]
