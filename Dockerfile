@@ -31,7 +31,7 @@ USER 65532:65532
 VOLUME /var/lib/grayplane
 EXPOSE 18000 18080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:18080/ready', timeout=2)"]
+    CMD ["python", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:18080/ready', timeout=2)"]
 ENTRYPOINT ["grayplane"]
 CMD ["serve"]
 

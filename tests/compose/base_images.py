@@ -2,7 +2,7 @@
 
 Where the registry cannot be reached, a stand-in is made from Debian and the very packages that the image is
 about: Envoy from its wheel, r-nacos as cargo built it, Python as Debian has it with all that is locked as
-wheels. What that leaves untested is in docs/development.md.
+wheels. What that leaves untested is in docs/nacos.md.
 """
 
 import hashlib

@@ -24,12 +24,13 @@ class Project:
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
         self._name = f"grayplane-test-{uuid.uuid4().hex[:8]}"
-        ports = free_ports(6)
+        ports = free_ports(7)
         names = (
             "EDGE_PORT",
             "HTTP_PORT",
             "XDS_PORT",
             "NACOS_PORT",
+            "NACOS_GRPC_PORT",
             "NACOS_CONSOLE_PORT",
             "RNACOS_CONSOLE_PORT",
         )
