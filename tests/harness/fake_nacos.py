@@ -46,6 +46,8 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
         self.documents: dict[str, str] = {}
+        self.other_documents: dict[str, dict[str, str]] = {}
+        """The documents of groups other than GRAY_GROUP."""
         self.services: dict[str, list[Json]] = {}
         self.other_groups: dict[str, dict[str, list[Json]]] = {}
         """The services of naming groups other than DEFAULT_GROUP."""
@@ -64,7 +66,7 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         self.groups: set[str] | None = None
         """The groups that a user may read; None: all. As in Nacos, a request without a group asks for all."""
         self.namespaces: dict[str, str] = {"": "public"}
-        """The names of namespaces, by id."""
+        """The names of namespaces, by id. Left empty, they are told to nobody."""
         self.history: dict[str, list[str]] = {}
         """The earlier texts of documents, the oldest first."""
         self.data_keys: dict[str, str] = {}
@@ -132,8 +134,9 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         return "HealthCheckResponse", {}
 
     def _ConfigQueryRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        documents = self._documents(body["group"])
         beta = self.betas.get(body["dataId"])
-        content = self.documents.get(body["dataId"]) if beta is None else beta
+        content = documents.get(body["dataId"]) if beta is None else beta
         if content is None:
             return "ConfigQueryResponse", {
                 "resultCode": 500,
@@ -176,6 +179,11 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
 
     def _InstanceRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
         self.registrations.append(body["type"])
+        if body["groupName"] != "DEFAULT_GROUP":
+            hosts = self.other_groups.setdefault(body["groupName"], {}).setdefault(body["serviceName"], [])
+            hosts[:] = [each for each in hosts if each["port"] != body["instance"]["port"]]
+            if body["type"] == "registerInstance":
+                hosts.append(body["instance"])
         return "InstanceResponse", {}
 
     def _service(self, body: Json) -> Json:
@@ -208,10 +216,11 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
             return web.json_response({"code": 403, "message": "user not found!"}, status=403)
         await self.silent.wait()
         number, size = int(request.query["pageNo"]), int(request.query["pageSize"])
-        assert request.query["groupName"] == GROUP
-        names = sorted(self.documents)
+        group = request.query["groupName"]
+        documents = self._documents(group)
+        names = sorted(documents)
         items = [
-            {"dataId": name, "groupName": GROUP, "md5": md5(self.documents[name])}
+            {"dataId": name, "groupName": group, "md5": md5(documents[name])}
             for name in names[(number - 1) * size : number * size]
         ]
         page: Json = {
@@ -230,19 +239,32 @@ class FakeNacos(RequestServicer, BiRequestStreamServicer):  # type: ignore[misc]
         return web.json_response({"code": 0, "data": {"totalCount": len(items), "pageItems": items}})
 
     async def history_entry(self, request: web.Request) -> web.Response:
-        text = self.history[request.query["dataId"]][int(request.query["nid"]) - 1]
+        texts, number = self.history.get(request.query["dataId"], []), int(request.query["nid"])
+        if number > len(texts):
+            missing = {"code": 20004, "message": "resource not found", "data": f"nid = {number} not exist"}
+            return web.json_response(missing, status=404, dumps=_compact)
+        text = texts[number - 1]
         return web.json_response({"code": 0, "data": {"id": request.query["nid"], "content": text}})
 
     def _ConfigPublishRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
-        data_id = body["dataId"]
-        if data_id in self.documents:
-            if body["casMd5"] and body["casMd5"] != md5(self.documents[data_id]):
+        data_id, documents = body["dataId"], self._documents(body["group"])
+        if data_id in documents:
+            if body["casMd5"] and body["casMd5"] != md5(documents[data_id]):
                 return "ConfigPublishResponse", CAS_FAILED
-            self.history.setdefault(data_id, []).append(self.documents[data_id])
-        self.documents[data_id] = body["content"]
+            self.history.setdefault(data_id, []).append(documents[data_id])
+        documents[data_id] = body["content"]
         return "ConfigPublishResponse", {}
 
+    def _ConfigRemoveRequest(self, body: Json) -> tuple[str, Json]:  # noqa: N802
+        self._documents(body["group"]).pop(body["dataId"], None)
+        return "ConfigRemoveResponse", {}
+
+    def _documents(self, group: str) -> dict[str, str]:
+        return self.documents if group == GROUP else self.other_documents.setdefault(group, {})
+
     async def list_namespaces(self, request: web.Request) -> web.Response:
+        if not self.namespaces:
+            return web.json_response({"code": 403, "message": "authorization failed!"}, status=403)
         listed = [{"namespace": each, "namespaceShowName": name} for each, name in self.namespaces.items()]
         return web.json_response({"code": 0, "message": "success", "data": listed})
 
@@ -264,6 +286,11 @@ class FakeNacos3(FakeNacos):
 
     def _context(self, data_id: str, change: str) -> Json:
         return {"groupKey": f"{data_id}+{GROUP}+public", "changeType": change}
+
+
+def _compact(answer: Json) -> str:
+    """JSON as Nacos writes it."""
+    return json.dumps(answer, separators=(",", ":"))
 
 
 def _payload(kind: str, body: Json) -> Payload:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from tests.harness.ports import free_port
@@ -221,6 +222,23 @@ def test_the_caret_of_a_very_long_line_is_shown(tmp_path: Path) -> None:
     assert line[caret.index("^") :].startswith('"bogus"')
 
 
+def test_the_caret_stands_below_its_place_beside_wide_characters(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", '{"service": "reviews", "baseline": "灰度", "bogus": 1}')
+    lines = grayplane("validate", file).stdout.splitlines()
+    at = next(number for number, line in enumerate(lines, 1) if "error: bogus" in line)
+    assert cell_len(lines[at][: lines[at].index('"bogus"')]) == lines[at + 1].index("^")
+
+
+def test_a_document_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    file = rule_file(tmp_path, "reviews.yaml", 'baseline: "\\e]0;title\\a"\n# \x1b]0;title\x07\n')
+    for command in ("validate", "lint"):
+        assert "\x1b" not in grayplane(command, file).stdout
+    rule_file(tmp_path, "reviews.yaml", 'baseline: "\\e]0;title\\a"\n')
+    shown = grayplane("validate", file).stdout
+    assert "\\x1b]0;title" in shown
+    assert "\x1b" not in shown
+
+
 def test_a_file_that_is_not_there_is_misuse(tmp_path: Path) -> None:
     assert grayplane("validate", tmp_path / "none.yaml").exit_code == 2
 
@@ -248,6 +266,9 @@ def test_bootstrap_prints_what_can_be_saved() -> None:
         ("serve", "--config", "no/such.yaml"),
         ("serve", "--rules", "no/such/directory"),
         ("demo", "--sample-ports", "1,2"),
+        ("status", "--server", "127.0.0.1:18080"),
+        ("status", "--server", "http://[::1"),
+        ("proxies", "--server", "http://"),
     ],
 )
 def test_misuse_has_exit_code_2_and_no_traceback(arguments: tuple[str, ...]) -> None:

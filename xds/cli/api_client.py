@@ -1,5 +1,6 @@
 """Asks a running server by its HTTP API."""
 
+import ipaddress
 import json
 import urllib.error
 import urllib.parse
@@ -35,12 +36,15 @@ class ApiClient:
     """The API of one server. What goes wrong ends the command with a line that says what to do."""
 
     def __init__(self, server: str, token: str | None) -> None:
-        if not server.startswith(("http://", "https://")):
+        if not server.startswith(("http://", "https://")) or _host(server) is None:
             fail(
-                [f"--server {server}: an URL begins with http:// or https://, such as {DEFAULT_SERVER}"],
+                [f"--server {server}: write http://host:port or https://host:port, such as {DEFAULT_SERVER}"],
                 MISUSED,
             )
         self._base = f"{server.rstrip('/')}/api/v1"
+        # No proxy of the environment reaches this machine.
+        direct = [urllib.request.ProxyHandler({})] if _is_here(server) else []
+        self._opener = urllib.request.build_opener(*direct)
         self._token = token
 
     def get(self, path: str, **query: str | int | None) -> Any:
@@ -67,7 +71,7 @@ class ApiClient:
             headers["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(self._base + path, body, headers, method=method)  # noqa: S310  # http
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+            with self._opener.open(request, timeout=_TIMEOUT) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             fail([_refusal(error)], FAILED)
@@ -77,6 +81,22 @@ class ApiClient:
                 [f"{self._base} does not answer ({reason}); --server or {API_URL_VARIABLE} says where it is"]
             )
         return json.loads(text) if text else None
+
+
+def _host(server: str) -> str | None:
+    """The host in an URL; None if there is none."""
+    try:
+        return urllib.parse.urlsplit(server).hostname
+    except ValueError:
+        return None
+
+
+def _is_here(server: str) -> bool:
+    host = _host(server) or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def name_in_path(name: str) -> str:

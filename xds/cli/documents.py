@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from xds.cli.errors import FAILED, MISUSED, fail
-from xds.cli.output import as_json, show_json
+from xds.cli.output import as_json, printable_in, show_json
 from xds.documents import DocumentId, Kind, kind_of
 from xds.documents.problem import Problem, Severity
 from xds.rules.parse import ParsedDocument, parse
@@ -135,12 +136,12 @@ def report(problem: Problem, content: bytes) -> Text:
     report = Text.assemble(
         (f"{where}: ", "bold"),
         (f"{problem.severity}: ", _STYLES[problem.severity]),
-        f"{field}{problem.message}",
+        printable_in(f"{field}{problem.message}"),
     )
     if problem.line:
         report.append(_excerpt(problem, content), "blue")
     if problem.hint:
-        report.append(f"\n      {problem.hint}", "green")
+        report.append(f"\n      {printable_in(problem.hint)}", "green")
     return report
 
 
@@ -150,6 +151,9 @@ def _excerpt(problem: Problem, content: bytes) -> str:
         return ""
     # Of a very long line, the part around the place. A tab would put the caret elsewhere.
     start = max(0, problem.column - _WIDEST_EXCERPT)
-    line = lines[problem.line - 1][start : start + _WIDEST_EXCERPT + 20].replace("\t", " ")
+    shown = lines[problem.line - 1][start : start + _WIDEST_EXCERPT + 20].replace("\t", " ")
+    # Nothing of a document steers the terminal, and the caret stays below its place.
+    line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in shown)
     number = f"{problem.line:5} | "
-    return f"\n{number}{line}\n{' ' * (len(number) - 2)}| {' ' * (problem.column - 1 - start)}^"
+    before = cell_len(line[: problem.column - 1 - start])  # Chinese characters are two columns wide.
+    return f"\n{number}{line}\n{' ' * (len(number) - 2)}| {' ' * before}^"

@@ -1,9 +1,8 @@
 """`grayplane publish`, `pull`, `history` and `rollback`: documents in Nacos, from the command line."""
 
 import asyncio
-import difflib
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,14 @@ from rich.console import Console
 from rich.text import Text
 
 from xds import logs
-from xds.cli.documents import FilesArgument, NameFlag, contents_of, report
+from xds.cli.documents import FilesArgument, NameFlag, contents_of
 from xds.cli.errors import FAILED, MISUSED, fail, settings_errors
+from xds.cli.outcomes import Outcomes
 from xds.cli.output import OutputFlag, show_json
 from xds.cli.serve import ConfigFlag, SetFlag, nacos_flags
 from xds.cli.values import assignment
-from xds.documents import DocumentId, kind_of
+from xds.documents import DocumentId, is_encrypted, kind_of
 from xds.documents.identity import EXTENSIONS
-from xds.documents.problem import Problem, Severity
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
 from xds.settings import Settings, load
@@ -66,32 +65,25 @@ def publish(
     difference was shown is not overwritten. Exit 1 then, and for errors.
     """
     loaded = _settings(config, nacos, namespace, settings, "save the files in files.rules: they are watched")
-    contents = {file.name: content for file, content in contents_of(files, name).items()}
-    if foreign := [each for each in contents if kind_of(each) is None]:
-        fail(
-            [f"{each} is no document: names end in .yaml, .yml, .json or .list" for each in foreign], MISUSED
-        )
+    contents = _documents_in(files, name)
 
     async def go(author: "NacosAuthor") -> None:
+        told = Outcomes(output)
         there = await _read_all(author)
-        new = {
-            each: content.decode(errors="replace")
-            for each, content in contents.items()
-            if not (if_missing and each in there)
+        new = {each: text for each, text in contents.items() if not (if_missing and each in there)}
+        _check(new, there, loaded, told)
+        changed = {
+            each: content.decode()
+            for each, content in new.items()
+            if each not in there or there[each].text.encode() != content
         }
-        _check(new, there, loaded)
-        changed = {each: text for each, text in new.items() if each not in there or there[each].text != text}
-        told = _Told(output)
         for each in sorted(contents.keys() - changed.keys()):
             told.outcome(each, "is there" if if_missing else "unchanged")
         for each, text in sorted(changed.items()):
             told.diff(each, there[each].text if each in there else "", text)
         if changed and not dry_run:
             _confirm(f"Publish {', '.join(sorted(changed))}?", yes=yes or if_missing)
-            group = author.settings.rules_group
-            for each, text in sorted(changed.items()):
-                await author.configs.publish(group, each, text, there.get(each))
-                told.outcome(each, "published")
+            await _publish(author, changed, there, told)
         told.end()
 
     _with_author(loaded, go)
@@ -125,7 +117,7 @@ def pull(
         if output == "json":
             show_json({"directory": str(directory), "documents": sorted(there), "overwritten": differing})
         else:
-            _console.print(Text(f"{len(there)} documents in {directory}"))
+            _console.print(Text(f"{len(there)} document{'' if len(there) == 1 else 's'} in {directory}"))
 
     _with_author(loaded, go)
 
@@ -191,15 +183,14 @@ def rollback(
         text = await author.history.text(document, entry)
         there = await _read_all(author)
         now = there.get(document)
-        told = _Told(output)
+        told = Outcomes(output)
         if now and now.text == text:
             told.outcome(document, "unchanged")
         else:
-            _check({document: text}, there, loaded)
+            _check({document: text.encode()}, there, loaded, told)
             told.diff(document, now.text if now else "", text)
             _confirm(f"Publish {document}?", yes=yes)
-            await author.configs.publish(author.settings.rules_group, document, text, now)
-            told.outcome(document, "published")
+            await _publish(author, {document: text}, there, told)
         told.end()
 
     _with_author(loaded, go)
@@ -240,10 +231,53 @@ def _with_author(settings: Settings, go: "Callable[[NacosAuthor], Awaitable[None
         fail([str(error)])
 
 
+def _documents_in(files: list[Path], name: str) -> dict[str, bytes]:
+    """Read documents, by name. Ends if there are none, or if one is not what Nacos can be given here."""
+    contents = {file.name: content for file, content in contents_of(files, name).items()}
+    wrong = [
+        f"{each} is no document: names end in .yaml, .yml, .json or .list"
+        if kind_of(each) is None
+        else f"{each} is the name of an encrypted configuration, and publish encrypts nothing"
+        for each in contents
+        if kind_of(each) is None or is_encrypted(each)
+    ]
+    if wrong or not contents:
+        fail(wrong or ["there is no document: no file ends in .yaml, .yml, .json or .list"], MISUSED)
+    return contents
+
+
+async def _publish(
+    author: "NacosAuthor", texts: Mapping[str, str], there: "Mapping[str, Stored]", told: Outcomes
+) -> None:
+    """Publish documents, up to the first that cannot be."""
+    from xds.sources.nacos import NacosError  # noqa: PLC0415  # the SDK is slow to load
+
+    left = sorted(texts)
+    while left:
+        document = left[0]
+        try:
+            await author.configs.publish(
+                author.settings.rules_group, document, texts[document], there.get(document)
+            )
+        except NacosError as error:
+            for each in left:
+                told.outcome(each, "not published")
+            told.end()
+            fail([str(error)])
+        told.outcome(document, "published")
+        del left[0]
+
+
 async def _read_all(author: "NacosAuthor") -> "dict[str, Stored]":
-    """Return all documents of the group."""
+    """Return all documents of the group that are not encrypted. Ends if there is no such namespace."""
     group = author.settings.rules_group
-    names = [each for each in await author.listing.documents() if kind_of(each) is not None]
+    listed = await author.listing.documents()
+    doubt = None if listed else await author.listing.namespace_doubt()
+    if doubt and doubt.is_certain:
+        fail([doubt.text], MISUSED)
+    if doubt:
+        typer.echo(f"grayplane: {doubt.text}", err=True)
+    names = [each for each in listed if kind_of(each) is not None and not is_encrypted(each)]
     slots = asyncio.Semaphore(_CONCURRENT_READS)
 
     async def read(each: str) -> "Stored | None":
@@ -263,7 +297,9 @@ async def _document_of(author: "NacosAuthor", service: str) -> str:
     return next((each for each in named if each in there), named[0])
 
 
-def _check(new: Mapping[str, str], there: "Mapping[str, Stored]", settings: Settings) -> None:
+def _check(
+    new: Mapping[str, bytes], there: "Mapping[str, Stored]", settings: Settings, told: Outcomes
+) -> None:
     """Tell what is wrong with new documents beside those that are there; end if any has an error."""
     now = datetime.now(UTC)
     parsed: dict[DocumentId, ParsedDocument] = {}
@@ -272,47 +308,19 @@ def _check(new: Mapping[str, str], there: "Mapping[str, Stored]", settings: Sett
         parsed[DocumentId("", each)] = read(each, stored.text.encode())
     store = DocumentStore()
     store.load(parsed)
-    for each, text in sorted(new.items()):
-        store.apply(DocumentId("", each), read(each, text.encode(), advice_at=now))
+    for each, content in sorted(new.items()):
+        store.apply(DocumentId("", each), read(each, content, advice_at=now))
     problems = store.problems()
-    failed = False
-    for each, text in sorted(new.items()):
-        found: Iterable[Problem] = problems.get(DocumentId("", each), ())
-        for problem in found:
-            _console.print(report(problem, text.encode()))
-            failed |= problem.severity is Severity.ERROR
-    if failed:
+    wrong = [
+        each
+        for each, content in sorted(new.items())
+        if told.problems(each, content, problems.get(DocumentId("", each), ()))
+    ]
+    if wrong:
+        for each in sorted(new):
+            told.outcome(each, "rejected" if each in wrong else "not published")
+        told.end()
         fail(["nothing was published"], FAILED)
-
-
-class _Told:
-    """Tells what becomes of documents: to people at once, to programs at the end."""
-
-    def __init__(self, output: str) -> None:
-        self._json = output == "json"
-        # What became of each document, for ``--json``. Written by ``diff`` and ``outcome``.
-        self._documents: dict[str, dict[str, str]] = {}
-
-    def outcome(self, document: str, outcome: str) -> None:
-        """Tell that a document is unchanged, there, or published."""
-        self._documents.setdefault(document, {})["outcome"] = outcome
-        if not self._json:
-            _console.print(Text(f"{document}: {outcome}", "green" if outcome == "published" else ""))
-
-    def diff(self, document: str, before: str, after: str) -> None:
-        """Tell what changes in a document."""
-        names = (f"{document} in Nacos", document)
-        lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
-        self._documents[document] = {"outcome": "would change", "diff": "\n".join(lines)}
-        styles = {"+": "green", "-": "red", "@": "cyan"}
-        for line in () if self._json else lines:
-            _console.print(Text(line, styles.get(line[:1], "")))
-
-    def end(self) -> None:
-        """Tell programs."""
-        if self._json:
-            found = [{"document": document, **told} for document, told in sorted(self._documents.items())]
-            show_json({"documents": found})
 
 
 def _confirm(question: str, *, yes: bool) -> None:

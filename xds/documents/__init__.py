@@ -4,6 +4,15 @@ One reader and one YAML dialect for rules, lanes, lists, instance files and sett
 and does no I/O.
 """
 
-from xds.documents.identity import DocumentId, Kind, Origin, Revision, kind_of, revision_of, stem_of
+from xds.documents.identity import (
+    DocumentId,
+    Kind,
+    Origin,
+    Revision,
+    is_encrypted,
+    kind_of,
+    revision_of,
+    stem_of,
+)
 
-__all__ = ["DocumentId", "Kind", "Origin", "Revision", "kind_of", "revision_of", "stem_of"]
+__all__ = ["DocumentId", "Kind", "Origin", "Revision", "is_encrypted", "kind_of", "revision_of", "stem_of"]

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 EXTENSIONS = (".yaml", ".yml", ".json")
 """How the name of a document in YAML ends; JSON is YAML."""
 
-_ENCRYPTED = re.compile("^cipher-[^-]+-")
-"""How Nacos has the names of encrypted documents begin."""
+_CIPHER = "cipher-"
+_ENCRYPTED = re.compile(f"^{_CIPHER}[^-]+-")
+"""How Nacos has the names of encrypted documents begin, with the algorithm."""
 
 Revision = str
 """A version of a document: the hash of its text, 16 hexadecimal digits."""
@@ -74,3 +75,8 @@ def stem_of(name: str) -> str:
         if base.endswith(extension):
             return base.removesuffix(extension)
     return base
+
+
+def is_encrypted(name: str) -> bool:
+    """Whether a document of this name holds what one of Nacos's encryption plug-ins made of a text."""
+    return name.startswith(_CIPHER)

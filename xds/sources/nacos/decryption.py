@@ -36,11 +36,6 @@ def load(name: str) -> Decrypt:
     return decrypt
 
 
-def is_encrypted(data_id: str) -> bool:
-    """Whether the content under this dataId is encrypted."""
-    return data_id.startswith(_PREFIX)
-
-
 async def decrypted(decrypt: Decrypt, data_id: str, key: str, content: str) -> bytes:
     """Return the text of an encrypted configuration; ``Undecrypted`` with the reason if there is none."""
     algorithm = data_id.removeprefix(_PREFIX).partition("-")[0]
