@@ -150,8 +150,12 @@ async def test_a_permission_that_is_revoked_and_granted_again(refusing: Refusing
     async with EnvoyProcess(refusing.grayplane.bootstrap("edge")), refusing.traffic():
         refusing.nacos.groups = set()
         refusing.edit("v1")
-        await refusing.trouble("refuses 'reader' the documents of group GRAY_GROUP in namespace 'public'")
-        await refusing.trouble("refuses 'reader' the services of group DEFAULT_GROUP in namespace 'public'")
+        await refusing.trouble(
+            "does not let 'reader' read documents of group GRAY_GROUP in namespace 'public'"
+        )
+        await refusing.trouble(
+            "does not let 'reader' read services of group DEFAULT_GROUP in namespace 'public'"
+        )
         refusing.nacos.groups = None
     warnings = refusing.grayplane.warnings()
     assert len(warnings) == len(set(warnings)) <= 3, warnings

@@ -168,7 +168,7 @@ async def go_wrong(nacos: FakeNacos3, proxy: TcpProxy, grayplane: Grayplane, out
     await grayplane.until_logged(lambda entry: entry["event"].startswith("rule document rejected"))
     await look(grayplane, outputs)
     nacos.groups = set()
-    await until_trouble(grayplane, "refuses 'reader'")
+    await until_trouble(grayplane, "does not let 'reader' read")
     await look(grayplane, outputs)
     nacos.groups = None
     await until_well(grayplane)

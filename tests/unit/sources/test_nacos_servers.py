@@ -42,16 +42,23 @@ async def started(recorder: Recorder) -> None:
     await recorder.until(lambda r: r.synced)
 
 
-async def test_the_least_permissions_suffice(nacos: FakeNacos) -> None:
-    nacos.groups = {"GRAY_GROUP", "DEFAULT_GROUP"}
-    nacos.documents["a.yaml"] = "n: 0"
-    nacos.services["reviews"] = [host(1)]
-    async with recording(NacosSource(settings(nacos))) as recorder:
-        await started(recorder)
-        nacos.documents["a.yaml"] = "n: 1"
-        nacos.push("ConfigChangeNotifyRequest", changed("a.yaml"))
-        await recorder.until(lambda r: r.documents["a.yaml"] == b"n: 1")
-        assert recorder.trouble is None
+@pytest.mark.parametrize("kind", [FakeNacos, FakeNacos3])
+async def test_the_least_permissions_suffice(kind: type[FakeNacos]) -> None:
+    """They do not include a fuzzy watch, which Nacos 3 authorises as one of all groups: the list does it."""
+    async with fake_nacos(kind) as nacos:
+        nacos.groups = {"GRAY_GROUP", "DEFAULT_GROUP"}
+        nacos.password = "secret"
+        nacos.documents["a.yaml"] = "n: 0"
+        nacos.services["reviews"] = [host(1)]
+        user = settings(nacos, username="reader", password="secret", poll=0.2)
+        async with recording(NacosSource(user)) as recorder:
+            await started(recorder)
+            nacos.documents["a.yaml"] = "n: 1"
+            nacos.push("ConfigChangeNotifyRequest", changed("a.yaml"))
+            await recorder.until(lambda r: r.documents["a.yaml"] == b"n: 1")
+            nacos.documents["new.yaml"] = "n: 0"
+            await recorder.until(lambda r: "new.yaml" in r.documents)
+            assert recorder.trouble is None
 
 
 async def test_a_refusal_of_naming_is_told_as_such_and_logged_in_again(
@@ -65,7 +72,7 @@ async def test_a_refusal_of_naming_is_told_as_such_and_logged_in_again(
         await recorder.until(
             lambda r: (
                 r.trouble
-                and "refuses 'reader' the services of group DEFAULT_GROUP in namespace 'public' "
+                and "does not let 'reader' read services of group DEFAULT_GROUP in namespace 'public' "
                 "(user not found!)"
                 in r.trouble
             )
@@ -111,6 +118,34 @@ async def test_a_misspelt_namespace(nacos: FakeNacos) -> None:
         assert recorder.trouble == (
             "Nacos has no namespace 'prdo' (nacos.namespace); the ids of those it has are 'prod', 'public'"
         )
+
+
+async def test_a_namespace_that_nobody_tells_of(nacos: FakeNacos) -> None:
+    """As for a user who may not list namespaces: an empty one is served, and the doubt is told."""
+    nacos.namespaces = {}
+    async with recording(NacosSource(settings(nacos, namespace="prdo", poll=0.05))) as recorder:
+        await recorder.until(lambda r: r.synced)
+        told = (
+            "namespace 'prdo' has no document in group GRAY_GROUP, and which namespaces there are is not "
+            "told to 'anonymous': check that nacos.namespace is an id, not a name"
+        )
+        assert recorder.trouble == told
+        nacos.services["later"] = []
+        await recorder.until(lambda r: "later" in r.instances)  # Some polls later.
+        assert recorder.trouble == told
+        nacos.documents["a.yaml"] = "n: 0"
+        await recorder.until(lambda r: "a.yaml" in r.documents and r.trouble is None)
+
+
+async def test_a_proxy_of_the_environment_is_not_for_nacos(
+    nacos: FakeNacos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    nacos.documents["a.yaml"] = "n: 0"
+    async with recording(NacosSource(settings(nacos))) as recorder:
+        await started(recorder)
+        assert recorder.documents == {"a.yaml": b"n: 0"}
 
 
 async def test_a_beta_for_our_address_is_told_and_read_once(nacos: FakeNacos) -> None:
@@ -324,6 +359,6 @@ async def test_a_refusal_of_the_rules_names_group_and_namespace(nacos: FakeNacos
     async with recording(NacosSource(settings(nacos, poll=0.05))) as recorder:
         await recorder.until(lambda r: r.trouble)
         assert recorder.trouble == (
-            f"{nacos.address} refuses 'anonymous' the documents of group GRAY_GROUP in namespace 'public' "
-            "(user not found!); check nacos.username, nacos.password and what that user may do"
+            f"{nacos.address} does not let 'anonymous' read documents of group GRAY_GROUP in namespace "
+            "'public' (user not found!); check nacos.username, nacos.password and what that user may do"
         )

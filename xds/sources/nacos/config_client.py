@@ -24,6 +24,9 @@ from xds.sources.nacos.settings import NacosSettings
 _TYPES = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _HISTORY_LIST = ("/v3/admin/cs/history/list", "/v1/cs/history")
 _HISTORY_ENTRY = ("/v3/admin/cs/history", "/v1/cs/history")
+_NOT_FOUND = b'"code":20004'
+"""In the answer 404 of Nacos 3 about something that is not there; a path that is not has no such code."""
+
 _NO_MD5 = "0" * 32
 """The MD5 of no text: a compare-and-set with it takes effect only where there is no document."""
 
@@ -149,6 +152,8 @@ class HistoryClient:
     async def text(self, data_id: str, entry: int) -> str:
         """Return the text that an entry keeps. Raise ``NacosError``."""
         answer, is_v3 = await self._get(_HISTORY_ENTRY, data_id, {"nid": str(entry)})
+        if answer.status == 404:
+            raise NacosError(f"{data_id} has no change {entry} in its history: `history` lists those it has")
         content = (await answer.parsed(_ContentResult)).data if is_v3 else await answer.parsed(_Content)
         return content.content
 
@@ -170,7 +175,7 @@ class HistoryClient:
                     f"{answer.server} refuses {self._settings.user!r} the history of {data_id} "
                     f"(HTTP {answer.status}: {answer.excerpt})"
                 )
-            if answer.status not in {404, 410, 501}:
+            if answer.status not in {404, 410, 501} or _NOT_FOUND in answer.body:
                 return answer, is_v3
         raise NacosError(
             f"{answer.server} has no history of documents (r-nacos shows it in its console alone)"

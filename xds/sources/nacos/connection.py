@@ -11,7 +11,15 @@ import aiohttp
 from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.http import Http
-from xds.sources.nacos.sdk import NO_RIGHT, UN_REGISTER, Request, Response
+from xds.sources.nacos.sdk import (
+    NO_RIGHT,
+    UN_REGISTER,
+    ConfigPublishRequest,
+    ConfigRemoveRequest,
+    InstanceRequest,
+    Request,
+    Response,
+)
 from xds.sources.nacos.settings import NacosServer, NacosSettings
 from xds.sources.nacos.transport import Module, Transport
 
@@ -58,7 +66,7 @@ class Connection:
         # The open transport; None while there is none. Written by `run`.
         self._transport: Transport | None = None
         # Why there is no connection, and why each server tried since the last one could not be reached.
-        self._failure = "Nacos is not connected yet"
+        self._failure = f"Nacos {', '.join(map(str, settings.servers))} has not answered yet"
         self._failures: dict[NacosServer, str] = {}
         # Set while there is a connection.
         self._is_open = asyncio.Event()
@@ -118,13 +126,20 @@ class Connection:
 
         Raise ``NacosError``.
         """
-        return await self._request(request, await self._credentials.for_config(group))
+        group = self._settings.rules_group if group is None else group
+        is_write = isinstance(request, ConfigPublishRequest | ConfigRemoveRequest)
+        what = f"documents of group {group}"
+        headers = await self._credentials.for_config(group)
+        return await self._request(request, headers, f"write {what}" if is_write else f"read {what}")
 
     async def naming(self, request: Request, service: str = "") -> Any:
         """Return the answer to a request about a service. Raise ``NacosError``."""
-        return await self._request(request, await self._credentials.for_naming(service))
+        what = f"services of group {self._settings.naming_group}"
+        headers = await self._credentials.for_naming(service)
+        is_write = isinstance(request, InstanceRequest)
+        return await self._request(request, headers, f"register {what}" if is_write else f"read {what}")
 
-    async def _request(self, request: Request, headers: dict[str, str]) -> Any:
+    async def _request(self, request: Request, headers: dict[str, str], what: str) -> Any:
         transport = self._transport
         if transport is None:
             raise UnreachableError(self._failure)
@@ -138,18 +153,13 @@ class Connection:
             raise UnreachableError(f"{transport.server} has forgotten the connection")
         if code == NO_RIGHT:
             self._credentials.refused()
-            raise RefusedError(self._refusal(transport.server, message))
+            raise RefusedError(self._refusal(transport.server, what, message))
         raise AnswerError(transport.server, code, message)
 
-    def _refusal(self, server: NacosServer, message: str) -> str:
+    def _refusal(self, server: NacosServer, what: str, message: str) -> str:
         settings = self._settings
-        what = (
-            f"services of group {settings.naming_group}"
-            if self._module == "naming"
-            else f"documents of group {settings.rules_group}"
-        )
         return (
-            f"{server} refuses {settings.user!r} the {what} in namespace {settings.namespace or 'public'!r} "
+            f"{server} does not let {settings.user!r} {what} in namespace {settings.namespace or 'public'!r} "
             f"({message}); check nacos.username, nacos.password and what that user may do"
         )
 

@@ -19,16 +19,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from xds.documents import DocumentId, kind_of
+from xds.documents import DocumentId, is_encrypted, kind_of
 from xds.documents.text import Undecrypted
 from xds.sources.base import DocumentChanged, Event
 from xds.sources.deletion_guard import DeletionGuard
 from xds.sources.health import SourceHealth
 from xds.sources.nacos.connection import CONFIG_NOT_FOUND, AnswerError, Connection
 from xds.sources.nacos.credentials import Credentials
-from xds.sources.nacos.decryption import decrypted, is_encrypted
+from xds.sources.nacos.decryption import decrypted
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
-from xds.sources.nacos.listing import Listing
+from xds.sources.nacos.listing import Doubt, Listing
 from xds.sources.nacos.poll_timer import PollTimer
 from xds.sources.nacos.read_queue import ReadQueue
 from xds.sources.nacos.sdk import (
@@ -117,6 +117,8 @@ class Documents:
         self._unannounced: set[str] = set()
         # Names that are no documents of ours, told once.
         self._foreign: set[str] = set()
+        # Why our namespace may be the wrong one. Written by `_is_misnamed`.
+        self._doubt: Doubt | None = None
         self._deletions = DeletionGuard(settings.settle, mass=_MASS, mass_deletion=settings.mass_deletion)
         self._timer = PollTimer(settings.poll)
         self._reads = ReadQueue(self._read)
@@ -230,10 +232,12 @@ class Documents:
 
     async def _is_misnamed(self) -> bool:
         """Whether our namespace does not exist; looked up only while nothing was ever found in it."""
-        may_be = not self._listed and not self._known and not self.complete.is_set()
-        problem = await self._listing.namespace_problem() if may_be else None
-        self._health.report(self._subject("namespace"), problem)
-        return problem is not None
+        if self._listed or self._known:
+            self._doubt = None
+        elif not self.complete.is_set():
+            self._doubt = await self._listing.namespace_doubt()
+        self._health.report(self._subject("namespace"), self._doubt and self._doubt.text)
+        return self._doubt is not None and self._doubt.is_certain
 
     def _note_missing(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -4,6 +4,8 @@ Documents: Nacos 3 has `GET /v3/admin/cs/config/list`. Nacos 2, and servers that
 `GET /v1/cs/configs?search=accurate`, which Nacos 3.2 removed.
 """
 
+from typing import NamedTuple
+
 from pydantic import AliasChoices, BaseModel, Field
 
 from xds.sources.nacos.credentials import Credentials
@@ -43,6 +45,13 @@ class _Namespaces(BaseModel):
     data: list[_Namespace]
 
 
+class Doubt(NamedTuple):
+    """Why a namespace may not be the one that is meant. Not certain: it may well be, and hold nothing."""
+
+    text: str
+    is_certain: bool = True
+
+
 class Listing:
     """Lists the documents of the group of rules, and checks the namespace."""
 
@@ -71,21 +80,29 @@ class Listing:
                 return listed
             number += 1
 
-    async def namespace_problem(self) -> str | None:
-        """Say why our namespace cannot be the one that is meant; None if it exists, or that is not told."""
+    async def namespace_doubt(self) -> Doubt | None:
+        """Say why our namespace may not be the one that is meant; None if it exists. Raise ``NacosError``."""
         if not self._settings.config_tenant:
             return None
-        namespaces = await self._namespaces()
-        if namespaces is None or any(each.id == self._settings.namespace for each in namespaces):
+        wanted, namespaces = self._settings.namespace, await self._namespaces()
+        if namespaces is None:
+            return Doubt(
+                f"namespace {wanted!r} has no document in group {self._settings.rules_group}, and which "
+                f"namespaces there are is not told to {self._settings.user!r}: check that nacos.namespace is "
+                "an id, not a name",
+                is_certain=False,
+            )
+        if any(each.id == wanted for each in namespaces):
             return None
-        wanted = self._settings.namespace
         named = next((each.id for each in namespaces if each.name == wanted), None)
         if named is not None:
-            return f"nacos.namespace is {wanted!r}, a namespace's name: write its id, {named!r}"
+            return Doubt(f"nacos.namespace is {wanted!r}, a namespace's name: write its id, {named!r}")
         ids = sorted(each.id or "public" for each in namespaces)
         more = f" and {len(ids) - _MAX_NAMED} more" if len(ids) > _MAX_NAMED else ""
         known = ", ".join(map(repr, ids[:_MAX_NAMED])) + more
-        return f"Nacos has no namespace {wanted!r} (nacos.namespace); the ids of those it has are {known}"
+        return Doubt(
+            f"Nacos has no namespace {wanted!r} (nacos.namespace); the ids of those it has are {known}"
+        )
 
     async def _namespaces(self) -> list[_Namespace] | None:
         """Return every namespace; None where they are not told to us."""

@@ -144,6 +144,7 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
             ("grpc.max_receive_message_length", _LARGEST_ANSWER),
             ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
             ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),  # As for HTTP: a proxy of the environment is not for Nacos.
         ]
         target = f"{server_ip}:{grpc_port}"
         if self._tls:
