@@ -78,5 +78,5 @@ def stem_of(name: str) -> str:
 
 
 def is_encrypted(name: str) -> bool:
-    """Whether a document of this name holds what one of Nacos's encryption plug-ins made of a text."""
+    """Say whether a document of this name holds what one of Nacos's encryption plug-ins made of a text."""
     return name.startswith(_CIPHER)
