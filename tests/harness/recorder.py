@@ -9,6 +9,9 @@ from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import DocumentChanged, Event, InstancesChanged, Source, Synced, Trouble
 
+_LOOK = 0.05
+"""Seconds after which to look again, though nothing was reported."""
+
 
 class Recorder:
     """Runs a source and keeps what it reports."""
@@ -40,13 +43,13 @@ class Recorder:
         self._news.set()
 
     async def until(self, holds: Callable[["Recorder"], object]) -> None:
-        """Wait until something holds of what was reported."""
+        """Wait until something holds, of what was reported or of what a test sees beside it."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while not holds(self):
             self._news.clear()
             news = asyncio.ensure_future(self._news.wait())
             left = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait({news, self.running}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({news, self.running}, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()
             if self.running.done():
                 raise AssertionError("the source ended by itself") from self.running.exception()
