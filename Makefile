@@ -6,6 +6,9 @@ BIN := .venv/bin
 LOCKS := requirements-build.lock requirements.lock
 STAMP := .venv/.set-up-$(shell cat $(LOCKS) pyproject.toml .ci/setup | cksum | tr ' ' -)
 
+# Tests start processes by the dozen: bytecode is kept, also where the environment says not to (containers).
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test unit test-outages test-chaos test-redirect test-soak test-compose mutate lint format bench dist audit lock upgrade clean distclean
 .DEFAULT_GOAL := help
 .PHONY: help
