@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from tests.harness.fake_nacos import FORBIDDEN, FakeNacos, Json, fake_nacos
+from xds.cli.commands import app
 
 RULE = """\
 hosts: [reviews.example.com]
@@ -24,32 +25,30 @@ async def nacos() -> AsyncIterator[FakeNacos]:
         yield fake
 
 
+@pytest.fixture(autouse=True)
+def log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands run in the process of the tests, whose log they must not set up."""
+    monkeypatch.setattr("xds.logs.configure", lambda *_: None)
+
+
+async def run(*arguments: str) -> Result:
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
 async def grayplane(nacos: FakeNacos | None, *arguments: str) -> tuple[int, str]:
     """Run a command; return its exit code and all it printed."""
     flags = ("--nacos", nacos.address) if nacos else ()
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("grayplane"),
-        *(*arguments, *flags),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    printed, _ = await process.communicate()
-    return process.returncode or 0, printed.decode()
+    result = await run(*arguments, *flags)
+    return result.exit_code, result.output
 
 
 async def documents_of(nacos: FakeNacos, *arguments: str) -> tuple[int, list[Json]]:
     """Run a command that tells programs; return its exit code and what it tells of documents."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("grayplane"),
-        *(*arguments, "--nacos", nacos.address, "--output", "json"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    printed, _ = await process.communicate()
-    documents: list[Json] = json.loads(printed)["documents"]
-    return process.returncode or 0, documents
+    result = await run(*arguments, "--nacos", nacos.address, "--output", "json")
+    documents: list[Json] = json.loads(result.stdout)["documents"]
+    return result.exit_code, documents
 
 
 def rule_file(tmp_path: Path, text: str, name: str = "reviews.yaml") -> str:

@@ -4,7 +4,6 @@ import configparser
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -14,7 +13,6 @@ from xds.settings import load
 _MANIFESTS: list[dict[str, Any]] = list(
     yaml.safe_load_all(package_data("config/kubernetes/grayplane.yaml").read_text())
 )
-_OLDEST_KUBERNETES = "1.29"
 
 
 def _manifest(kind: str) -> dict[str, Any]:
@@ -22,9 +20,12 @@ def _manifest(kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("manifest", _MANIFESTS, ids=[each["kind"] for each in _MANIFESTS])
-@pytest.mark.parametrize("version", [_OLDEST_KUBERNETES, kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", ["1.29", "newest"])
 def test_a_manifest_is_what_kubernetes_takes(manifest: dict[str, Any], version: str) -> None:
-    kubernetes_validate.validate(manifest, version, strict=True)
+    import kubernetes_validate  # noqa: PLC0415  # takes a second, of one process and not of all that collect
+
+    known = kubernetes_validate.latest_version() if version == "newest" else version
+    kubernetes_validate.validate(manifest, known, strict=True)
 
 
 def test_the_settings_in_the_manifest_are_settings(tmp_path: Path) -> None:

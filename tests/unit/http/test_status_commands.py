@@ -13,7 +13,7 @@ from xds.cli.commands import app
 from xds.http.access import Role, Token, new_token
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with Site(SampleBackend(services=5, proxies=5)).running() as running:
         yield running

@@ -127,6 +127,7 @@ async def test_new_and_deleted_files(rules: Path) -> None:
 
 async def test_a_deleted_directory_deletes_no_rule(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SETTLE", 1.0)
+    monkeypatch.setattr(watch, "RESCAN", 0.2)
     (rules / "ratings.yaml").write_bytes(b"service: ratings")
     async with recording(FilesSource(rules)) as recorder:
         await started(recorder)
@@ -146,7 +147,8 @@ async def test_a_deleted_directory_deletes_no_rule(rules: Path, monkeypatch: pyt
         await recorder.until(lambda r: r.documents["reviews.yaml"] == OLD)
 
 
-async def test_a_directory_that_comes_late(tmp_path: Path) -> None:
+async def test_a_directory_that_comes_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "RESCAN", 0.2)
     rules = tmp_path / "rules"
     async with recording(FilesSource(rules)) as recorder:
         await recorder.until(lambda r: r.trouble)

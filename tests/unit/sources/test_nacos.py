@@ -67,13 +67,15 @@ async def test_a_change_that_nobody_told_of_is_found(nacos: FakeNacos) -> None:
         await recorder.until(lambda r: r.endpoints("reviews") == ["127.0.0.1:2"])
 
 
-async def test_pages_of_documents_and_services(nacos: FakeNacos) -> None:
-    nacos.documents = {f"d{number}.yaml": f"n: {number}" for number in range(201)}
-    nacos.services = {f"s{number}": [] for number in range(1001)}
+async def test_pages_of_documents_and_services(nacos: FakeNacos, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds.sources.nacos.listing._PAGE", 10)
+    monkeypatch.setattr("xds.sources.nacos.instances._PAGE", 10)
+    nacos.documents = {f"d{number}.yaml": f"n: {number}" for number in range(21)}
+    nacos.services = {f"s{number}": [] for number in range(31)}
     async with recording(NacosSource(settings(nacos))) as recorder:
         await started(recorder)
-        assert len(recorder.documents) == 201
-        assert len(recorder.instances) == 1001
+        assert len(recorder.documents) == 21
+        assert len(recorder.instances) == 31
 
 
 @pytest.mark.parametrize("discard", ["end", "reset", "forget"])

@@ -206,6 +206,7 @@ async def test_a_failed_renewal_leaves_the_old_token_in_use(
     nacos: FakeNacos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("xds.sources.nacos.credentials._REFRESH_AT", 0.0001)
+    monkeypatch.setattr("xds.sources.nacos.credentials._RETRY", 0.1)
     nacos.password = "secret"
     nacos.token_seconds = 1000
     nacos.documents["a.yaml"] = "n: 0"

@@ -162,6 +162,7 @@ def assert_google_agrees(message: Message) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_class_has_a_plan(all_classes: list[type[Message]]) -> None:
     assert len(all_classes) > 2000
     assert all(len(_PLANS[each]) == len(fields_of(each)) for each in all_classes)
