@@ -16,6 +16,7 @@ from bench.control import serve
 from bench.delivery import DELIVERIES
 from xds import gc_tuning, logs
 from xds.cache import Cache, View
+from xds.composition.xds_port import SERVER_PROCESS
 from xds.documents import DocumentId, Origin
 from xds.pipeline import Pipeline
 from xds.rules.instance import ServiceId
@@ -29,7 +30,6 @@ from xds.sources.change_buffer import ChangeBuffer
 from xds.status import LogSink, Status
 from xds.views import CompiledService, NodeGroup, Services, node_group_of
 from xds.wire import Node
-from xds.xds_port import SERVER_PROCESS
 
 
 def report(buffer: ChangeBuffer, services: int, upstreams: list[int] | None = None) -> None:
@@ -74,7 +74,7 @@ async def pipeline(
 
 
 class _Observer(Status):
-    """Does what ``xds.control_plane`` does when a stream ends, too."""
+    """Does what ``xds.composition.control_plane`` does when a stream ends, too."""
 
     def __init__(self, services: Services) -> None:
         super().__init__([LogSink()], services.groups_of)

@@ -23,7 +23,7 @@ from bench.scale import Scale
 from bench.table import Spread, Table, number, time
 from tests.harness.ports import free_port
 from xds.compiler.names import cluster_name
-from xds.control_plane import snapshot_path
+from xds.composition.control_plane import snapshot_path
 from xds.settings import Nacos, Settings
 from xds.snapshot import SavedService, Snapshot, SnapshotStore
 from xds.sources.nacos.settings import GRPC_PORT_OFFSET

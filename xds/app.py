@@ -12,7 +12,7 @@ from xds.sources.base import Source
 from xds.sources.change_buffer import ChangeBuffer
 
 if TYPE_CHECKING:
-    from xds.control_plane import ControlPlane
+    from xds.composition.control_plane import ControlPlane
 
 
 async def serve(settings: Settings) -> None:
@@ -37,7 +37,7 @@ async def serve(settings: Settings) -> None:
 def _control_plane() -> "type[ControlPlane]":
     # In a thread, so that the source's answers are taken in while this is imported.
     with gc_tuning.paused():
-        from xds.control_plane import ControlPlane  # noqa: PLC0415
+        from xds.composition.control_plane import ControlPlane  # noqa: PLC0415
 
     return ControlPlane
 

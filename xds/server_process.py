@@ -14,8 +14,9 @@ from functools import partial
 from typing import assert_never
 
 from xds import gc_tuning, logs
+from xds.composition.port_security import authorization_of, follow_revocations, revocation_list, tls_files
+from xds.composition.xds_port import xds_server
 from xds.errors import BindError
-from xds.port_security import authorization_of, follow_revocations, revocation_list, tls_files
 from xds.server import TlsError
 from xds.server.errors import StreamError
 from xds.server_processes import Channel, RemoteObserver, RemoteStatus, RemoteViews, decode_down, encode
@@ -40,7 +41,6 @@ from xds.server_processes.messages import (
 )
 from xds.settings import Settings
 from xds.views import node_group_of
-from xds.xds_port import xds_server
 
 _SWEEP = 1.0
 """Seconds between two looks for views that nobody watches."""

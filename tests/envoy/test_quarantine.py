@@ -28,7 +28,7 @@ from tests.harness.grayplane import until
 from tests.harness.http import Client, Upstream
 from tests.harness.ports import free_ports
 from xds.cache import Resource
-from xds.control_plane import ControlPlane
+from xds.composition.control_plane import ControlPlane
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
 from xds.settings import Edge, Group, Http, Settings, Stage, Validation, Xds

@@ -10,12 +10,12 @@ from typing import Self
 from starlette.applications import Starlette
 
 from tests.harness.api_backend import SampleBackend
+from xds.composition.oidc import OidcParts
 from xds.http import HttpServer, Readiness, ServedFrom, http_app
 from xds.http.access import Access, Token
 from xds.http.api import Api, api_app
 from xds.http.audit import Audit
 from xds.http.events import Events, Topic
-from xds.oidc_port import OidcParts
 
 
 class Site:

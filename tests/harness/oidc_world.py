@@ -12,8 +12,8 @@ from tests.harness.api_backend import SampleBackend
 from tests.harness.api_site import Site
 from tests.harness.oidc_provider import AUDIENCE, CLIENT, SECRET, OidcProvider
 from tests.harness.ports import free_ports
+from xds.composition.oidc import oidc_of
 from xds.http.oidc import provider
-from xds.oidc_port import oidc_of
 from xds.settings import Oidc
 
 ROLES = [

@@ -14,7 +14,7 @@ from tests.harness import PATIENCE
 from tests.harness.grayplane import until
 from tests.harness.ports import free_port
 from xds import app
-from xds.control_plane import ControlPlane
+from xds.composition.control_plane import ControlPlane
 from xds.server import BindError
 from xds.settings import Files, Http, Settings, Xds
 from xds.sources.base import Event, SourceStatus

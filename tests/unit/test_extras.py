@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from tests.harness.ports import free_port
+from xds.composition.edit_traces import EditTraces, edit_traces_of
 from xds.documents import DocumentId
-from xds.edit_traces import EditTraces, edit_traces_of
 from xds.errors import StartError
 from xds.settings import Tracing
 from xds.status import events
@@ -16,9 +16,9 @@ from xds.status import events
 
 def test_without_settings_no_optional_library_is_loaded() -> None:
     program = (
-        "import sys, xds.app, xds.control_plane, xds.cli;"
+        "import sys, xds.app, xds.composition.control_plane, xds.cli;"
         "from xds.settings import Settings; from xds.sources.change_buffer import ChangeBuffer;"
-        "xds.control_plane.ControlPlane(Settings(), ChangeBuffer());"
+        "xds.composition.control_plane.ControlPlane(Settings(), ChangeBuffer());"
         "loaded = {'authlib', 'joserfc', 'opentelemetry.sdk', 'opentelemetry.exporter'} & sys.modules.keys();"
         "sys.exit(repr(loaded) if loaded else 0)"
     )

@@ -12,7 +12,7 @@ from tests.harness.oidc_provider import OidcProvider
 from tests.harness.oidc_world import settings
 from tests.harness.ports import free_ports
 from tests.web.test_dashboard import CONTRAST, NAMELESS, Page
-from xds.oidc_port import oidc_of
+from xds.composition.oidc import oidc_of
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from xds.compiler.access_log import FALLBACK_TAG
-from xds.rollout.observation import Counts, Latencies, Observation
+from xds.rollout.observation import Counts, Latencies, Observation, Side
 from xds.rules.instance import ServiceId
 from xds.server import ClusterLoad, LoggedRequest
 
 _OWN = 0
 """The priority of a cluster's own subset; higher ones are its fallback."""
-
 
 _APPLICATIONS = "applications"
 """Stands for all that ask by OFREP among the clients that report."""
@@ -29,8 +28,9 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class _Interval:
-    gray: Counts = field(default_factory=Counts)
-    baseline: Counts = field(default_factory=Counts)
+    """What was reported in an interval; both fields are written by ``LoadTally.add``."""
+
+    counts: dict[Side, Counts] = field(default_factory=lambda: dict.fromkeys(Side, Counts()))
     proxies: set[str] = field(default_factory=set)
 
 
@@ -40,11 +40,11 @@ locality whose zone has its name."""
 
 
 class _Watched(NamedTuple):
-    """A cluster under analysis. ``sides`` says of its subsets whether they are the baseline."""
+    """A cluster under analysis, and the subsets of its service that are looked at."""
 
     service: ServiceId
     subset: str | None
-    sides: Mapping[str, bool]
+    sides: Mapping[str, Side]
 
 
 class LoadTally:
@@ -60,15 +60,15 @@ class LoadTally:
         self._of_service: dict[ServiceId, Mapping[tuple[str, str], _Watched]] = {}
         # By namespace, once asked for; until the clusters change.
         self._names: dict[str, tuple[str, ...]] = {}
-        # What was reported since the interval of each service began. Written by ``watch``, ``begin`` and
-        # ``ignore``.
+        # What was reported since the interval of each service began. Written by ``watch``, ``begin``,
+        # ``add`` and ``ignore``.
         self._intervals: dict[ServiceId, _Interval] = {}
-        # Of services under analysis, the subsets that are looked at: whether they are the baseline.
-        self._sides: dict[ServiceId, Mapping[str, bool]] = {}
+        # The subsets of each service that are looked at. Written by ``watch`` and ``ignore``.
+        self._sides: dict[ServiceId, Mapping[str, Side]] = {}
 
     def watch(self, service: ServiceId, gray: str, baseline: str, clusters: Clusters) -> None:
         """Add up the load of two subsets of a service from now on."""
-        sides = {gray: False, baseline: True}
+        sides = {gray: Side.GRAY, baseline: Side.BASELINE}
         self._intervals.setdefault(service, _Interval())
         self._sides[service] = sides
         self._replace(
@@ -128,46 +128,42 @@ class LoadTally:
                 served = one.locality.zone if zones_are_subsets else own
                 if served is not None and served in known.sides and known.subset in {served, None}:
                     counts = Counts(one.failed + one.succeeded, one.failed)
-                    self.add(known.service, client, counts, known.sides[served])
+                    self.add(known.service, known.sides[served], client, counts)
             if known.subset is not None and not load.localities:
-                self.add(known.service, client, Counts(), known.sides[known.subset])
+                self.add(known.service, known.sides[known.subset], client, Counts())
 
     def logged(self, namespace: str, proxy: str, requests: Iterable[LoggedRequest]) -> None:
         """Add the latencies that a proxy logged; not those of a fallback."""
-        found: dict[tuple[ServiceId, bool], list[float]] = {}
+        found: dict[tuple[ServiceId, Side], list[float]] = {}
         for request in requests:
             known = self._clusters.get((namespace, request.cluster))
             if known and known.subset is not None and FALLBACK_TAG not in request.tags:
-                side = known.service, known.sides[known.subset]
-                found.setdefault(side, []).append(request.milliseconds)
-        for (service, is_baseline), milliseconds in found.items():
-            self.add(service, proxy, Counts(latencies=Latencies.of(milliseconds)), is_baseline)
+                at = known.service, known.sides[known.subset]
+                found.setdefault(at, []).append(request.milliseconds)
+        for (service, side), milliseconds in found.items():
+            self.add(service, side, proxy, Counts(latencies=Latencies.of(milliseconds)))
 
     def exposed(self, service: ServiceId, subset: str) -> None:
         """Add an evaluation: an application was told to use a subset."""
         sides = self._sides.get(service)
         if sides and subset in sides:
-            self.add(service, _APPLICATIONS, Counts(exposed=1), sides[subset])
+            self.add(service, sides[subset], _APPLICATIONS, Counts(exposed=1))
 
-    def add(self, service: ServiceId, proxy: str, counts: Counts, is_baseline: bool) -> None:
+    def add(self, service: ServiceId, side: Side, proxy: str, counts: Counts) -> None:
         """Add what a proxy saw of a subset."""
-        interval = self._intervals.get(service)
-        if interval is None:
-            return
-        interval.proxies.add(proxy)
-        if is_baseline:
-            interval.baseline += counts
-        else:
-            interval.gray += counts
+        if interval := self._intervals.get(service):
+            interval.proxies.add(proxy)
+            interval.counts[side] += counts
 
     def seen(self, service: ServiceId) -> Observation:
         """Return what was seen of a service since its interval began."""
         interval = self._intervals.get(service, _Interval())
-        return Observation(interval.gray, interval.baseline, len(interval.proxies))
+        counts = interval.counts
+        return Observation(counts[Side.GRAY], counts[Side.BASELINE], len(interval.proxies))
 
-    def totals(self) -> dict[ServiceId, tuple[Counts, Counts]]:
-        """Return the counts of each service's subset and baseline since its interval began."""
-        return {service: (one.gray, one.baseline) for service, one in self._intervals.items()}
+    def totals(self) -> dict[ServiceId, Mapping[Side, Counts]]:
+        """Return the counts of each service since its interval began."""
+        return {service: interval.counts for service, interval in self._intervals.items()}
 
     def begin(self, service: ServiceId) -> None:
         """Begin an interval anew."""

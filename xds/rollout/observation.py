@@ -4,10 +4,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 
 _GROWTH = math.log(1.02)
 _NO_LATENCIES: Mapping[int, int] = {}
+
+
+class Side(StrEnum):
+    """Which of the two subsets that a rollout compares."""
+
+    GRAY = "gray"
+    BASELINE = "baseline"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ grew since it last looked.
 from collections.abc import Callable, Mapping
 
 from xds.rollout.load_tally import LoadTally
-from xds.rollout.observation import Counts, Latencies
+from xds.rollout.observation import Counts, Latencies, Side
 from xds.rollout.plan import Record
 from xds.rollout.store import Store, StoreError
 from xds.rules.instance import ServiceId
@@ -83,10 +83,10 @@ class ReplicaLoads:
             ServiceLoad(
                 namespace=service.namespace,
                 service=service.name,
-                gray=_load(gray),
-                baseline=_load(baseline),
+                gray=_load(counts[Side.GRAY]),
+                baseline=_load(counts[Side.BASELINE]),
             )
-            for service, (gray, baseline) in totals.items()
+            for service, counts in totals.items()
         )
         text = ReplicaLoad(serial=self._serial, services=services).model_dump_json()
         name = _name(self._replica)
@@ -124,8 +124,8 @@ class ReplicaLoads:
             gray = one.gray.since(then.gray if then else nothing)
             baseline = one.baseline.since(then.baseline if then else nothing)
             service = ServiceId(one.namespace, one.service)
-            self._tally.add(service, f"replica {replica}", gray.counts(), is_baseline=False)
-            self._tally.add(service, f"replica {replica}", baseline.counts(), is_baseline=True)
+            self._tally.add(service, Side.GRAY, f"replica {replica}", gray.counts())
+            self._tally.add(service, Side.BASELINE, f"replica {replica}", baseline.counts())
 
 
 def _load(counts: Counts) -> SubsetLoad:

@@ -5,11 +5,12 @@ report. Commands of people are taken by any of them.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -97,9 +98,10 @@ class Rollouts:
         self._changed: set[ServiceId] = set()
         # What is under way: looks at services, and calls of webhooks. Written by ``_start`` and ``_ended``.
         self._tasks: set[asyncio.Task[None]] = set()
-        # A service whose query hangs holds up no other one.
+        # Services under a look, so that one whose query hangs holds up no other. Written by ``_turn`` and
+        # ``_look``.
         self._looked_at: set[ServiceId] = set()
-        self._trouble: dict[object, str] = {}
+        self._trouble = _StoreTrouble()
         # Whether this replica led at the last turn. Written by ``_turn``.
         self._led = False
         self.tally = tally
@@ -163,7 +165,7 @@ class Rollouts:
         if leads and not self._led:
             await self._take_over()
         self._led = leads
-        async with _Trouble(self._trouble, "reports of other replicas"):
+        with self._trouble.told("reports of other replicas"):
             await (self._replicas.collect() if leads else self._replicas.share())
         self._changed.update(self._services.changed())
         now = asyncio.get_running_loop().time()
@@ -174,7 +176,7 @@ class Rollouts:
     async def _take_over(self) -> None:
         """Read what the leader before kept, and call the webhooks again that did not answer it."""
         for service in list(self._running):
-            async with _Trouble(self._trouble, service):
+            with self._trouble.told(service):
                 await self._decisions.lead(service, self._replicas.replica)
                 self.tally.begin(service)
             for call in due(self.state(service)):
@@ -183,7 +185,7 @@ class Rollouts:
     async def _look(self, service: ServiceId, now: float) -> None:
         """Do what is due for a service. A store that is away is tried again at the next tick."""
         try:
-            async with _Trouble(self._trouble, service):
+            with self._trouble.told(service):
                 if self._replicas.leads():
                     await self._lead(service, now)
                 else:
@@ -271,7 +273,7 @@ class Rollouts:
         event = HookAnswered(call.hook.name, call.serial, answer.agrees, answer.says)
         kept = False
         while self._replicas.leads() and not kept:
-            async with _Trouble(self._trouble, service):
+            with self._trouble.told(service):
                 await self._decisions.tell(service, event)
                 kept = True
             if not kept:
@@ -288,25 +290,24 @@ class Rollouts:
             _log.error("a rollout cannot be worked on", exc_info=error)
 
 
-class _Trouble:
+class _StoreTrouble:
     """Tells of a store that cannot be reached, and that it can again, once each."""
 
-    def __init__(self, known: dict[object, str], about: object) -> None:
-        self._known = known
-        self._about = about
+    def __init__(self) -> None:
+        # What cannot be kept, and why. Written by ``told``.
+        self._reasons: dict[object, str] = {}
 
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if not isinstance(error, StoreError):
-            if error is None and self._about in self._known:
-                del self._known[self._about]
-                _log.info("rollouts are kept again", about=str(self._about))
-            return False
-        if self._known.get(self._about) != str(error):
-            self._known[self._about] = str(error)
-            _log.error(
-                "a rollout cannot be kept; it does not advance", about=str(self._about), reason=str(error)
-            )
-        return True
+    @contextmanager
+    def told(self, about: object) -> Iterator[None]:
+        """Log a ``StoreError`` in the block, and end the block at it."""
+        try:
+            yield
+        except StoreError as error:
+            if self._reasons.get(about) != str(error):
+                self._reasons[about] = str(error)
+                _log.error(
+                    "a rollout cannot be kept; it does not advance", about=str(about), reason=str(error)
+                )
+        else:
+            if self._reasons.pop(about, None):
+                _log.info("rollouts are kept again", about=str(about))

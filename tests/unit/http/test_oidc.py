@@ -21,10 +21,10 @@ from tests.harness.api_backend import SampleBackend
 from tests.harness.api_site import Site
 from tests.harness.oidc_provider import AUDIENCE, OidcProvider
 from tests.harness.oidc_world import World, settings
+from xds.composition.oidc import oidc_of
 from xds.errors import StartError
 from xds.http.access import Role
 from xds.http.oidc import Client, RoleRule, provider
-from xds.oidc_port import oidc_of
 
 
 def encode(part: object) -> str:

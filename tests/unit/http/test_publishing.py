@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from xds.composition.publishing import Publisher
 from xds.documents import DocumentId, revision_of
 from xds.http.api.backend import Conflict
-from xds.publishing import Publisher
 from xds.settings import Files, Settings
 
 TEXT = "hosts: [reviews.example.com]\n"

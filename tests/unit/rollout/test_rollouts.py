@@ -11,7 +11,7 @@ from tests.unit.rollout.worlds import HOOKS, REVIEWS, SUCCESS, TICK, Agreeable, 
 from xds.rollout.lease import Lease
 from xds.rollout.load_tally import LoadTally
 from xds.rollout.machine import Command, CommandRefusedError
-from xds.rollout.observation import Counts, Latencies
+from xds.rollout.observation import Counts, Latencies, Side
 from xds.rollout.replica_loads import ReplicaLoads
 from xds.rollout.shared import SharedReplicas
 from xds.rollout.state import Phase
@@ -55,7 +55,7 @@ async def test_a_rollback_does_not_wait_for_the_store(tmp_path: Path) -> None:
     async with running(services, store, FileStore(tmp_path / "copy"), tally=tally, load=False) as rollouts:
         await until(lambda: services.weights[-1:] == [5])
         store.off = True
-        tally.add(REVIEWS, "edge-1", Counts(50, 50), is_baseline=False)
+        tally.add(REVIEWS, Side.GRAY, "edge-1", Counts(50, 50))
         await until(lambda: services.weights[-1:] == [0])
         store.off = False
         kept: list[str] = []
@@ -188,12 +188,12 @@ async def test_reports_reach_the_leader_whichever_replica_a_proxy_is_at(tmp_path
     for tally in (here, there):
         tally.watch(REVIEWS, "gray", "stable", {"reviews|gray": "gray", "reviews|stable": "stable"})
     gray = Counts(10, 1, Latencies.of([5.0] * 10))
-    there.add(REVIEWS, "edge-9", gray, is_baseline=False)
+    there.add(REVIEWS, Side.GRAY, "edge-9", gray)
     await other.share()
     await leader.collect()  # what was before it led is not of its interval
     assert here.seen(REVIEWS).gray.requests == 0
-    there.add(REVIEWS, "edge-9", gray, is_baseline=False)
-    there.add(REVIEWS, "edge-9", Counts(90, 2), is_baseline=True)
+    there.add(REVIEWS, Side.GRAY, "edge-9", gray)
+    there.add(REVIEWS, Side.BASELINE, "edge-9", Counts(90, 2))
     await other.share()
     await leader.collect()
     await leader.collect()

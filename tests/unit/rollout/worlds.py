@@ -9,7 +9,7 @@ from tests.unit.rollout.plans import document
 from xds.rollout.kept_states import KeptStates
 from xds.rollout.load_tally import LoadTally
 from xds.rollout.machine import Call
-from xds.rollout.observation import Counts
+from xds.rollout.observation import Counts, Side
 from xds.rollout.outside import Answer, Outside
 from xds.rollout.rollouts import Alone, Replicas, Rollouts
 from xds.rollout.state import State
@@ -107,6 +107,6 @@ async def running(
 
 async def _load(tally: LoadTally, errors: float | None) -> None:
     while errors is not None:
-        tally.add(REVIEWS, "edge-1", Counts(1000, round(1000 * errors)), is_baseline=False)
-        tally.add(REVIEWS, "edge-1", Counts(1000, 0), is_baseline=True)
+        tally.add(REVIEWS, Side.GRAY, "edge-1", Counts(1000, round(1000 * errors)))
+        tally.add(REVIEWS, Side.BASELINE, "edge-1", Counts(1000, 0))
         await asyncio.sleep(TICK)

@@ -52,16 +52,16 @@ def rollouts_of(settings: Settings, pipeline: Pipeline, status: Status) -> tuple
     return rollouts, tasks
 
 
-def rollout_of(rollouts: Rollouts, services: Iterable[ServiceId]) -> dict[str, Any]:
+def rollout_status(rollouts: Rollouts, services: Iterable[ServiceId]) -> dict[str, Any]:
     """Return what the status of a document says of the rollout of its service: nothing if there is none."""
     for service in services:
         if service in rollouts.ids():
             state = rollouts.state(service)
             plan = state.plan
-            others = sum(plan.weights.values())
-            split = {name: share / others / 100 for name, share in plan.split(state.weight).items()}
+            shares = plan.split(state.weight)
+            whole = sum(shares.values())
             return {
-                "split": {plan.rule: {name: round(percent, 2) for name, percent in split.items()}},
+                "split": {plan.rule: {name: round(100 * share / whole, 2) for name, share in shares.items()}},
                 "rollout": {
                     "state": state.phase.value,
                     "revision": plan.revision,

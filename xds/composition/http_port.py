@@ -9,6 +9,8 @@ from importlib.metadata import version
 
 from starlette.applications import Starlette
 
+from xds.composition.oidc import oidc_of
+from xds.composition.publishing import Publisher
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, http_app
 from xds.http.access import Access, Role, Token, is_loopback
@@ -21,9 +23,7 @@ from xds.http.events_sink import EventsSink
 from xds.http.metrics import Metrics
 from xds.http.observed import Observed
 from xds.http.ofrep import Flags, flag_source, ofrep_routes
-from xds.oidc_port import oidc_of
 from xds.pipeline import Pipeline
-from xds.publishing import Publisher
 from xds.rollout import Rollouts
 from xds.settings import Settings
 from xds.sources.base import SourceStatus

@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Set
-from datetime import timedelta
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -17,25 +16,10 @@ from typing import Any
 import structlog
 
 from xds.cache import Cache, Ref, View
-from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
-from xds.compiler.listeners import EdgeListener, Https, SidecarListeners
-from xds.compiler.route_sources import RouteMode
-from xds.compiler.tracing import Tracing
-from xds.documents import DocumentId, Origin
-from xds.edit_traces import edit_traces_of
-from xds.errors import BindError
-from xds.http import Readiness, ServedFrom
-from xds.http.events import Events
-from xds.http.metrics import Metrics
-from xds.http_port import Answering, HttpPort, HttpSinks
-from xds.pipeline import (
-    CertificateFile,
-    CertificateFiles,
-    CompilationSettings,
-    Pipeline,
-    keep_route_modes,
-)
-from xds.port_security import (
+from xds.composition.edit_traces import edit_traces_of
+from xds.composition.http_port import Answering, HttpPort, HttpSinks
+from xds.composition.listeners import listener_settings
+from xds.composition.port_security import (
     authorization_of,
     follow_revocations,
     http_context,
@@ -43,8 +27,21 @@ from xds.port_security import (
     revocation_list,
     tls_files,
 )
+from xds.composition.rollouts import rollout_status, rollouts_of
+from xds.composition.xds_port import SERVER_PROCESS, limits_of, xds_server
+from xds.documents import DocumentId, Origin
+from xds.errors import BindError
+from xds.http import Readiness, ServedFrom
+from xds.http.events import Events
+from xds.http.metrics import Metrics
+from xds.pipeline import (
+    CertificateFile,
+    CertificateFiles,
+    CompilationSettings,
+    Pipeline,
+    keep_route_modes,
+)
 from xds.protocol import Event
-from xds.rollouts_port import rollout_of, rollouts_of
 from xds.rules.instance import ServiceId
 from xds.server import (
     Authorization,
@@ -57,7 +54,7 @@ from xds.server import (
 )
 from xds.server.rest import discovery_app
 from xds.server_processes import Reported, ServerProcesses
-from xds.settings import Edge, Settings, Sidecar
+from xds.settings import Settings
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
@@ -67,7 +64,6 @@ from xds.views import (
     Cohorts,
     CompiledService,
     GrpcClientGroup,
-    ListenerSettings,
     NodeGroup,
     RouteModeSwitches,
     Services,
@@ -76,7 +72,6 @@ from xds.views import (
     node_group_of,
 )
 from xds.wire import Node
-from xds.xds_port import SERVER_PROCESS, limits_of, xds_server
 
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +95,7 @@ class ControlPlane:
         self._certificates = CertificateFiles(
             CertificateFile(pair.certificate, pair.key, pair.gateways) for pair in settings.certificates
         )
-        listeners = _listener_settings(settings, self._certificates)
+        listeners = listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
         http_sinks = HttpSinks(Metrics(settings.source), Events())
         self._denied = http_sinks.metrics.denied
@@ -259,7 +254,7 @@ class ControlPlane:
         status = self.status.document(document)
         if status is None or status.revision is None:
             return None
-        return {**status.as_dict(), **rollout_of(self.rollouts, status.services)}
+        return {**status.as_dict(), **rollout_status(self.rollouts, status.services)}
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""
@@ -329,56 +324,6 @@ def _soaks(settings: Settings) -> list[float]:
     """Return the longest soak time of each stage that any group has."""
     stages = [_stages(settings, group) for group in settings.groups]
     return [max(each.soak for each in at) for at in zip_longest(*stages, fillvalue=Stage())]
-
-
-def _listener_settings(settings: Settings, certificates: CertificateFiles) -> ListenerSettings:
-    def edge(group: str) -> EdgeListener:
-        at = settings.edge_of(group)
-        return EdgeListener(
-            address=at.address,
-            port=at.port,
-            routes=RouteMode(at.routes),
-            trusted_hops=at.trusted_hops,
-            https=_https(at),
-            bucket_by=settings.bucket_by,
-            http=_http_settings(at, group, settings.rollouts.latency_cluster),
-        )
-
-    def sidecar(group: str) -> SidecarListeners:
-        at = settings.sidecar_of(group)
-        return SidecarListeners(
-            address=at.address,
-            outbound_port=at.outbound_port,
-            inbound_port=at.inbound_port,
-            routes=RouteMode(at.routes),
-            http=_http_settings(at, group, settings.rollouts.latency_cluster),
-        )
-
-    return ListenerSettings(edge, sidecar, certificates.of_group)
-
-
-def _https(at: Edge) -> Https | None:
-    if at.https_port is None:
-        return None
-    hsts = timedelta(seconds=at.hsts) if at.hsts else None
-    return Https(at.https_port, at.https_redirect, at.https_redirect_port, hsts)
-
-
-def _http_settings(at: Edge | Sidecar, group: str, latency_cluster: str | None) -> HttpSettings:
-    tracing = None
-    if at.tracing:
-        host, _, port = at.tracing.rpartition(":")
-        tracing = Tracing(host.strip("[]"), int(port), at.tracing_sampling, service=group)
-    return HttpSettings(
-        access_log=at.access_log,
-        rule_stats=at.rule_stats,
-        escaped_slashes=EscapedSlashes(at.escaped_slashes),
-        http10=at.http10,
-        http10_host=at.http10_host,
-        upgrades=at.upgrades,
-        latency_cluster=latency_cluster,
-        tracing=tracing,
-    )
 
 
 def snapshot_path(settings: Settings) -> Path:

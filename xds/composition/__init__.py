@@ -1,0 +1,1 @@
+"""Composition: every object is made here, from the settings, and wired to the others."""
