@@ -29,6 +29,7 @@ from xds.server_processes.messages import (
     Loads,
     Open,
     OtherStatusIs,
+    Pushed,
     Put,
     Requests,
     Start,
@@ -43,7 +44,7 @@ from xds.settings import Settings
 from xds.views import node_group_of
 
 _SWEEP = 1.0
-"""Seconds between two looks for views that nobody watches."""
+"""Seconds between two looks for views that nobody watches, and at how much was sent."""
 
 
 class _ServerProcess:
@@ -122,9 +123,13 @@ class _ServerProcess:
         self._say(StatusIs(ask, response))
 
     async def _sweep(self) -> None:
+        told = 0
         while True:
             await asyncio.sleep(_SWEEP)
             self._views.sweep()
+            if (pushes := self._server.pushes) != told:
+                self._say(Pushed(pushes - told))
+                told = pushes
 
     def _say(self, message: Up) -> None:
         self._channel.send(encode(message))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc.aio
 import httpx
+import psutil
 import yaml
 
 from tests.harness.certificates import Authority
@@ -80,9 +81,11 @@ async def test_no_secret_is_told_to_anybody(tmp_path: Path) -> None:
                 async with grpc.aio.insecure_channel(f"127.0.0.1:{grayplane.xds_port}") as channel:
                     fetch: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CSDS)
                     told["CSDS"] = await fetch(b"")
+                core_bytes, _ = psutil.Process(grayplane.process_id).rlimit(psutil.RLIMIT_CORE)
             told["log"] = json.dumps(grayplane.log(), ensure_ascii=False).encode()
     files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert files
+    assert core_bytes == 0, "a crash would leave keys on the disk"
     told |= {str(path): path.read_bytes() for path in files}
     key = [line for line in pair.key.read_bytes().splitlines() if b"-----" not in line]
     secrets = [PASSWORD, WEBHOOK, SECRET, token, jwt, jwt.rpartition(".")[2], *cookies, *wrong]

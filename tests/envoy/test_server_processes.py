@@ -56,6 +56,12 @@ class World:
         """Return the nodes whose streams the API lists."""
         return {proxy["id"] for proxy in (await self.get("/proxies?limit=200"))["items"]}
 
+    async def pushes(self) -> float:
+        """Return how many responses were sent, as the metrics say."""
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
+            text = (await http.get(f"http://127.0.0.1:{self.grayplane.http_port}/metrics")).text
+        return float(text.partition("\ngrayplane_pushes_total ")[2].partition("\n")[0])
+
     async def until_answered_by(self, version: str) -> None:
         async def holds() -> bool:
             answer = await self.client.get(HOST)
@@ -137,6 +143,11 @@ async def test_all_processes_together_are_one_server(world: World) -> None:
         await world.until_programmed(STREAMS + 1)
 
         assert await client_status(world.grayplane.xds_port) >= names, "whichever process is asked"
+
+        async def pushes_are_counted() -> bool:
+            return await world.pushes() > STREAMS
+
+        await until(pushes_are_counted)
 
         world.grayplane.rule("reviews.yaml", rule("gray"))
         await world.until_answered_by("v2")

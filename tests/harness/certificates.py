@@ -52,6 +52,7 @@ class Authority:
         uris: Sequence[str] = (),
         ips: Sequence[str] = (),
         expired: bool = False,
+        valid: dt.timedelta = _DAY,
     ) -> Pair:
         """Sign a certificate with these subject alternative names."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -61,7 +62,7 @@ class Authority:
             *map(x509.UniformResourceIdentifier, uris),
             *(x509.IPAddress(ip_address(each)) for each in ips),
         ]
-        builder = _builder(subject, self._name, key.public_key(), -_DAY if expired else _DAY)
+        builder = _builder(subject, self._name, key.public_key(), -_DAY if expired else valid)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())

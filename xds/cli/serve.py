@@ -1,6 +1,7 @@
 """`grayplane serve`."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -73,11 +74,18 @@ def _missing_directories(settings: Settings) -> Iterator[str]:
 
 
 def _run(settings: Settings) -> None:
+    _write_no_core_files()
     logs.configure(settings.log.level, settings.log.format)
     try:
         asyncio.run(_until_signal(settings))
     except StartError as error:
         fail([str(error)])
+
+
+def _write_no_core_files() -> None:
+    """See to it that a crash leaves no private keys, tokens and passwords on the disk; for children, too."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 async def _until_signal(settings: Settings) -> None:

@@ -154,6 +154,7 @@ class ControlPlane:
             source_status=source_status,
             changes=lambda: self._services.changes,
             readiness=self._readiness,
+            pushes=lambda: self._server.pushes,
             validator=self._validator,
         )
         self._http = HttpPort(settings, http_sinks, answering, http_context(settings))

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from starlette.applications import Starlette
 
+from xds.composition.certificate_expiry import CertificateExpiry, certificate_files
 from xds.composition.oidc import oidc_of
 from xds.composition.publishing import Publisher
 from xds.errors import BindError
@@ -47,7 +48,7 @@ class HttpSinks:
 class Answering:
     """The parts of the program that the HTTP port answers from.
 
-    ``changes`` counts how often services changed.
+    ``changes`` counts how often services changed, ``pushes`` the responses sent.
     """
 
     pipeline: Pipeline
@@ -57,6 +58,7 @@ class Answering:
     source_status: Callable[[], SourceStatus]
     changes: Callable[[], int]
     readiness: Callable[[], Readiness]
+    pushes: Callable[[], int]
     validator: EnvoyValidator | None
 
 
@@ -68,6 +70,7 @@ class HttpPort:
     ) -> None:
         self._settings = settings
         self._metrics = sinks.metrics
+        self._expiry = CertificateExpiry(certificate_files(settings))
         at = settings.http
         tokens = [Token(token.name, Role(token.role), token.sha256) for token in at.tokens]
         self._oidc = oidc_of(at.oidc)
@@ -90,6 +93,8 @@ class HttpPort:
             documents=self._backend.documents_by_state,
             rollouts=self._backend.rollouts_by_phase,
             exposure=flags.exposure,
+            pushes=of.pushes,
+            expiry=self._expiry.timestamps,
             validator=of.validator,
         )
         self._metrics.observe(observed)
@@ -122,6 +127,7 @@ class HttpPort:
             tasks.create_task(self._server.run())
             tasks.create_task(self._backend.run())
             tasks.create_task(self._metrics.run())
+            tasks.create_task(self._expiry.run())
             if self._oidc:
                 tasks.create_task(self._oidc.run())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -46,7 +47,9 @@ class Metrics:
         self._source = source
         # Where documents are looked up; None before ``observe``.
         self._status: Status | None = None
-        # When each push that is under way began. Written by ``tell`` and ``_look``.
+        # How old each edit was when the pipeline took it, in seconds, and when that was.
+        self._taken: tuple[Mapping[DocumentId, float], float] = ({}, 0.0)
+        # When the edit was seen of each push that is under way. Written by ``tell`` and ``_look``.
         self._pushes: dict[DocumentId, float] = {}
         # When the trouble with the source began; None while it is well. Written by ``tell``.
         self._trouble_since: float | None = None
@@ -65,7 +68,7 @@ class Metrics:
         )
         self._push_delay = Histogram(
             "grayplane_push_delay_seconds",
-            "From when an edit was put in force until every proxy that it concerns acknowledged it.",
+            "From when an edit was seen until every proxy that it concerns acknowledged it.",
             buckets=_DELAYS,
             registry=self.registry,
         )
@@ -111,18 +114,19 @@ class Metrics:
                 self._answers.labels(_type(rejected.type_url), "nack").inc()
             case events.StreamOpened():
                 self._streams_opened.inc()
+            case events.EditsTaken(seen):
+                now = time.time()
+                ages = {document: max(0.0, now - at) for document, at in seen.items()}
+                self._taken = ages, time.monotonic()
             case events.DocumentApplied(document):
                 self._applied.inc()
-                if len(self._pushes) < _MOST_PUSHES:
-                    self._pushes[document] = time.monotonic()
+                self._follow(document)
             case events.DocumentRejected():
                 self._refused.inc()
             case events.InStepWithSource():
                 self._in_step.labels(self._source).set(1)
-            case events.SourceTrouble(None):
-                self._trouble_since = None
-            case events.SourceTrouble():
-                self._trouble_since = self._trouble_since or time.monotonic()
+            case events.SourceTrouble(reason):
+                self._trouble_since = (self._trouble_since or time.monotonic()) if reason else None
             case _:
                 pass
 
@@ -135,6 +139,12 @@ class Metrics:
     def exposition(self) -> tuple[bytes, str]:
         """Return the metrics as Prometheus reads them, and the content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _follow(self, document: DocumentId) -> None:
+        if len(self._pushes) < _MOST_PUSHES:
+            ages, taken = self._taken
+            age = ages.get(document)
+            self._pushes[document] = time.monotonic() if age is None else taken - age
 
     def _trouble(self) -> float:
         return 0.0 if self._trouble_since is None else time.monotonic() - self._trouble_since

@@ -18,7 +18,8 @@ from xds.validation import EnvoyValidator
 class Observed:
     """What is read. ``documents`` are counted by state and ``rollouts`` by phase.
 
-    ``exposure`` is how often a flag was answered with a variant.
+    ``exposure`` is how often a flag was answered with a variant, ``pushes`` how many responses were sent,
+    ``expiry`` until when the certificate in a file is valid, in seconds since the epoch.
     """
 
     status: Status
@@ -26,6 +27,8 @@ class Observed:
     documents: Callable[[], Mapping[str, int]]
     rollouts: Callable[[], Mapping[str, int]]
     exposure: Mapping[tuple[str, str], int]
+    pushes: Callable[[], int]
+    expiry: Callable[[], Mapping[str, float]]
     validator: EnvoyValidator | None = None
 
 
@@ -46,6 +49,8 @@ class ObservedCollector(Collector):
         """Yield all families."""
         observed = self._observed
         yield from self._of_nodes()
+        text = "Responses sent to proxies."
+        yield CounterMetricFamily("grayplane_pushes", text, observed.pushes())
         documents = {**{str(state): 0 for state in DocumentState}, **observed.documents()}
         text = "Documents by what became of their latest text."
         yield _gauges("grayplane_documents", text, "state", documents)
@@ -61,6 +66,9 @@ class ObservedCollector(Collector):
         for (flag, variant), count in sorted(observed.exposure.items()):
             exposure.add_metric([flag, variant], count)
         yield exposure
+        if expiry := observed.expiry():
+            text = "Until when the certificates in a file are valid, in seconds since the epoch."
+            yield _gauges("grayplane_certificate_expiration_timestamp_seconds", text, "file", expiry)
         if observed.validator:
             yield from _of_validator(observed.validator)
 

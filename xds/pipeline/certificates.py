@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -16,7 +16,6 @@ from xds.compiler.certificates import Certificate
 _log = structlog.get_logger(__name__)
 
 _POLL = 2.0  # seconds; renewing programs replace files every few weeks
-_EXPIRES_SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +81,6 @@ def _read(followed: _Followed) -> None:
         _log.error(f"certificate cannot be used: {kept}", file=file, reason=str(error))
         return
     followed.good = certificate
-    left = expires - datetime.now(UTC)
-    if left < timedelta():
-        _log.warning("certificate has expired", file=file)
-    elif left < _EXPIRES_SOON:
-        _log.warning("certificate expires soon", file=file)
     _log.info("certificate in use", file=file, hosts=certificate.hosts, expires=expires.isoformat())
 
 

@@ -17,6 +17,11 @@ class OpenStream(Protocol):
     stream: Stream
     view: View
 
+    @property
+    def written(self) -> int:
+        """How many responses were sent."""
+        ...
+
     def finish(self) -> None:
         """End the stream in good order."""
         ...
@@ -31,6 +36,13 @@ class OpenStreams:
         self._streams: dict[OpenStream, None] = {}
         # Streams by node id. Written with ``_streams``.
         self._of_node: Counter[str] = Counter()
+        # Responses that streams that ended were sent. Written by ``remove``.
+        self._written = 0
+
+    @property
+    def written(self) -> int:
+        """How many responses were sent on all streams since the start."""
+        return self._written + sum(stream.written for stream in self._streams)
 
     def __iter__(self) -> Iterator[OpenStream]:
         """Iterate over a copy: streams may come and go meanwhile."""
@@ -48,6 +60,7 @@ class OpenStreams:
         """Remove a stream that was added."""
         node = stream.info.node.id
         del self._streams[stream]
+        self._written += stream.written
         self._of_node[node] -= 1
         if not self._of_node[node]:
             del self._of_node[node]

@@ -122,6 +122,11 @@ class XdsServer:
         """Whether it answers yet."""
         return self._opened.is_set()
 
+    @property
+    def pushes(self) -> int:
+        """How many responses were sent since the start."""
+        return self._open_streams.written
+
     def end_revoked(self) -> None:
         """End the streams of clients whose certificate was taken back meanwhile."""
         authorization = self._state.authorization

@@ -141,6 +141,11 @@ class StreamHandler:
                 if timer:
                     timer.cancel()
 
+    @property
+    def written(self) -> int:
+        """How many responses were sent."""
+        return self._written
+
     def finish(self) -> None:
         """End the stream in good order, once the client has what is due to it now."""
         self._ending = True

@@ -180,6 +180,12 @@ class Requests(_Message):
     requests: tuple[LoggedRequest, ...]
 
 
+class Pushed(_Message):
+    """So many more responses were sent."""
+
+    responses: int
+
+
 class Denied(_Message):
     """A client was denied what it claimed."""
 
@@ -198,6 +204,7 @@ Up = (
     | InStep
     | Loads
     | Requests
+    | Pushed
     | Denied
 )
 

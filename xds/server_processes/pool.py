@@ -29,6 +29,7 @@ from xds.server_processes.messages import (
     Loads,
     Open,
     Opened,
+    Pushed,
     Requests,
     Start,
     StatusIs,
@@ -114,6 +115,8 @@ class ServerProcesses:
         self._status = GatheredStatus()
         # Whether streams are answered, and whether the server stops. Written by ``open`` and ``stop``.
         self._serving = False
+        # Responses that were sent. Written by ``_take``.
+        self._pushes = 0
         self._stopping = False
         # What is under way for each process. Written by ``_run``.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,6 +142,11 @@ class ServerProcesses:
     def serving(self) -> bool:
         """Whether clients are answered yet."""
         return self._serving
+
+    @property
+    def pushes(self) -> int:
+        """How many responses were sent since the start, as far as server processes have said."""
+        return self._pushes
 
     def load_wanted_changed(self) -> None:
         """Say that other clusters are to be reported than before."""
@@ -251,12 +259,8 @@ class ServerProcesses:
             case Unused(number, answers):
                 found = [view for view, shared in self._views.items() if shared.number == number]
                 self._release([view for view in found if self._views[view].unused(one.send, answers)])
-            case Loads(node, loads):
-                self._reported.loads(node, loads)
-            case Requests(node, requests):
-                self._reported.requests(node, requests)
-            case Denied():
-                self._reported.denied()
+            case Loads() | Requests() | Pushed() | Denied():
+                self._report(message)
             case Listening() | Failed():
                 raise AssertionError(f"{message} comes first or never")
             case _:
@@ -273,6 +277,17 @@ class ServerProcesses:
                 self._observer.opened(stream)
             case Closed(number):
                 self._observer.closed(one.streams.pop(number))
+
+    def _report(self, message: Loads | Requests | Pushed | Denied) -> None:
+        match message:
+            case Loads(node, loads):
+                self._reported.loads(node, loads)
+            case Requests(node, requests):
+                self._reported.requests(node, requests)
+            case Pushed(responses):
+                self._pushes += responses
+            case Denied():
+                self._reported.denied()
 
     def _give(self, one: _ServerProcess, ask: int, view: View) -> None:
         shared = self._views.get(view)

@@ -1,16 +1,20 @@
 """Metrics, and the alert rules and the Grafana dashboard that are made for them."""
 
+import asyncio
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness import PATIENCE
 from xds.cache import Resource
 from xds.documents import DocumentId
 from xds.http.metrics import Metrics
@@ -19,7 +23,7 @@ from xds.protocol import Acked, Rejected
 from xds.protocol.events import Change
 from xds.server import Peer, StreamInfo
 from xds.sources.base import SourceStatus
-from xds.status import Status, events
+from xds.status import DocumentState, Status, events
 from xds.type_urls import CLUSTER
 from xds.validation import EnvoyValidator
 from xds.wire import Node
@@ -30,7 +34,7 @@ ALERTS = yaml.safe_load((CONFIG / "prometheus" / "alerts.yaml").read_text(encodi
 DASHBOARD = json.loads((CONFIG / "grafana" / "grayplane.json").read_text(encoding="utf-8"))
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 OF_PROMETHEUS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
-FUNCTIONS = {"increase", "rate", "sum", "max", "by", "histogram_quantile", "offset"}
+FUNCTIONS = {"time", "min", "increase", "rate", "sum", "max", "by", "histogram_quantile", "offset"}
 
 
 def metrics() -> tuple[Metrics, Status]:
@@ -42,6 +46,8 @@ def metrics() -> tuple[Metrics, Status]:
         documents=lambda: {"Programmed": 2},
         rollouts=lambda: {"Observing": 1},
         exposure=Counter({("reviews", "gray"): 5}),
+        pushes=lambda: 7,
+        expiry=lambda: {"/etc/tls/tls.crt": 1.8e9},
         validator=EnvoyValidator("envoy", timeout=10),
     )
     made.observe(observed)
@@ -85,6 +91,23 @@ def test_what_happens_is_counted() -> None:
     assert found["grayplane_source_repairs_total source=nacos"] == 2
     assert found["grayplane_flag_evaluations_total flag=reviews variant=gray"] == 5
     assert found["grayplane_streams_denied_total"] == 1
+    assert found["grayplane_pushes_total"] == 7
+    assert found["grayplane_certificate_expiration_timestamp_seconds file=/etc/tls/tls.crt"] == 1.8e9
+
+
+async def test_a_push_is_counted_from_when_the_edit_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, status = metrics()
+    programmed = SimpleNamespace(state=DocumentState.PROGRAMMED)
+    monkeypatch.setattr(status, "document", lambda _: programmed)
+    following = asyncio.create_task(made.run())
+    document = DocumentId("", "reviews.yaml")
+    made.tell(events.EditsTaken({document: time.time() - 7200}))
+    made.tell(events.DocumentApplied(document, "1", ()))
+    async with asyncio.timeout(PATIENCE):
+        while not samples(made)["grayplane_push_delay_seconds_count"]:
+            await asyncio.sleep(0.01)
+    following.cancel()
+    assert samples(made)["grayplane_push_delay_seconds_sum"] > 7199
 
 
 def test_the_number_of_series_does_not_grow_with_nodes_and_types() -> None:
@@ -120,6 +143,7 @@ def test_alerts_and_panels_ask_for_metrics_and_labels_that_there_are(name: str, 
         "grayplane_documents": {"state"},
         "grayplane_rollouts": {"phase"},
         "grayplane_answers_total": {"type", "answer"},
+        "grayplane_certificate_expiration_timestamp_seconds": {"file"},
         "grayplane_flag_evaluations_total": {"flag", "variant"},
     }
     bare = re.sub(r'"[^"]*"|\[[^\]]*\]', "", expression)

@@ -244,6 +244,16 @@ def test_what_is_no_context_is_refused(body: bytes, says: str) -> None:
         read_context(body, _REGION)
 
 
+def test_counts_of_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds.http.ofrep.flags._MOST_COUNTED", 2)
+    flags = Flags(_World(**{f"s{number}": "{}" for number in range(9)}).source())
+    context = read_context(b'{"context": {}}', _REGION)
+    for number in (*range(9), 0):
+        flags.evaluate("", f"s{number}", context)
+    assert sorted(flags.exposure.values()) == [1, 2, 7]
+    assert flags.exposure["other", "other"] == 7
+
+
 def test_what_was_answered_is_counted(world: _World) -> None:
     flags = Flags(world.source(), chance=lambda: 0.0)
     context = read_context(b'{"context": {"headers": {"x-release": "canary"}}}', _REGION)

@@ -15,6 +15,10 @@ from xds.rules.instance import ServiceId
 
 OptionT = TypeVar("OptionT")
 
+_MOST_COUNTED = 1000
+"""Flags and variants that are counted each by itself; what is beyond them is counted together."""
+_OTHERS = ("other", "other")
+
 
 @dataclass(frozen=True, slots=True)
 class FlagSource:
@@ -98,7 +102,10 @@ class Flags:
         decided = evaluate(routing, context.completed(identities))
         outcome, choice, variant = self._chosen(routing, decided)
         is_gray = outcome.decision.name == rule and variant != routing.baseline
-        self.exposure[key, variant] += 1
+        counted = key, variant
+        if counted not in self.exposure and len(self.exposure) >= _MOST_COUNTED:
+            counted = _OTHERS
+        self.exposure[counted] += 1
         self._exposed(service, variant)
         metadata: dict[str, str | float] = {
             "rule": outcome.decision.name,
