@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ class Grayplane:
         self._log_path = home / "grayplane.log"
         for directory in (self.rules, self.services):
             directory.mkdir()
+        # How its HTTP port is asked, if by TLS. Written by tests.
+        self.http_tls: ssl.SSLContext | None = None
         self.xds_port, self.http_port, self.edge_port, self.outbound_port, self.inbound_port = free_ports(5)
         self._flags = (
             *("--rules", str(self.rules), "--services", str(self.services)),
@@ -85,7 +88,7 @@ class Grayplane:
 
     async def ready(self) -> dict[str, Any]:
         """Return what /ready says."""
-        async with Client(self.http_port) as http:
+        async with Client(self.http_port, tls=self.http_tls) as http:
             said: dict[str, Any] = (await http.get("localhost", "/ready")).json()
         return said
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,8 +32,9 @@ class Client:
     Targets and headers go out as they are given: nothing is encoded, normalised or added except ``Host``.
     """
 
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self._where = (address, port)
+        self._tls = tls
         self.port = port
         self._writer: asyncio.StreamWriter | None = None
 
@@ -53,7 +55,7 @@ class Client:
     ) -> Response:
         """Send one request and read the whole answer."""
         if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection(*self._where)
+            self._reader, self._writer = await asyncio.open_connection(*self._where, ssl=self._tls)
             self._connection = h11.Connection(h11.CLIENT)
         length = [("Content-Length", str(len(body)))] if body else []
         fields = [(name.encode(), value.encode()) for name, value in (("Host", host), *headers, *length)]

@@ -5,17 +5,19 @@ import base64
 import contextlib
 import hashlib
 import json
+import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import grpc.aio
 import httpx
 import pytest
 
+from tests.envoy.test_tls import EDGE, GRANT, edge
 from tests.harness import PATIENCE
 from tests.harness.certificates import Authority, Pair
 from tests.harness.envoy import EnvoyProcess
@@ -47,6 +49,16 @@ API = (
     *("documents/broken.yaml", "proxies", "proxies/edge-1", "rollouts", "rollouts/reviews", "audit"),
 )
 OPEN = ("/ready", "/live", "/metrics", "/api/v1/openapi.json")
+
+
+class Keys(NamedTuple):
+    """Every certificate with a key that Grayplane or a client of it has."""
+
+    nacos: Pair
+    edge: Pair
+    xds: Pair
+    http: Pair
+    proxy: Pair
 
 
 class Outputs:
@@ -102,17 +114,24 @@ def rollout_document(hook: str) -> str:
 
 @contextlib.asynccontextmanager
 async def grayplane_with_secrets(
-    home: Path, nacos: FakeNacos3, address: str, authority: Authority, keys: tuple[Pair, Pair], outside: int
+    home: Path, address: str, authority: Authority, keys: Keys, outside: int
 ) -> AsyncIterator[Grayplane]:
-    ours, edge = keys
     https_port = free_port()
+    xds_tls = {
+        "certificate": str(keys.xds.certificate),
+        "key": str(keys.xds.key),
+        "client_ca": str(authority.file),
+    }
     environment = {
         "GRAYPLANE_NACOS__PASSWORD": PASSWORD,
         "GRAYPLANE_NACOS__SECRET_KEY": SECRET_KEY,
-        "GRAYPLANE_NACOS__STATUS_GROUP": "",
+        "GRAYPLANE_XDS__TLS": json.dumps(xds_tls),
+        "GRAYPLANE_XDS__GRANTS": json.dumps([GRANT | {"status": True}]),
         "GRAYPLANE_ROLLOUTS__WEBHOOK_SECRET": WEBHOOK,
         "GRAYPLANE_ROLLOUTS__PROMETHEUS": f"http://grayplane:{PROMETHEUS}@127.0.0.1:{outside}",
-        "GRAYPLANE_CERTIFICATES": json.dumps([{"certificate": str(edge.certificate), "key": str(edge.key)}]),
+        "GRAYPLANE_CERTIFICATES": json.dumps(
+            [{"certificate": str(keys.edge.certificate), "key": str(keys.edge.key)}]
+        ),
         "GRAYPLANE_HTTP__TOKENS": json.dumps(
             [
                 {
@@ -130,23 +149,29 @@ async def grayplane_with_secrets(
         "nacos.username": "reader",
         "nacos.access_key": "ak-reader",
         "nacos.tls.ca": authority.file,
-        "nacos.tls.cert": ours.certificate,
-        "nacos.tls.key": ours.key,
+        "nacos.tls.cert": keys.nacos.certificate,
+        "nacos.tls.key": keys.nacos.key,
+        "http.tls.certificate": keys.http.certificate,
+        "http.tls.key": keys.http.key,
         "edge.https_port": https_port,
         "log.level": "debug",
     }
     pairs = [part for name, value in flags.items() for part in ("--set", f"{name}={value}")]
     grayplane = Grayplane(home, "--nacos", address, *pairs, environment=environment)
+    grayplane.http_tls = ssl.create_default_context(cafile=authority.file)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_exit(grayplane)
         await grayplane.launch()
         yield grayplane
 
 
-async def look(grayplane: Grayplane, outputs: Outputs) -> None:
+async def look(grayplane: Grayplane, outputs: Outputs, authority: Authority, shown: Pair) -> None:
     """Ask for everything there is to be asked for."""
-    base = f"http://127.0.0.1:{grayplane.http_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as http:
+    base = f"https://127.0.0.1:{grayplane.http_port}"
+    assert grayplane.http_tls
+    async with httpx.AsyncClient(
+        base_url=base, verify=grayplane.http_tls, trust_env=False, timeout=PATIENCE
+    ) as http:
         for path in (*OPEN, *(f"/api/v1/{each}" for each in API)):
             for token in (OPERATOR, STRANGER):
                 answer = await http.get(path, headers={"authorization": f"Bearer {token}"})
@@ -155,37 +180,47 @@ async def look(grayplane: Grayplane, outputs: Outputs) -> None:
             body = {"node": {"id": "curious", "cluster": "edge"}}
             answer = await http.post(f"/v3/discovery:{kind}", json=body)
             outputs.add(f"discovery:{kind} {answer.status_code}", answer.content)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{grayplane.xds_port}") as channel:
+    files = (authority.file, shown.key, shown.certificate)
+    credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
+    async with grpc.aio.secure_channel(f"localhost:{grayplane.xds_port}", credentials) as channel:
         fetch: Any = channel.unary_unary(f"/{FETCH.service}/{FETCH.name}")
         outputs.add("CSDS", await fetch(b""))
 
 
-async def go_wrong(nacos: FakeNacos3, proxy: TcpProxy, grayplane: Grayplane, outputs: Outputs) -> None:
-    """Everything that may make somebody print more than is good."""
+async def go_wrong(
+    nacos: FakeNacos3, proxy: TcpProxy, grayplane: Grayplane, look: Callable[[], Awaitable[None]]
+) -> None:
+    """Have everything go wrong that may make somebody print more than is good."""
     nacos.documents["broken.yaml"] = "hosts: [*oops"
     about = {"dataId": "broken.yaml", "group": "GRAY_GROUP", "tenant": "public"}
     nacos.push("ConfigChangeNotifyRequest", about)
     await grayplane.until_logged(lambda entry: entry["event"].startswith("rule document rejected"))
-    await look(grayplane, outputs)
+    await look()
     nacos.groups = set()
     await until_trouble(grayplane, "does not let 'reader' read")
-    await look(grayplane, outputs)
+    await look()
     nacos.groups = None
     await until_well(grayplane)
     await proxy.cut()
     await until_trouble(grayplane, "cannot be reached")
-    await look(grayplane, outputs)
+    await look()
     await proxy.start()
     await until_well(grayplane)
     nacos.instead["ConfigQueryRequest"] = {"resultCode": 500, "errorCode": 500, "message": "disk failure"}
     nacos.documents["another.yaml"] = "hosts: [a.example.com]"
     await until_trouble(grayplane, "disk failure")
-    await look(grayplane, outputs)
+    await look()
 
 
 async def test_no_secret_comes_out(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    keys = authority.issue("grayplane"), authority.issue(HOST, dns=[HOST])
+    keys = Keys(
+        nacos=authority.issue("grayplane"),
+        edge=authority.issue(HOST, dns=[HOST]),
+        xds=authority.server("xds"),
+        http=authority.server("http"),
+        proxy=authority.issue("edge-1", uris=[EDGE]),
+    )
     outputs = Outputs()
     async with contextlib.AsyncExitStack() as stack:
         nacos = await stack.enter_async_context(fake_nacos(FakeNacos3))
@@ -203,11 +238,11 @@ async def test_no_secret_comes_out(tmp_path: Path) -> None:
         home = tmp_path / "home"
         home.mkdir()
         grayplane = await stack.enter_async_context(
-            grayplane_with_secrets(home, nacos, f"127.0.0.1:{port}", authority, keys, outside.port)
+            grayplane_with_secrets(home, f"127.0.0.1:{port}", authority, keys, outside.port)
         )
         await until_trouble(grayplane, "refuses to log in 'reader'")
         nacos.password = PASSWORD
-        await stack.enter_async_context(EnvoyProcess(grayplane.bootstrap("edge")))
+        await stack.enter_async_context(EnvoyProcess(edge(tmp_path, authority, grayplane, keys.proxy)))
         await grayplane.until_logged(lambda entry: entry.get("type") == "Secret")
         await stack.enter_async_context(Traffic(grayplane.edge_port, HOST))
 
@@ -216,9 +251,12 @@ async def test_no_secret_comes_out(tmp_path: Path) -> None:
 
         await until(asked_outside)
         outside.status = 500
-        await go_wrong(nacos, proxy, grayplane, outputs)
+        await go_wrong(nacos, proxy, grayplane, lambda: look(grayplane, outputs, authority, keys.proxy))
         await grayplane.stop()
         await asyncio.to_thread(files, home, outputs)
+    for name, text in nacos.other_documents["GRAY_STATUS"].items():
+        outputs.add(f"GRAY_STATUS {name}", text.encode())
+    assert "GRAY_STATUS reviews.yaml" in outputs.found
     assert nacos.logins[-1]["password"] == PASSWORD
     secrets = {text.encode() for text in TEXTS} | key_lines(*keys)
     assert outputs.leaks({b"reader"}), "nothing was looked at"
