@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.envoy import EnvoyProcess
-from tests.harness.grayplane import Grayplane
-from tests.harness.http import Client, Upstream
 from tests.harness.nacos import NacosServer, nacos_server
 from tests.harness.nacos_console import Console, console
-from tests.nacos.world import World
+from tests.nacos.world import World, reviews_world
 from xds.sources.nacos import NacosSettings
 
 
@@ -45,14 +42,5 @@ def settings(nacos: NacosServer, operator: Console) -> NacosSettings:
 @pytest.fixture
 async def world(tmp_path: Path, nacos: NacosServer, operator: Console) -> AsyncIterator[World]:
     environment = nacos.environment(operator.namespace)
-    async with (
-        Upstream("reviews", "v1") as v1,
-        Upstream("reviews", "v2") as v2,
-        Grayplane(tmp_path, "--nacos", nacos.address, environment=environment) as grayplane,
-        EnvoyProcess(grayplane.bootstrap("edge")),
-        Client(grayplane.edge_port) as client,
-    ):
-        world = World(operator, client, v1, v2)
-        await world.register(v1)
-        await world.register(v2)
+    async with reviews_world(tmp_path, operator, nacos.address, environment=environment) as world:
         yield world

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
-from tests.harness.http import Client, Upstream
 from tests.harness.nacos import RNacos, port_pair, rnacos_process
 from tests.harness.nacos_console import console
 from tests.harness.tcp_proxy import TcpProxy, tcp_proxy
 from tests.harness.traffic import Traffic
-from tests.nacos.world import HOST, World, rule
+from tests.nacos.world import HOST, World, reviews_world, rule
 
 NAMESPACE = "outage"
 
@@ -61,22 +59,13 @@ async def outage_world(
             tcp_proxy("127.0.0.1", {port: target, port + 1000: target + 1000})
         )
         operator = await stack.enter_async_context(console(nacos.server, NAMESPACE))
-        v1 = await stack.enter_async_context(Upstream("reviews", "v1"))
-        v2 = await stack.enter_async_context(Upstream("reviews", "v2"))
         home = tmp_path / "grayplane"
         home.mkdir()
-        grayplane = await stack.enter_async_context(
-            Grayplane(
-                home,
-                *("--nacos", f"127.0.0.1:{port}", *flags),
-                environment={**nacos.server.environment(NAMESPACE), **(environment or {})},
-            )
+        environment = {**nacos.server.environment(NAMESPACE), **(environment or {})}
+        world = await stack.enter_async_context(
+            reviews_world(home, operator, f"127.0.0.1:{port}", *flags, environment=environment)
         )
-        await stack.enter_async_context(EnvoyProcess(grayplane.bootstrap("edge")))
-        client = await stack.enter_async_context(Client(grayplane.edge_port))
-        world = World(operator, client, v1, v2)
-        await world.register(v1)
-        await world.register(v2)
+        grayplane = world.grayplane
         await operator.publish("reviews.yaml", rule(100))
         await world.until("v2")
         async with Traffic(grayplane.edge_port, HOST) as traffic:

@@ -58,7 +58,7 @@ async def test_a_rule_names_its_group(tmp_path: Path, nacos: NacosServer, operat
         await operator.register("reviews", "127.0.0.1", orders.port, group="ORDERS_GROUP")
         await operator.publish("reviews.yaml", rule(""))
         await until_answered(client, "default")
-        world = World(operator, client, default, orders)
+        world = World(operator, grayplane, client, default, orders)
         async with world.asking() as answers:
             await operator.publish("reviews.yaml", rule("group: ORDERS_GROUP"))
             live = await until_status(operator, "reviews.yaml", state="Programmed", problems=None)

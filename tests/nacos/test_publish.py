@@ -1,38 +1,19 @@
 """Documents that are published over the API of a real Grayplane, in a real Nacos, for a real Envoy."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.harness.envoy import EnvoyProcess
-from tests.harness.grayplane import Grayplane, until
-from tests.harness.http import Client, Upstream
-from tests.harness.nacos import NacosServer
-from tests.harness.nacos_console import Console
+from tests.harness.grayplane import until
 from tests.nacos.world import World, rule
 from xds.documents import revision_of
 
 DOCUMENT = "/documents/reviews.yaml"
 
 
-async def test_documents_are_published_over_the_api(
-    tmp_path: Path, nacos: NacosServer, operator: Console
-) -> None:
-    environment = nacos.environment(operator.namespace)
-    async with (
-        Upstream("reviews", "v1") as v1,
-        Upstream("reviews", "v2") as v2,
-        Grayplane(tmp_path, "--nacos", nacos.address, environment=environment) as grayplane,
-        EnvoyProcess(grayplane.bootstrap("edge")),
-        Client(grayplane.edge_port) as client,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{grayplane.http_port}/api/v1", trust_env=False, timeout=60
-        ) as api,
-    ):
-        world = World(operator, client, v1, v2)
-        await world.register(v1)
-        await world.register(v2)
+async def test_documents_are_published_over_the_api(world: World) -> None:
+    url = f"http://127.0.0.1:{world.grayplane.http_port}/api/v1"
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as api:
 
         async def publish(text: str, replaces: str | None, **query: str) -> httpx.Response:
             revision = None if replaces is None else revision_of(replaces.encode())
@@ -54,7 +35,7 @@ async def test_documents_are_published_over_the_api(
         assert (await publish(edited, made)).is_success
         await world.until("v2")
         # Somebody else edits it at the console: what replaces the text before is refused.
-        await operator.publish("reviews.yaml", stolen)
+        await world.operator.publish("reviews.yaml", stolen)
         refused = await publish(made, edited)
         assert refused.status_code == 409
         assert "somebody else changed reviews.yaml" in refused.json()["detail"]

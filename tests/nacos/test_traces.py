@@ -3,29 +3,20 @@
 from pathlib import Path
 
 from tests.harness.collector import Collector, Trace
-from tests.harness.envoy import EnvoyProcess
-from tests.harness.grayplane import Grayplane, until
-from tests.harness.http import Client, Upstream
+from tests.harness.grayplane import until
 from tests.harness.nacos import NacosServer
 from tests.harness.nacos_console import Console
-from tests.nacos.world import World, rule
+from tests.nacos.world import reviews_world, rule
 
 
 async def test_edits_from_nacos_to_the_last_acknowledgement(
     tmp_path: Path, nacos: NacosServer, operator: Console
 ) -> None:
     environment = nacos.environment(operator.namespace)
-    async with Collector() as collector, Upstream("reviews", "v1") as v1, Upstream("reviews", "v2") as v2:
+    async with Collector() as collector:
         endpoint = f"tracing.endpoint=http://127.0.0.1:{collector.port}"
-        flags = ("--nacos", nacos.address, "--set", endpoint)
-        async with (
-            Grayplane(tmp_path, *flags, environment=environment) as grayplane,
-            EnvoyProcess(grayplane.bootstrap("edge")),
-            Client(grayplane.edge_port) as client,
-        ):
-            world = World(operator, client, v1, v2)
-            await world.register(v1)
-            await world.register(v2)
+        flags = ("--set", endpoint)
+        async with reviews_world(tmp_path, operator, nacos.address, *flags, environment=environment) as world:
 
             async def traced(edits: int) -> list[Trace]:
                 async def came() -> bool:

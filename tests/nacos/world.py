@@ -1,12 +1,14 @@
 """Rules and instances in a real Nacos, with requests through a real Envoy."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import yaml
 
-from tests.harness.grayplane import until
+from tests.harness.envoy import EnvoyProcess
+from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
 from tests.harness.nacos_console import Console
 
@@ -29,8 +31,11 @@ def rule(gray: int, *, enabled: bool = True) -> str:
 class World:
     """Rules and instances in a real Nacos, and an Envoy edge."""
 
-    def __init__(self, operator: Console, client: Client, v1: Upstream, v2: Upstream) -> None:
+    def __init__(
+        self, operator: Console, grayplane: Grayplane, client: Client, v1: Upstream, v2: Upstream
+    ) -> None:
         self.operator = operator
+        self.grayplane = grayplane
         self.v1 = v1
         self.v2 = v2
         self._client = client
@@ -65,6 +70,27 @@ class World:
         """Wait until twenty requests in a row are answered like this."""
 
         await until_answered(self._client, answer, host)
+
+
+@asynccontextmanager
+async def reviews_world(
+    home: Path, operator: Console, address: str, *flags: str, environment: Mapping[str, str]
+) -> AsyncIterator[World]:
+    """Yield a service of two versions, registered in the namespace of an operator, and what routes to it.
+
+    ``address``: where Grayplane is told that Nacos is; ``environment``: what else it is told.
+    """
+    async with (
+        Upstream("reviews", "v1") as v1,
+        Upstream("reviews", "v2") as v2,
+        Grayplane(home, "--nacos", address, *flags, environment=environment) as grayplane,
+        EnvoyProcess(grayplane.bootstrap("edge")),
+        Client(grayplane.edge_port) as client,
+    ):
+        world = World(operator, grayplane, client, v1, v2)
+        await world.register(v1)
+        await world.register(v2)
+        yield world
 
 
 async def until_answered(client: Client, answer: str | int, host: str = HOST) -> None:
