@@ -32,17 +32,15 @@ from envoy_data_plane.envoy.config.route.v3 import (
     WeightedCluster,
     WeightedClusterClusterWeight,
 )
-from envoy_data_plane.envoy.extensions.filters.common.fault.v3 import FaultDelay
-from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import FaultAbort, HttpFault
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities.v3 import (
     PreviousPrioritiesConfig,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, RegexMatcher
-from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 
+from xds.compiler.faults import FAULT_FILTER, http_fault, millionths
+from xds.compiler.matcher_predicates import REQUEST_ID
 from xds.compiler.names import target_cluster
-from xds.compiler.route_filters import FAULT_FILTER
 from xds.routing.model import (
     Action,
     Decision,
@@ -74,7 +72,6 @@ from xds.wire import any_of, build
 # downloads. What bounds a silent request is the stream idle timeout of the listener.
 _NO_TIMEOUT = timedelta(0)
 
-_REQUEST_ID = "x-request-id"
 _REDIRECTS = {
     301: RedirectActionRedirectResponseCode.MOVED_PERMANENTLY,
     302: RedirectActionRedirectResponseCode.FOUND,
@@ -121,7 +118,7 @@ def _with_newcomers(decision: Decision) -> Iterator[tuple[str, Predicate, Action
         given = (*changes.add, ("set-cookie", _set_cookie(cookie.name, split.cookie_ttl)))
         newcomers = replace(
             action,
-            split=replace(split, identity=Header(_REQUEST_ID)),
+            split=replace(split, identity=Header(REQUEST_ID)),
             response_headers=replace(changes, add=given),
         )
         yield decision.name, also(assuming_absent(decision.when, cookie), without), newcomers
@@ -136,7 +133,7 @@ class _Formatted(str):
 
 def _set_cookie(name: str, ttl: timedelta) -> _Formatted:
     seconds = int(ttl.total_seconds())
-    return _Formatted(f"{_literal(name)}=%REQ({_REQUEST_ID})%; Max-Age={seconds}; Path=/; HttpOnly")
+    return _Formatted(f"{_literal(name)}=%REQ({REQUEST_ID})%; Max-Age={seconds}; Path=/; HttpOnly")
 
 
 def _literal(text: str) -> str:
@@ -161,7 +158,9 @@ def _fields(action: Action, baseline: str | None) -> dict[str, Any]:
             if action.request_headers.remove:
                 fields["request_headers_to_remove"] = list(action.request_headers.remove)
             if action.delay or action.abort:
-                fields["typed_per_filter_config"] = {FAULT_FILTER: any_of(_fault(action))}
+                fields["typed_per_filter_config"] = {
+                    FAULT_FILTER: any_of(http_fault(action.delay, action.abort))
+                }
             return fields | {"route": _route_action(action, baseline)}
 
 
@@ -181,7 +180,7 @@ def _route_action(action: Forward, baseline: str | None) -> RouteAction:
         mirror = build(
             RouteActionRequestMirrorPolicy,
             cluster=target_cluster(action.mirror.target, baseline),
-            runtime_fraction=build(RuntimeFractionalPercent, default_value=_percent(action.mirror.share)),
+            runtime_fraction=build(RuntimeFractionalPercent, default_value=millionths(action.mirror.share)),
         )
         fields["request_mirror_policies"] = [mirror]
     rewrite = action.rewrite
@@ -271,22 +270,6 @@ def _previous_hosts() -> RetryPolicyRetryHostPredicate:
     )
 
 
-def _fault(action: Forward) -> HttpFault:
-    fault = build(HttpFault)
-    if action.delay is not None:
-        fault.delay = build(
-            FaultDelay, fixed_delay=action.delay.duration, percentage=_percent(action.delay.share)
-        )
-    if action.abort is not None:
-        fault.abort = build(
-            FaultAbort,
-            http_status=action.abort.http_status,
-            grpc_status=action.abort.grpc_status,
-            percentage=_percent(action.abort.share),
-        )
-    return fault
-
-
 def _redirect(redirect: Redirect) -> RedirectAction:
     host, port = _host_and_port(redirect.authority) if redirect.authority else (None, None)
     return build(
@@ -321,7 +304,3 @@ def _options(changes: HeaderChanges) -> list[HeaderValueOption]:
 def _option(name: str, value: str, **fields: Any) -> HeaderValueOption:
     text = value if isinstance(value, _Formatted) else _literal(value)
     return build(HeaderValueOption, header=build(HeaderValue, key=name, value=str(text)), **fields)
-
-
-def _percent(share: int) -> FractionalPercent:
-    return build(FractionalPercent, numerator=share, denominator=FractionalPercentDenominatorType.MILLION)

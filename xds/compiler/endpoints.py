@@ -9,19 +9,15 @@ from functools import lru_cache
 
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 
+from xds.compiler.localities import lb_locality, uint32
 from xds.compiler.metadata import own_metadata
 from xds.rules.instance import Instance, Locality, canonical_host_name, canonical_ip
 from xds.wire import delimited, encode, varint
 
-# Field numbers (envoy/config/endpoint/v3/endpoint.proto, endpoint_components.proto, core/v3/address.proto and
-# base.proto).
+# Field numbers (envoy/config/endpoint/v3/endpoint.proto, endpoint_components.proto, core/v3/address.proto).
 _ENDPOINTS = 2  # ClusterLoadAssignment.endpoints
 _POLICY = 4  # ClusterLoadAssignment.policy
 _OVERPROVISIONING_FACTOR = 3  # ClusterLoadAssignment.Policy.overprovisioning_factor, a UInt32Value
-_LOCALITY = 1  # LocalityLbEndpoints.locality
-_REGION, _ZONE = 1, 2  # of Locality
-_PRIORITY_TAG = varint(5 << 3)  # LocalityLbEndpoints.priority
-_LB_ENDPOINTS = 2  # LocalityLbEndpoints.lb_endpoints
 _ENDPOINT = 1  # LbEndpoint.endpoint
 _METADATA = 3  # LbEndpoint.metadata
 _WEIGHT = 4  # LbEndpoint.load_balancing_weight, a UInt32Value
@@ -29,7 +25,6 @@ _ENDPOINT_ADDRESS = 1  # Endpoint.address
 _SOCKET_ADDRESS = 1  # Address.socket_address
 _ADDRESS = 2  # SocketAddress.address
 _PORT_TAG = varint(3 << 3)  # SocketAddress.port_value
-_VALUE_TAG = varint(1 << 3)  # UInt32Value.value
 
 _Place = tuple[str, int]
 
@@ -41,7 +36,7 @@ _MAX_WEIGHT_SUM = 2**32 - 1  # of a locality; Envoy rejects more
 
 # Envoy hands a part of the requests to the next priority when so many are unhealthy that the healthy ones,
 # times this percentage, are fewer than all. Gray's share is gray's while one of a thousand can serve it.
-_ALL_OR_NOTHING = delimited(_POLICY, delimited(_OVERPROVISIONING_FACTOR, varint(1 << 3) + varint(100_000)))
+_ALL_OR_NOTHING = delimited(_POLICY, delimited(_OVERPROVISIONING_FACTOR, uint32(100_000)))
 
 
 def load_assignment(
@@ -64,13 +59,13 @@ def load_assignment(
     for locality in _localities(first):
         encoded += delimited(_ENDPOINTS, locality)
     known_as = delimited(_METADATA, own_metadata({"subset": fallback_subset})) if fallback_subset else b""
-    for locality in _localities(second, known_as):
-        encoded += delimited(_ENDPOINTS, locality + _PRIORITY_TAG + varint(1))
+    for locality in _localities(second, 1, known_as):
+        encoded += delimited(_ENDPOINTS, locality)
     return encoded + _ALL_OR_NOTHING if second else encoded
 
 
 def can_serve(instance: Instance) -> bool:
-    """Tell whether an instance may take traffic and Envoy can reach it.
+    """Whether an instance may take traffic and Envoy can reach it.
 
     Envoy knows no IPv6 zones, and one wrong endpoint costs the whole assignment.
     """
@@ -78,7 +73,7 @@ def can_serve(instance: Instance) -> bool:
 
 
 def has_host_name(instance: Instance) -> bool:
-    """Tell whether the address of an instance has to be resolved: EDS resolves no names."""
+    """Whether the address of an instance has to be resolved: EDS resolves no names."""
     return canonical_ip(instance.address) is None
 
 
@@ -106,8 +101,10 @@ def _rank(instance: Instance) -> tuple[float, Locality]:
     return instance.weight, instance.locality
 
 
-def _localities(endpoints: Mapping[_Place, Instance], metadata: bytes = b"") -> Iterator[bytes]:
-    """Encode the LocalityLbEndpoints of a priority, but for the priority."""
+def _localities(
+    endpoints: Mapping[_Place, Instance], priority: int = 0, metadata: bytes = b""
+) -> Iterator[bytes]:
+    """Encode the LocalityLbEndpoints of a priority; each endpoint ends with ``metadata``."""
     if not endpoints:
         return
     alike = len({one.weight for one in endpoints.values()}) == 1
@@ -115,15 +112,9 @@ def _localities(endpoints: Mapping[_Place, Instance], metadata: bytes = b"") -> 
     encoded: dict[Locality, list[bytes]] = {}
     for place, one in sorted(endpoints.items()):
         endpoint = lb_endpoint(*place, None if alike else _integer(one.weight, limit)) + metadata
-        encoded.setdefault(one.locality, []).append(delimited(_LB_ENDPOINTS, endpoint))
+        encoded.setdefault(one.locality, []).append(endpoint)
     for locality, parts in sorted(encoded.items()):
-        yield _locality(locality) + b"".join(parts)
-
-
-def _locality(locality: Locality) -> bytes:
-    region = delimited(_REGION, locality.region.encode()) if locality.region else b""
-    zone = delimited(_ZONE, locality.zone.encode()) if locality.zone else b""
-    return delimited(_LOCALITY, region + zone) if region or zone else b""
+        yield lb_locality(locality, parts, priority=priority)
 
 
 def _integer(weight: float, limit: int) -> int:
@@ -138,7 +129,7 @@ def lb_endpoint(address: str, port: int, weight: int | None) -> bytes:
     endpoint = delimited(_ENDPOINT_ADDRESS, delimited(_SOCKET_ADDRESS, socket_address))
     if weight is None:
         return delimited(_ENDPOINT, endpoint)
-    return delimited(_ENDPOINT, endpoint) + delimited(_WEIGHT, _VALUE_TAG + varint(weight))
+    return delimited(_ENDPOINT, endpoint) + delimited(_WEIGHT, uint32(weight))
 
 
 def _place(instance: Instance) -> _Place | None:

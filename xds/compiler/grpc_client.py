@@ -15,7 +15,7 @@ Python (C core) and JavaScript all do:
 What has the same bytes for every service but for its name is put together from fields.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -43,8 +43,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     WeightedCluster,
     WeightedClusterClusterWeight,
 )
-from envoy_data_plane.envoy.extensions.filters.common.fault.v3 import FaultDelay
-from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import FaultAbort, HttpFault
+from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import HttpFault
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
@@ -54,15 +53,17 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 
 from xds.compiler.config_source import ADS
 from xds.compiler.endpoints import lb_endpoint, weights_by_address
-from xds.compiler.grpc_matches import UnsupportedError, millionths, route_matches
+from xds.compiler.faults import FAULT_FILTER, http_fault
+from xds.compiler.grpc_matches import UnsupportedError, route_matches
+from xds.compiler.localities import lb_locality
 from xds.compiler.names import target_cluster
 from xds.routing.buckets import decided_by_bucket
-from xds.routing.model import Abort, Decision, Delay, Forward, Retries, Routing, Split, Target
+from xds.routing.model import Decision, Forward, Retries, Routing, Split, Target
 from xds.routing.predicates import Header
 from xds.routing.splits import TOTAL
 from xds.rules.grpc_limits import RETRY_CONDITIONS
-from xds.rules.instance import Instance
-from xds.wire import any_of, build, delimited, encode, type_url, varint
+from xds.rules.instance import Instance, Locality
+from xds.wire import any_of, build, delimited, encode, type_url
 
 # Field numbers, by the files of the messages: listener.proto, api_listener.proto,
 # http_connection_manager.proto, cluster.proto, endpoint.proto, endpoint_components.proto, base.proto.
@@ -74,15 +75,8 @@ _ROUTE_CONFIG_NAME = 2  # Rds.route_config_name
 _CLUSTER_NAME = 1
 _ASSIGNMENT_NAME = 1  # ClusterLoadAssignment.cluster_name
 _ENDPOINTS = 2  # ClusterLoadAssignment.endpoints
-_LOCALITY = 1  # LocalityLbEndpoints.locality
-_ZONE = 2  # Locality.zone
-_LB_ENDPOINTS = 2  # LocalityLbEndpoints.lb_endpoints
-_LOAD_BALANCING_WEIGHT = 3  # LocalityLbEndpoints.load_balancing_weight, a UInt32Value
-_PRIORITY_TAG = varint(5 << 3)  # LocalityLbEndpoints.priority
-_VALUE_TAG = varint(1 << 3)  # UInt32Value.value
 
 _ROUTER = "envoy.filters.http.router"
-_FAULT = "envoy.filters.http.fault"
 _RING_SIZE = 4096
 """Clients make no larger ring, whatever they are told."""
 _LOCALITY_WEIGHT = 10_000
@@ -248,13 +242,11 @@ class _InstancesBySubset:
 
 
 def _load_assignment(name: str, of: _ClusterOf, instances: _InstancesBySubset) -> bytes:
-    localities = (
-        _localities_of_split(of.split, instances)
-        if of.split
-        else _localities_of_target(of.target, instances)
-        if of.target
-        else ()
-    )
+    localities: Iterable[bytes] = ()
+    if of.split:
+        localities = _localities_of_split(of.split, instances)
+    elif of.target:
+        localities = _localities_of_target(of.target, instances)
     encoded = (delimited(_ENDPOINTS, locality) for locality in localities)
     return delimited(_ASSIGNMENT_NAME, name.encode()) + b"".join(encoded)
 
@@ -287,14 +279,7 @@ def _locality(
         lb_endpoint(address, port, max(1, round(_LOCALITY_WEIGHT * own / total)))
         for (address, port), own in sorted(instances.items())
     )
-    return b"".join(
-        (
-            delimited(_LOCALITY, delimited(_ZONE, subset.encode()) if subset else b""),
-            *(delimited(_LB_ENDPOINTS, endpoint) for endpoint in endpoints),
-            delimited(_LOAD_BALANCING_WEIGHT, _VALUE_TAG + varint(weight)),
-            _PRIORITY_TAG + varint(priority) if priority else b"",
-        )
-    )
+    return lb_locality(Locality(zone=subset or ""), endpoints, weight=weight, priority=priority)
 
 
 # Listener and routes
@@ -316,7 +301,7 @@ def _rds_settings() -> bytes:
 @cache
 def _manager_settings() -> bytes:
     filters = [
-        build(HttpFilter, name=_FAULT, typed_config=any_of(build(HttpFault))),
+        build(HttpFilter, name=FAULT_FILTER, typed_config=any_of(build(HttpFault))),
         build(HttpFilter, name=_ROUTER, typed_config=any_of(build(Router))),
     ]
     return encode(build(HttpConnectionManager, http_filters=filters))
@@ -327,14 +312,15 @@ def _routes(decision: Decision, baseline: str | None) -> Iterator[Route]:
     if not isinstance(decision.action, Forward):
         raise UnsupportedError(f"{decision.name}: a gRPC client can only send a call on")
     action = _action(decision, decision.action, baseline)
-    fault = _fault(decision.action.delay, decision.action.abort)
+    delay, abort = decision.action.delay, decision.action.abort
+    filters = {FAULT_FILTER: any_of(http_fault(delay, abort))} if delay or abort else {}
     for match in route_matches(decision.when):
         yield build(
             Route,
             name=decision.name,
             match=match,
             route=action,
-            typed_per_filter_config={_FAULT: any_of(fault)} if fault else {},
+            typed_per_filter_config=filters,
         )
 
 
@@ -371,19 +357,3 @@ def _action(decision: Decision, forward: Forward, baseline: str | None) -> Route
 def _retry_policy(retries: Retries) -> RetryPolicy:
     known = [condition for condition in retries.conditions if condition in RETRY_CONDITIONS]
     return build(RetryPolicy, retry_on=",".join(known), num_retries=retries.attempts)
-
-
-def _fault(delay: Delay | None, abort: Abort | None) -> HttpFault | None:
-    if delay is None and abort is None:
-        return None
-    fault = build(HttpFault)
-    if delay is not None:
-        fault.delay = build(FaultDelay, fixed_delay=delay.duration, percentage=millionths(delay.share))
-    if abort is not None:
-        fault.abort = build(
-            FaultAbort,
-            http_status=abort.http_status,
-            grpc_status=abort.grpc_status,
-            percentage=millionths(abort.share),
-        )
-    return fault

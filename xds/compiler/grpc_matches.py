@@ -14,8 +14,8 @@ import re2
 from envoy_data_plane.envoy.config.core.v3 import RuntimeFractionalPercent
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, RouteMatch
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
-from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 
+from xds.compiler.faults import millionths
 from xds.compiler.regex import alternations, integer_range
 from xds.compiler.regex import literal as literal_text
 from xds.routing.predicates import (
@@ -84,11 +84,6 @@ def route_matches(predicate: Predicate) -> Iterator[RouteMatch]:
             for literal in others:
                 _restrict(route_match, literal)
             yield route_match
-
-
-def millionths(share: int) -> FractionalPercent:
-    """Build a share of `TOTAL`."""
-    return build(FractionalPercent, numerator=share, denominator=FractionalPercentDenominatorType.MILLION)
 
 
 def _for_post(predicate: Predicate) -> Predicate:

@@ -59,7 +59,7 @@ def load_balancing(asked: model.LoadBalancer | None) -> LoadBalancingPolicy:
 
 
 def prefers_own_zone(asked: model.LoadBalancer | None) -> bool:
-    """Tell whether a proxy sends its requests to the instances of its own zone as long as it can."""
+    """Whether a proxy sends its requests to the instances of its own zone as long as it can."""
     return asked is not None and asked.locality_lb_setting is not None and asked.locality_lb_setting.enabled
 
 

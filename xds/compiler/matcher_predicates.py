@@ -52,7 +52,8 @@ from xds.routing.predicates import (
 from xds.routing.splits import TOTAL
 from xds.wire import any_of
 
-_REQUEST_ID = "x-request-id"
+REQUEST_ID = "x-request-id"
+"""Envoy makes one for every request; what has no identity is decided by its hash."""
 
 
 def predicate(holds: Predicate) -> EnvoyPredicate:
@@ -107,7 +108,7 @@ def _percentage(leaf: Percentage) -> EnvoyPredicate:
     Chance is the hash of the request's id, which Envoy makes for every request: a fraction by Envoy's random
     number would not do, since all routes of a request and its split use the same number.
     """
-    identity = Header(_REQUEST_ID) if leaf.identity is None else leaf.identity
+    identity = Header(REQUEST_ID) if leaf.identity is None else leaf.identity
     source = header_input(identity.name) if isinstance(identity, Header) else _state(identity)
     there = _single(source, _regex(ANYTHING))
     if leaf.share >= TOTAL:

@@ -20,6 +20,8 @@ from envoy_data_plane.envoy.extensions.filters.http.set_filter_state.v3 import C
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.google.protobuf import Any
 
+from xds.compiler.faults import FAULT_FILTER
+from xds.compiler.metadata import NAMESPACE
 from xds.routing.predicates import (
     Cookie,
     FromNetwork,
@@ -33,10 +35,8 @@ from xds.routing.predicates import (
 )
 from xds.wire import any_of, build
 
-FAULT_FILTER = "envoy.filters.http.fault"
 _METADATA_FILTER = "envoy.filters.http.header_to_metadata"
 _STATE_FILTER = "envoy.filters.http.set_filter_state"
-_NAMESPACE = "grayplane"
 
 
 def route_filters() -> list[HttpFilter]:
@@ -57,11 +57,11 @@ def state_key(identity: Identity) -> str:
     """Return the key of filter state under which a matcher finds an identity; a header it reads by itself."""
     match identity:
         case Cookie(name):
-            return f"{_NAMESPACE}.cookie.{name}"
+            return f"{NAMESPACE}.cookie.{name}"
         case Query(name):
-            return f"{_NAMESPACE}.query.{name}"
+            return f"{NAMESPACE}.query.{name}"
         case SourceAddress():
-            return f"{_NAMESPACE}.source"
+            return f"{NAMESPACE}.source"
         case Header():
             raise TypeError(identity)
 
@@ -96,7 +96,7 @@ def _identities(predicate: Predicate) -> Iterable[Identity]:
 def _format(identity: Identity, cookies: list[str]) -> str:
     match identity:
         case Cookie(name):
-            return f"%DYNAMIC_METADATA({_NAMESPACE}:{cookies.index(name)})%"
+            return f"%DYNAMIC_METADATA({NAMESPACE}:{cookies.index(name)})%"
         case Query(name):
             return f"%QUERY_PARAM({name})%"
         case _:
@@ -104,7 +104,7 @@ def _format(identity: Identity, cookies: list[str]) -> str:
 
 
 def _cookie_rule(cookie: str, key: str) -> ConfigRule:
-    value = build(ConfigKeyValuePair, metadata_namespace=_NAMESPACE, key=key, type=ConfigValueType.STRING)
+    value = build(ConfigKeyValuePair, metadata_namespace=NAMESPACE, key=key, type=ConfigValueType.STRING)
     return build(ConfigRule, cookie=cookie, on_header_present=value)
 
 

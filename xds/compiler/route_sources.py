@@ -62,17 +62,19 @@ class RouteSource:
     filters: tuple[HttpFilter, ...] = field(default=())
 
 
-def routes_name(delivery: RouteMode, name: str) -> str:
-    """Name what a listener fetches its routes by. Shared and lazy ones have different names: a proxy that is
-    switched keeps the old kind until the last connection that uses it has ended.
+def routes_name(mode: RouteMode, name: str) -> str:
+    """Name what a listener fetches its routes by.
+
+    Shared and lazy ones have different names: a proxy that is switched keeps the old kind until the last
+    connection that uses it has ended.
     """
-    return f"{name}-on-demand" if delivery is RouteMode.LAZY else name
+    return f"{name}-on-demand" if mode is RouteMode.LAZY else name
 
 
-def route_source(delivery: RouteMode, name: str) -> RouteSource:
+def route_source(mode: RouteMode, name: str) -> RouteSource:
     """Return how a connection manager fetches its routes; ``name`` is what they are for: ``edge``."""
-    name = routes_name(delivery, name)
-    match delivery:
+    name = routes_name(mode, name)
+    match mode:
         case RouteMode.SHARED:
             return RouteSource({"rds": build(Rds, config_source=ADS, route_config_name=name)})
         case RouteMode.SCOPED:

@@ -62,7 +62,7 @@ def compile_upstreams(destinations: Destinations, instances: Sequence[Instance])
 
 
 def speaks_grpc(destinations: Destinations, instances: Sequence[Instance]) -> bool:
-    """Tell whether any subset speaks gRPC, by its policy or by the metadata of its instances."""
+    """Whether any subset speaks gRPC, by its policy or by the metadata of its instances."""
     able = [instance for instance in instances if can_serve(instance)]
     subsets = {target.subset for target in destinations.targets}
     return any(_side(destinations, subset, able).protocol is Protocol.GRPC for subset in subsets)

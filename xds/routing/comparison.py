@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from xds.routing.evaluator import evaluate, holds, operator_holds
-from xds.routing.model import Decision, Forward, Routing
+from xds.routing.model import Routing
 from xds.routing.predicates import (
     And,
     Baggage,
@@ -138,7 +138,7 @@ def compare(old: Routing, new: Routing) -> list[Difference]:
         for alternative in _alternatives(decision.when):
             if any(isinstance(leaf, Test | FromNetwork) for leaf in leaves(alternative)):
                 alternatives.setdefault(_words_of_tests(alternative), alternative)
-    identities = {one for decision in decisions for one in _identities(decision)}
+    identities = {one for decision in decisions for one in decision.identities()}
     differences = [
         _difference(words, _sketch(alternative), identities, old, new)
         for words, alternative in alternatives.items()
@@ -156,14 +156,6 @@ def _words_of_tests(alternative: Predicate) -> str:
         return words_of(alternative)
     tests = (part for part in alternative.predicates if not isinstance(part, Percentage | Constant))
     return words_of(And(tuple(tests)))
-
-
-def _identities(decision: Decision) -> Iterator[Identity]:
-    for leaf in leaves(decision.when):
-        if isinstance(leaf, Percentage) and leaf.identity is not None:
-            yield leaf.identity
-    if isinstance(decision.action, Forward) and decision.action.split.identity is not None:
-        yield decision.action.split.identity
 
 
 def _difference(

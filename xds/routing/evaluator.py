@@ -122,7 +122,7 @@ def evaluate(routing: Routing, request: Request) -> Evaluation:
 
 
 def holds(predicate: Predicate, request: Request, chances: Mapping[str, int]) -> bool:
-    """Tell whether a predicate holds; ``chances`` are the places that chance gave the request, by salt."""
+    """Whether a predicate holds; ``chances`` are the places that chance gave the request, by salt."""
     match predicate:
         case Test(source, operator):
             return any(operator_holds(operator, value) for value in request.values(source))
@@ -146,7 +146,7 @@ def holds(predicate: Predicate, request: Request, chances: Mapping[str, int]) ->
 
 
 def operator_holds(operator: Operator, value: str) -> bool:
-    """Tell whether an operator holds for a value that is there."""
+    """Whether an operator holds for a value that is there."""
     match operator:
         case Present():
             return True

@@ -1,6 +1,7 @@
 """From the ``match`` of a rule to a predicate."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from xds.routing.devices import DEVICES
 from xds.routing.predicates import (
@@ -48,6 +49,12 @@ def any_match(reading: Reading, rule: str, matches: Iterable[Match]) -> Predicat
 def lane_mark(lane: Lane) -> Predicate:
     """Return what holds for requests that carry the mark of a lane."""
     return Test(mark_of(lane), Exact(lane.name))
+
+
+def next_change(matches: Iterable[Match], now: datetime) -> datetime | None:
+    """Return when the schedule of one of the matches next opens or closes; None: never."""
+    changes = (match.schedule.next_change(now) for match in matches if match.schedule)
+    return min((change for change in changes if change), default=None)
 
 
 def mark_of(lane: Lane) -> Header | Baggage:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from xds.routing.from_actions import action_of, everything_to, target_of
-from xds.routing.from_matches import any_match, lane_mark, mark_of
+from xds.routing.from_matches import any_match, lane_mark, mark_of, next_change
 from xds.routing.model import Decision, Forward, Routing, Share, Split
 from xds.routing.predicates import ALWAYS, Baggage, Header, OneOf, Test, disjunction
 from xds.routing.splits import TOTAL
@@ -35,6 +35,7 @@ def routing_of(
     name = "baseline" if document.baseline else service
     last = Decision(name, ALWAYS, everything_to(service, document.baseline))
     ruled = tuple(_decisions(reading, document, overrides)) if document.enabled else ()
+    matches = (match for rule in document.http for match in rule.match)
     return Routing(
         service,
         decisions=(*ruled, last),
@@ -46,7 +47,7 @@ def routing_of(
         group=document.group,
         has_rule=True,
         gateways=frozenset(document.gateways) if document.hosts else frozenset(),
-        changes_at=_next_change(document, now) if document.enabled else None,
+        changes_at=next_change(matches, now) if document.enabled else None,
         measured=overrides.measured,
         bucket_by=Header(surroundings.bucket_by) if surroundings.bucket_by else None,
     )
@@ -126,9 +127,3 @@ def _of_lanes(reading: Reading, document: RuleDocument) -> Iterator[Decision]:
         # However many lanes there are, it is one test for each header that carries their marks.
         marked = disjunction(Test(mark, OneOf.of(names)) for mark, names in others.items())
         yield Decision("lane", marked, everything_to(reading.service, document.baseline))
-
-
-def _next_change(document: RuleDocument, now: datetime) -> datetime | None:
-    schedules = (match.schedule for rule in document.http for match in rule.match if match.schedule)
-    changes = (schedule.next_change(now) for schedule in schedules)
-    return min((change for change in changes if change), default=None)

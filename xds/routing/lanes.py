@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from xds.routing.from_matches import any_match, mark_of
+from xds.routing.from_matches import any_match, mark_of, next_change
 from xds.routing.predicates import Baggage, Header, Predicate
 from xds.routing.surroundings import Reading, Surroundings
 from xds.rules.model import Lane, ListReference, Match, StringMatcher
@@ -33,11 +33,10 @@ class Entrances:
 def entrances_of(surroundings: Surroundings, now: datetime) -> Entrances:
     """Say who is taken into which lane at a time."""
     reading = Reading("", surroundings, now)
-    schedules = (match.schedule for lane in surroundings.lanes for match in lane.enter if match.schedule)
-    changes = (schedule.next_change(now) for schedule in schedules)
+    matches = (match for lane in surroundings.lanes for match in lane.enter)
     return Entrances(
         tuple(_entrance(reading, lane) for lane in surroundings.lanes),
-        min((change for change in changes if change), default=None),
+        next_change(matches, now),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from xds.routing.predicates import Header, Identity, Predicate
+from xds.routing.predicates import Header, Identity, Percentage, Predicate, leaves
 from xds.routing.splits import TOTAL
 from xds.rules.model import TrafficPolicy
 
@@ -159,33 +159,44 @@ class Decision:
     when: Predicate
     action: Action
 
+    def identities(self) -> Iterator[Identity]:
+        """Yield what users are told apart by."""
+        for leaf in leaves(self.when):
+            if isinstance(leaf, Percentage) and leaf.identity is not None:
+                yield leaf.identity
+        if isinstance(self.action, Forward) and self.action.split.identity is not None:
+            yield self.action.split.identity
+
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """One service. The first decision that holds decides; the last one holds for every request.
-
-    ``hosts`` are served by the proxy groups ``gateways``; in the mesh the service has its own name and
-    ``aliases``. Its instances come from the naming group ``group``; None: from the preferred one. ``subsets``
-    are its versions: the metadata that an instance must have, by name. ``policies``
-    say how proxies talk to the instances of a subset, or, under None, of the service, where documents say
-    something. ``has_rule``: somebody wrote a rule document for it. ``changes_at`` is when the
-    same document decides otherwise by itself (schedules), in UTC; None: never. ``measured``: proxies report
-    how long its requests take. ``bucket_by`` is what edges make the bucket header of (`xds.routing.buckets`).
-    """
+    """What is decided for one service."""
 
     service: str
     decisions: tuple[Decision, ...]
+    """The first that holds decides; the last one holds for every request."""
     subsets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The versions, by name: the metadata that an instance must have."""
     policies: Mapping[str | None, TrafficPolicy] = field(default_factory=dict)
+    """How proxies talk to the instances of a subset, or, under None, of the service; only what was said."""
     baseline: str | None = None
+    """The subset that serves what no rule decides."""
     hosts: tuple[str, ...] = ()
+    """What the service is called at the edge."""
     gateways: frozenset[str] = frozenset()
+    """The proxy groups that serve ``hosts``."""
     aliases: tuple[str, ...] = ()
+    """What it is called in the mesh, besides by its name."""
     group: str | None = None
+    """The naming group that its instances come from; None: the preferred one."""
     has_rule: bool = False
+    """Whether somebody wrote a rule document for it."""
     changes_at: datetime | None = None
+    """When the same document decides otherwise by itself (schedules), in UTC; None: never."""
     measured: bool = False
+    """Whether proxies report how long its requests take."""
     bucket_by: Header | None = None
+    """What edges make the bucket header of (`xds.routing.buckets`)."""
 
     def targets(self) -> frozenset[Target]:
         """Return where requests may go, copies included."""

@@ -48,6 +48,8 @@ _MISSING = {
 _RULES = Reader(RuleDocument, _EXAMPLES, _MISSING)
 _LANES = Reader(LanesDocument, _EXAMPLES, _MISSING)
 
+_Located = tuple[Mark, Defect]
+
 ExactOnly = Callable[[str], bool]
 """Whether a gateway cannot serve wildcard hosts, as the operator set it up (`routes: scoped`)."""
 
@@ -89,37 +91,52 @@ def parse(
     With ``advice_at``, the time now, it says also what `xds.rules.advice` has to say. ``groups`` are the
     naming groups that a rule may name; None: any.
     """
-    kind, stem, revision = kind_of(document), stem_of(document), revision_of(content)
-    said: Content | None
-    root: tree.Node | None = None
+    revision = revision_of(content)
     try:
-        if kind is Kind.LIST:
-            said, found = read_list(decode(content, MAX_LIST_BYTES))
-        else:
-            text = decode(content)
-            root, found = tree.compose(text)
-            if text.count("regex") > MAX_REGEXES:
-                _refuse_many_regexes(root)
-            said, defects = (
-                _lanes(root, document) if kind is Kind.LANES else _rules(root, stem, exact_only, groups)
-            )
-            found += [(tree.locate(root, one.path, at_key=one.at_key), one) for one in defects]
+        said, root, found = _read(document, content, exact_only, groups)
     except UnreadableError as error:
-        problems = _problems(document, [(error.mark, Defect((), error.message, error.hint))])
-        return ParsedDocument(None, problems, revision)
-    problems = _problems(document, found)
-    if root and isinstance(said, RuleDocument) and advice_at:
-        advice = [(tree.locate(root, one.path, at_key=one.at_key), one) for one in advise(said, advice_at)]
-        problems = _problems(document, [*found, *advice])
+        unreadable = [(error.mark, Defect((), error.message, error.hint))]
+        return ParsedDocument(None, _problems(document, unreadable), revision)
+    advice = advise(said, advice_at) if isinstance(said, RuleDocument) and advice_at else ()
+    problems = _problems(document, [*found, *_located(root, advice)])
     if said is None or any(defect.severity is Severity.ERROR for _, defect in found):
         return ParsedDocument(None, problems, revision)
-    claims, needs = claims_of(said, stem), needs_of(said)
-    places: set[Path] = {*claims.values(), *needs.values()}
-    if isinstance(said, RuleDocument):
-        places |= {("subsets", name) for name in said.subsets}
-        places |= {("group",)} if said.group is not None else set()
-    positions = {path: tree.locate(root, path) for path in places} if root else {}
+    claims, needs = claims_of(said, stem_of(document)), needs_of(said)
+    positions = _positions(root, said, {*claims.values(), *needs.values()})
     return ParsedDocument(said, problems, revision, claims, needs, positions)
+
+
+def _read(
+    document: str, content: bytes, exact_only: ExactOnly, groups: Sequence[str] | None
+) -> tuple[Content | None, tree.Node | None, list[_Located]]:
+    """Return what a document says, its tree, and what is wrong with it. Lists have no tree."""
+    kind = kind_of(document)
+    if kind is Kind.LIST:
+        values, found = read_list(decode(content, MAX_LIST_BYTES))
+        return values, None, found
+    text = decode(content)
+    root, found = tree.compose(text)
+    if text.count("regex") > MAX_REGEXES:
+        _refuse_many_regexes(root)
+    said: Content | None
+    if kind is Kind.LANES:
+        said, defects = _lanes(root, document)
+    else:
+        said, defects = _rules(root, stem_of(document), exact_only, groups)
+    return said, root, [*found, *_located(root, defects)]
+
+
+def _located(root: tree.Node | None, defects: Iterable[Defect]) -> list[_Located]:
+    """Find where in a document defects stand."""
+    return [(tree.locate(root, one.path, at_key=one.at_key), one) for one in defects] if root else []
+
+
+def _positions(root: tree.Node | None, said: Content, paths: set[Path]) -> dict[Path, Mark]:
+    """Find where fields stand, and in a rule the subsets and the group."""
+    if isinstance(said, RuleDocument):
+        paths = paths | {("subsets", name) for name in said.subsets}
+        paths |= {("group",)} if said.group is not None else set()
+    return {path: tree.locate(root, path) for path in paths} if root else {}
 
 
 def _rules(
@@ -174,7 +191,7 @@ def _regexes(node: tree.Node) -> Iterator[Mark]:
             yield from _regexes(item)
 
 
-def _problems(document: str, found: Iterable[tuple[Mark, Defect]]) -> tuple[Problem, ...]:
+def _problems(document: str, found: Iterable[_Located]) -> tuple[Problem, ...]:
     defects = sorted(found, key=lambda one: one[0])
     told = sorted(
         Problem(document, *mark, render(one.path), one.message, one.hint, one.severity)

@@ -32,7 +32,7 @@ def check_regex(pattern: str) -> str:
 
 
 def check_regex_ignoring_case(pattern: str) -> None:
-    """Whether ``pattern``, which passed `check_regex`, still fits with ``ignoreCase``."""
+    """Check that ``pattern``, which passed `check_regex`, fits with ``ignoreCase``, too."""
     _require_size(pattern, program_size(f"(?i){pattern}"))
 
 

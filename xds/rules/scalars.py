@@ -1,7 +1,7 @@
-"""The terms of the language: what a name, a host, a path or a duration may be.
+"""The scalars of documents: what a name, a host, a path or a duration may be.
 
-Nothing passes that a proxy would refuse. Each term is a type for the model to use; its check returns the
-value in the form that the model keeps, and raises an error with a hint for the author.
+Nothing passes that a proxy would refuse. Each is a type for the model to use. Its check returns the value in
+the form that the model keeps, or raises an error with a hint for the author.
 """
 
 import ipaddress

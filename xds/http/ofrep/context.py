@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from xds.routing import Forward, Request, Routing
-from xds.routing.predicates import Cookie, Header, Identity, Percentage, Query, SourceAddress, leaves
+from xds.routing import Request, Routing
+from xds.routing.predicates import Cookie, Header, Identity, Query, SourceAddress
 
 _TEXTS = frozenset({"method", "region", "sourceIp", "targetingKey", "uri", "userAgent"})
 _PARTS = ("headers", "cookies", "query")
@@ -75,16 +75,7 @@ def read_context(body: bytes, region_header: str) -> Context:
 
 def identities_of(routing: Routing) -> tuple[Identity, ...]:
     """Return what the rules of a service identify users by."""
-    return tuple(dict.fromkeys(_identities(routing)))
-
-
-def _identities(routing: Routing) -> Iterator[Identity]:
-    for decision in routing.decisions:
-        for leaf in leaves(decision.when):
-            if isinstance(leaf, Percentage) and leaf.identity is not None:
-                yield leaf.identity
-        if isinstance(decision.action, Forward) and decision.action.split.identity is not None:
-            yield decision.action.split.identity
+    return tuple(dict.fromkeys(one for each in routing.decisions for one in each.identities()))
 
 
 def _text(name: str, value: object) -> str:
