@@ -21,8 +21,8 @@ from xds.documents import DocumentId, Origin
 from xds.pipeline import Pipeline
 from xds.rules.instance import ServiceId
 from xds.server import Peer, StreamInfo, XdsServer
-from xds.server.limits import Limits
-from xds.server_processes import Reported, ServerProcesses
+from xds.server.limits import DEFAULTS, Limits
+from xds.server_processes import Admission, Reported, ServerProcesses
 from xds.settings import Log, Settings
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced
@@ -99,13 +99,22 @@ def _server(
         Settings(log=Log(format="json")),
         view_of=view_of,
         observer=status,
-        reported=Reported(_ignore, _ignore, _ignore, services.leave_unwatched),
+        reported=Reported(
+            _ignore,
+            _ignore,
+            denied=_ignore,
+            asked=_ignore,
+            settled=_ignore,
+            views_released=services.leave_unwatched,
+            loop_delays=_ignore,
+        ),
         load_wanted=dict,
+        admission=Admission(DEFAULTS.streams, DEFAULTS.streams_per_node),
     )
 
 
 def _ignore(*_: object) -> None:
-    """No client reports load here."""
+    """Nobody is told here."""
 
 
 async def _main(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+from functools import partial
 from typing import Any, Literal, TextIO, cast
 
 import structlog
@@ -53,8 +54,10 @@ class LossyStream:
             self._dropped += 1
 
 
-def configure(level: str, form: Literal["console", "json"]) -> None:
+def configure(level: str, form: Literal["console", "json"], *, process: int | None = None) -> None:
     """Set up logging for this process: from ``level`` on, as text for people or as JSON lines.
+
+    With ``process``, each line says that it is of the server process with that number.
 
     To be called before gRPC is imported: its core writes to standard error in a form of its own, of things
     that the server logs as well.
@@ -67,6 +70,8 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=form == "json"),
         structlog.processors.format_exc_info,
     ]
+    if process is not None:
+        before.append(partial(_add_process, process=process))
     renderer: structlog.typing.Processor
     if form == "json":
         renderer = structlog.processors.JSONRenderer(_json)
@@ -90,6 +95,13 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     logging.basicConfig(
         level=max(_LIBRARIES, logging.getLevelNamesMapping()[level.upper()]), handlers=[handler], force=True
     )
+
+
+def _add_process(
+    _: object, __: str, event: structlog.typing.EventDict, *, process: int
+) -> structlog.typing.EventDict:
+    event.setdefault("process", process)
+    return event
 
 
 def _json(event: Any, **options: Any) -> str:

@@ -5,18 +5,23 @@ Started by the compiling process, which is at the other end of the socket ``FD``
 
 import asyncio
 import pickle
+import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 from xds import gc_tuning, logs
+from xds.code_digest import code_digest
 from xds.composition.port_security import authorization_of, follow_revocations, revocation_list, tls_files
 from xds.composition.xds_port import xds_server
-from xds.errors import BindError
+from xds.errors import StartError
+from xds.out_of_memory import end_when_out_of_memory
 from xds.server import TlsError
 from xds.server.errors import StreamError
 from xds.server_processes import Channel, RemoteObserver, RemoteStatus, RemoteViews, decode_down, encode
@@ -27,6 +32,7 @@ from xds.server_processes.messages import (
     Forget,
     Listening,
     Loads,
+    NoView,
     Open,
     OtherStatusIs,
     Pushed,
@@ -38,6 +44,7 @@ from xds.server_processes.messages import (
     TellStatus,
     Up,
     ViewOf,
+    Vitals,
     Wanted,
 )
 from xds.settings import Settings
@@ -45,6 +52,8 @@ from xds.views import node_group_of
 
 _SWEEP = 1.0
 """Seconds between two looks for views that nobody watches, and at how much was sent."""
+_LOOP_PERIOD, _LOOP_DELAYS = 0.1, 10
+"""Seconds between two looks at how late the loop is, and how many are told at once."""
 
 
 class _ServerProcess:
@@ -77,11 +86,11 @@ class _ServerProcess:
         at = self._settings.xds
         try:
             await self._server.start(at.address, port, tls_files(at.tls))
-        except (BindError, TlsError) as error:
-            self._say(Failed(str(error), isinstance(error, TlsError)))
+        except TlsError as error:
+            self._say(Failed(str(error), tls=True))
             return
         self._say(Listening())
-        tasks = [asyncio.create_task(self._sweep())]
+        tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._tell_vitals())]
         if self._revoked:
             tasks.append(asyncio.create_task(follow_revocations(self._revoked, self._server.end_revoked)))
         async for data in messages:
@@ -98,7 +107,7 @@ class _ServerProcess:
 
     def _take(self, message: Down) -> None:
         match message:
-            case Put() | ViewOf() | Forget():
+            case Put() | ViewOf() | NoView() | Forget():
                 self._views.take(message)
             case Wanted(clusters):
                 self._wanted = clusters
@@ -131,11 +140,31 @@ class _ServerProcess:
                 self._say(Pushed(pushes - told))
                 told = pushes
 
+    async def _tell_vitals(self) -> None:
+        while True:
+            delays = []
+            for _ in range(_LOOP_DELAYS):
+                due = time.monotonic() + _LOOP_PERIOD
+                await asyncio.sleep(_LOOP_PERIOD)
+                delays.append(max(0.0, time.monotonic() - due))
+            self._say(Vitals(_memory(), time.process_time(), tuple(delays)))
+
     def _say(self, message: Up) -> None:
         self._channel.send(encode(message))
 
 
+def _memory() -> int:
+    """Return the bytes of memory of this process (``man proc_pid_statm``)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
+def _check_code(code: bytes) -> None:
+    if code != code_digest():
+        raise StartError("Grayplane was upgraded since this server was started: restart it")
+
+
 async def _main(ours: socket.socket) -> None:
+    end_when_out_of_memory()
     channel = await Channel.over(ours)
     messages = channel.messages()
     data = await anext(messages, None)
@@ -143,19 +172,20 @@ async def _main(ours: socket.socket) -> None:
         return
     start = decode_down(data)
     assert isinstance(start, Start)
-    settings: Settings = pickle.loads(start.settings)  # noqa: S301  # of the process that started this one
-    logs.configure(settings.log.level, settings.log.format)
     try:
+        _check_code(start.code)
+        settings: Settings = pickle.loads(start.settings)  # noqa: S301  # of the process that started this one
+        logs.configure(settings.log.level, settings.log.format, process=start.number)
         await _ServerProcess(settings, channel).run(start.port, messages)
+    except StartError as error:
+        channel.send(encode(Failed(str(error), tls=False)))
     finally:
         await channel.close()
 
 
 if __name__ == "__main__":
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # the whole group may get these; this one ends with its parent
+    # The whole group may get these; this one ends with its parent.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     gc_tuning.look_rarely()
     asyncio.run(_main(socket.socket(fileno=int(sys.argv[1]))))

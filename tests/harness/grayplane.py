@@ -134,6 +134,12 @@ class Grayplane:
             self._process.kill()
         await self._process.wait()
 
+    async def supervise(self) -> None:
+        """Start the process again whenever it ends, as a supervisor does, until cancelled."""
+        while True:
+            await self._process.wait()
+            await self.launch()
+
     async def stop(self) -> int:
         """Stop the process as an operator does; return its exit code."""
         self._process.terminate()

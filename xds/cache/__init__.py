@@ -7,6 +7,6 @@ clock, no locks: everything happens on the one event loop that serves.
 
 from xds.cache.cache import Cache
 from xds.cache.resource import Ref, Resource
-from xds.cache.view import Changes, View, Watcher
+from xds.cache.view import Changes, Follower, View, Watcher
 
-__all__ = ["Cache", "Changes", "Ref", "Resource", "View", "Watcher"]
+__all__ = ["Cache", "Changes", "Follower", "Ref", "Resource", "View", "Watcher"]

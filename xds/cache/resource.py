@@ -13,7 +13,7 @@ class Ref(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Resource:
     """One version of one resource; compared by identity, told apart from other versions by ``version``.
 

@@ -1,7 +1,7 @@
 """What a set of nodes sees alike: the current version of each resource, by type and name."""
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol, Self
 
@@ -20,6 +20,14 @@ class Watcher(Protocol):
 
     def changed(self, changes: Changes) -> None:
         """Take a change that was made; the new state is read from the view. It must not change the view."""
+        ...
+
+
+class Follower(Protocol):
+    """Somebody who keeps a copy of a view."""
+
+    def replaced(self, refs: Collection[Ref]) -> None:
+        """Called after any resource was replaced, be it by one of the same version with other origins."""
         ...
 
 
@@ -47,6 +55,8 @@ class View:
         self.derived: dict[Hashable, object] = {}
         # Who is told of changes; a dict for its order. Written by ``watch`` and ``unwatch``.
         self._watchers: dict[Watcher, None] = {}
+        # Who keeps a copy. Written by ``follow`` and ``unfollow``.
+        self._followers: dict[Follower, None] = {}
         # What fills the view at first, part by part. Written by ``fill_by`` and ``fill``.
         self._filling: Iterator[object] | None = None
         # Counts the changes that watchers were told of. Written by ``apply``.
@@ -117,12 +127,20 @@ class View:
         there is no change either, nor is dropping and setting the same.
         """
         changes: dict[str, dict[str, Resource | None]] = {}
+        replaced: dict[Ref, None] = {}
         for type_url, name in drop:
-            self._replace(type_url, name, None, changes)
+            if self._replace(type_url, name, None, changes) and self._followers:
+                replaced[Ref(type_url, name)] = None
         for resource in put:
-            self._replace(resource.type_url, resource.name, resource, changes)
-        if remaining := self._without_returns(changes):
+            if self._replace(resource.type_url, resource.name, resource, changes) and self._followers:
+                replaced[resource.ref] = None
+        remaining = self._without_returns(changes)
+        if remaining:
             self._generation += 1
+        if replaced:
+            for follower in tuple(self._followers):
+                follower.replaced(replaced.keys())
+        if remaining:
             self._tell(remaining)
 
     def fill_by(self, parts: Iterator[object]) -> None:
@@ -156,6 +174,14 @@ class View:
         """Tell ``watcher`` no more."""
         self._watchers.pop(watcher, None)
 
+    def follow(self, follower: Follower) -> None:
+        """Tell ``follower`` of everything that is replaced from now on. The view counts as watched."""
+        self._followers[follower] = None
+
+    def unfollow(self, follower: Follower) -> None:
+        """Tell ``follower`` no more."""
+        self._followers.pop(follower, None)
+
     @property
     def generation(self) -> int:
         """How often the view has changed."""
@@ -164,7 +190,7 @@ class View:
     @property
     def watched(self) -> bool:
         """Whether anybody watches."""
-        return bool(self._watchers)
+        return bool(self._watchers or self._followers)
 
     def _replace(
         self,
@@ -172,7 +198,8 @@ class View:
         name: str,
         now: Resource | None,
         changes: dict[str, dict[str, Resource | None]],
-    ) -> None:
+    ) -> bool:
+        """Set or remove a resource; return whether anything is different now, of the same version or not."""
         of_type = self._resources.setdefault(type_url, {})
         before = of_type.get(name)
         if _same(before, now):
@@ -180,7 +207,8 @@ class View:
                 self.derived.clear()
                 of_type[name] = now  # a document may be renamed: the same version has other origins then
                 self._index(before, now)
-            return
+                return before is not None and _beside_version(before) != _beside_version(now)
+            return False
         self.derived.clear()
         total = self._version_sums.get(type_url, 0)
         if before:
@@ -195,6 +223,7 @@ class View:
         self._index(before, now)
         # A name changed twice in one call is one change, from the first state to the last.
         changes.setdefault(type_url, {}).setdefault(name, before)
+        return True
 
     def _without_returns(self, changes: Changes) -> Changes:
         """Leave out what is again as it was before."""
@@ -249,6 +278,10 @@ def _same(one: Resource | None, other: Resource | None) -> bool:
     if one is None or other is None:
         return one is other
     return one.version == other.version and one.on_demand == other.on_demand
+
+
+def _beside_version(resource: Resource) -> tuple[Hashable, ...]:
+    return resource.origins, resource.requires, resource.warms
 
 
 def _version(total: int) -> str:

@@ -14,6 +14,7 @@ from xds import app, logs
 from xds.cli.errors import MISUSED, fail, settings_errors
 from xds.cli.values import assignment
 from xds.errors import StartError
+from xds.out_of_memory import end_when_out_of_memory
 from xds.settings import Given, Settings, flag, load
 
 ConfigFlag = Annotated[
@@ -91,6 +92,7 @@ def _write_no_core_files() -> None:
 async def _until_signal(settings: Settings) -> None:
     task = asyncio.current_task()
     assert task is not None
+    end_when_out_of_memory()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)

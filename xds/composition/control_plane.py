@@ -53,7 +53,7 @@ from xds.server import (
     XdsServer,
 )
 from xds.server.rest import discovery_app
-from xds.server_processes import Reported, ServerProcesses
+from xds.server_processes import Admission, Reported, ServerProcesses
 from xds.settings import Settings
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
@@ -98,7 +98,7 @@ class ControlPlane:
         listeners = listener_settings(settings, self._certificates)
         self._services = Services(Cache(), listeners, switches, self._view_changed)
         http_sinks = HttpSinks(Metrics(settings.source), Events())
-        self._denied = http_sinks.metrics.denied
+        self._metrics = http_sinks.metrics
         self._cohorts = Cohorts(
             partial(node_group_of, namespace_of=settings.namespace_of), partial(_stages, settings)
         )
@@ -113,8 +113,9 @@ class ControlPlane:
             is_before=self._services.is_before,
         )
         self._revoked = revocation_list(settings.xds.tls)
-        authorization = authorization_of(settings, self._denied, self._revoked)
+        authorization = authorization_of(settings, self._metrics.denied, self._revoked)
         self._server = self._server_of(settings, authorization)
+        self._processes = self._server if isinstance(self._server, ServerProcesses) else None
         discovery = discovery_app(
             self._view_of,
             self,
@@ -156,6 +157,7 @@ class ControlPlane:
             readiness=self._readiness,
             pushes=lambda: self._server.pushes,
             validator=self._validator,
+            server_processes=self._processes,
         )
         self._http = HttpPort(settings, http_sinks, answering, http_context(settings))
 
@@ -182,10 +184,14 @@ class ControlPlane:
             reported=Reported(
                 self._load_reported,
                 self._requests_logged,
-                self._denied,
-                self._services.leave_unwatched,
+                denied=self._metrics.denied,
+                asked=self._cohorts.opened,
+                settled=self._cohorts.closed,
+                views_released=self._services.leave_unwatched,
+                loop_delays=self._metrics.loop_delays,
             ),
             load_wanted=self._load_wanted,
+            admission=Admission(settings.limits.streams, settings.limits.streams_per_node),
         )
 
     async def run(self, source: Awaitable[None], *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -239,6 +245,9 @@ class ControlPlane:
         if self._server.serving:
             served_from = ServedFrom.SOURCE if self._pipeline.in_step else ServedFrom.LAST_KNOWN_GOOD
         troubles = [self._buffer.trouble.reason, self._snapshot.trouble]
+        if self._processes:
+            troubles.append(self._processes.trouble)
+            served_from = served_from if self._processes.running else ServedFrom.NOTHING
         if self._validator and self._validator.trouble:
             troubles.append(f"validation.envoy: documents are pushed unchecked: {self._validator.trouble}")
         trouble = "; ".join(filter(None, troubles)) or None

@@ -26,6 +26,7 @@ from xds.http.observed import Observed
 from xds.http.ofrep import Flags, flag_source, ofrep_routes
 from xds.pipeline import Pipeline
 from xds.rollout import Rollouts
+from xds.server_processes import ServerProcesses
 from xds.settings import Settings
 from xds.sources.base import SourceStatus
 from xds.status import Sink, Status
@@ -60,6 +61,7 @@ class Answering:
     readiness: Callable[[], Readiness]
     pushes: Callable[[], int]
     validator: EnvoyValidator | None
+    server_processes: ServerProcesses | None
 
 
 class HttpPort:
@@ -96,6 +98,7 @@ class HttpPort:
             pushes=of.pushes,
             expiry=self._expiry.timestamps,
             validator=of.validator,
+            server_processes=of.server_processes,
         )
         self._metrics.observe(observed)
         audit = Audit(lambda: datetime.now(UTC))

@@ -18,8 +18,11 @@ from xds.settings import Settings
 from xds.views import GrpcClientGroup, NodeGroup, UnknownNode
 from xds.wire import Node
 
-SERVER_PROCESS = (sys.executable, "-m", "xds.server_process")
-"""The command of one of several processes that serve streams; it takes a file descriptor."""
+SERVER_PROCESS = (sys.executable, "-P", "-m", "xds.server_process")
+"""The command of one of several processes that serve streams; it takes a file descriptor.
+
+``-P``: modules in the directory that the server was started in are none of the program's.
+"""
 
 
 def xds_server(

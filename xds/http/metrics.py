@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -74,7 +74,7 @@ class Metrics:
         )
         self._loop_delay = Histogram(
             "grayplane_event_loop_delay_seconds",
-            "How late the event loop was, ten times a second.",
+            "How late event loops were, those of all processes, ten times a second.",
             buckets=_LOOP_DELAYS,
             registry=self.registry,
         )
@@ -104,6 +104,11 @@ class Metrics:
     def denied(self) -> None:
         """Count a client that may not be what it claims to be."""
         self._denied.inc()
+
+    def loop_delays(self, delays: Iterable[float]) -> None:
+        """Note how late the event loop of another process was."""
+        for delay in delays:
+            self._loop_delay.observe(delay)
 
     def tell(self, event: StatusEvent) -> None:
         """Count an event (``xds.status.Sink``)."""

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from xds.http.api.nodes import Nodes, state_of
 from xds.rollout.state import Phase
+from xds.server_processes import ProcessState, ServerProcesses
 from xds.sources.base import SourceStatus
 from xds.status import DocumentState, Status
 from xds.validation import EnvoyValidator
@@ -30,6 +31,7 @@ class Observed:
     pushes: Callable[[], int]
     expiry: Callable[[], Mapping[str, float]]
     validator: EnvoyValidator | None = None
+    server_processes: ServerProcesses | None = None
 
 
 class ObservedCollector(Collector):
@@ -71,6 +73,8 @@ class ObservedCollector(Collector):
             yield _gauges("grayplane_certificate_expiration_timestamp_seconds", text, "file", expiry)
         if observed.validator:
             yield from _of_validator(observed.validator)
+        if observed.server_processes:
+            yield from _of_processes(observed.server_processes)
 
     def _of_nodes(self) -> Iterator[Metric]:
         nodes = GaugeMetricFamily("grayplane_nodes", "Connected nodes.", labels=["role", "state"])
@@ -118,6 +122,26 @@ def _of_validator(validator: EnvoyValidator) -> Iterator[Metric]:
     yield results
     text = "How long Envoy ran for it."
     yield CounterMetricFamily("grayplane_validation_seconds", text, validator.seconds)
+
+
+def _of_processes(processes: ServerProcesses) -> Iterator[Metric]:
+    states = processes.states()
+    gauges: dict[str, tuple[str, Callable[[ProcessState], float]]] = {
+        "running": ("1 while a server process serves.", lambda state: state.running),
+        "streams": ("Open streams of a server process.", lambda state: state.streams),
+        "resident_memory_bytes": ("Memory of a server process.", lambda state: state.memory),
+    }
+    for suffix, (text, value) in gauges.items():
+        by_number = {str(state.number): value(state) for state in states}
+        yield _gauges(f"grayplane_server_process_{suffix}", text, "process", by_number)
+    cpu = CounterMetricFamily(
+        "grayplane_server_process_cpu_seconds", "CPU time of a server process.", labels=["process"]
+    )
+    for state in states:
+        cpu.add_metric([str(state.number)], state.cpu)
+    yield cpu
+    text = "Server processes that were started again."
+    yield CounterMetricFamily("grayplane_server_process_restarts", text, processes.restarts)
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

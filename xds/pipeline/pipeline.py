@@ -7,11 +7,11 @@ from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 from xds import gc_tuning
+from xds.code_digest import code_digest
 from xds.documents import DocumentId, Kind, kind_of, revision_of
 from xds.documents.problem import Problem
 from xds.pipeline.checks import Validator
 from xds.pipeline.compilation import Compilation, CompilationSettings, Inputs, lanes_in
-from xds.pipeline.digest import code_digest
 from xds.pipeline.saved_route_modes import saved_route_modes
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import Version

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from xds.out_of_memory import tell_if_out_of_memory
 from xds.server.errors import StreamError
 from xds.server.stream_handler import Context
 from xds.wire.descriptors import RpcMethod
@@ -69,8 +70,9 @@ async def _guarded(serving: Awaitable[T], context: Context) -> T | None:
     except StreamError as error:
         _log.warning("ended a call", peer=context.peer(), status=error.code.name, reason=error.details)
         ending = error.with_traceback(None)
-    except Exception:  # noqa: BLE001  # one call's failure is no other's; it is logged whole
+    except Exception as error:  # noqa: BLE001  # one call's failure is no other's; it is logged whole
         _log.exception("a call failed", peer=context.peer())
+        tell_if_out_of_memory(error)
         ending = StreamError(grpc.StatusCode.INTERNAL, "the server failed; its log says why")
     with suppress(grpc.aio.InternalError):  # the client is gone
         # Waits for a client that does not read, with nothing left of the call by then but its status.

@@ -8,19 +8,24 @@ A server process asks the compiling process for the view of a node, is sent what
 has, as resources that are encoded already, and says what its clients answer (``messages``). To what observes
 streams, they are as if all were served in one process.
 
-``pool`` is the compiling process's side, with ``shared_view`` for each view, and ``gathered_status`` for
-questions that concern the clients of all; ``replica`` is the other side.
+``pool`` is the compiling process's side, with ``process`` for each process, ``shared_view`` for each view,
+``admission`` for limits that hold for all together, and ``gathered_status`` for questions that concern the
+clients of all; ``replica`` is the other side.
 """
 
+from xds.server_processes.admission import Admission
 from xds.server_processes.channel import Channel
 from xds.server_processes.messages import Failed, Listening, Start, decode_down, encode
 from xds.server_processes.pool import Reported, ServerProcesses
+from xds.server_processes.process import ProcessState
 from xds.server_processes.replica import RemoteObserver, RemoteStatus, RemoteViews
 
 __all__ = [
+    "Admission",
     "Channel",
     "Failed",
     "Listening",
+    "ProcessState",
     "RemoteObserver",
     "RemoteStatus",
     "RemoteViews",

@@ -4,11 +4,14 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Self
 
 _LENGTH = struct.Struct("!I")
 _MOST_UNREAD = 256 << 20
 """Bytes that the other side may leave unread; one that leaves more is stuck."""
+_MUCH_UNREAD = 8 << 20
+"""Bytes that it may leave unread before it is waited for."""
 _AT_ONCE = 64
 """Messages that are read before others have their turn."""
 _READ_BUFFER = 1 << 20
@@ -20,8 +23,10 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        # What is sent at the end of this turn of the loop. Written by ``send``.
+        writer.transport.set_write_buffer_limits(_MUCH_UNREAD)
+        # What is sent at the end of this turn of the loop, and its size. Written by ``send`` and ``_flush``.
         self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
 
     @classmethod
     async def over(cls, sock: socket.socket) -> Self:
@@ -33,9 +38,23 @@ class Channel:
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent += (_LENGTH.pack(len(message)), message)
+        self._unsent_bytes += len(message)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the other side has left so much unread that it should be waited for (``drained``)."""
+        return self._unsent_bytes + self._writer.transport.get_write_buffer_size() > _MUCH_UNREAD
+
+    async def drained(self) -> None:
+        """Let others have their turn, and wait while it is congested; not for one that is gone."""
+        await asyncio.sleep(0)
+        while self.congested:
+            await asyncio.sleep(0)  # what is sent in this turn of the loop goes out at its end
+            with suppress(ConnectionError):
+                await self._writer.drain()
 
     def _flush(self) -> None:
-        data, self._unsent = b"".join(self._unsent), []
+        data, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
         if self._writer.transport.is_closing():
             return
         self._writer.write(data)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from xds.server_processes.messages import AskStatus, OtherStatusIs, StatusIs, TellStatus, encode
-from xds.server_processes.shared_view import Send
+from xds.server_processes.shared_view import Receiver
 
 
 @dataclass(slots=True)
 class _Question:
     """A question of one process, and the others whose answers are awaited."""
 
-    asker: Send
+    asker: Receiver
     ask: int
-    awaited: set[Send]
+    awaited: set[Receiver]
     parts: list[bytes | None] = field(default_factory=list)
 
 
@@ -26,22 +26,22 @@ class GatheredStatus:
         # By number, those that some process has not answered. Written by ``ask``, cleared when all have.
         self._questions: dict[int, _Question] = {}
 
-    def ask(self, asker: Send, message: AskStatus, others: Collection[Send]) -> None:
+    def ask(self, asker: Receiver, message: AskStatus, others: Collection[Receiver]) -> None:
         """Pass a question on to the others."""
         number = next(self._numbers)
         self._questions[number] = _Question(asker, message.ask, set(others))
         for other in others:
-            other(encode(TellStatus(number, message.request)))
+            other.send(encode(TellStatus(number, message.request)))
         self._answer_if_complete(number)
 
-    def take(self, other: Send, message: StatusIs) -> None:
+    def take(self, other: Receiver, message: StatusIs) -> None:
         """Take the answer of one of them."""
         if question := self._questions.get(message.ask):
             question.awaited.discard(other)
             question.parts.append(message.response)
             self._answer_if_complete(message.ask)
 
-    def drop(self, gone: Send) -> None:
+    def drop(self, gone: Receiver) -> None:
         """Forget a process that is gone: it has no clients any more."""
         for number, question in tuple(self._questions.items()):
             question.awaited.discard(gone)
@@ -53,4 +53,4 @@ class GatheredStatus:
             del self._questions[number]
             known = [part for part in question.parts if part is not None]
             whole = b"".join(known) if len(known) == len(question.parts) else None
-            question.asker(encode(OtherStatusIs(question.ask, whole)))
+            question.asker.send(encode(OtherStatusIs(question.ask, whole)))

@@ -26,8 +26,13 @@ class _Message(msgspec.Struct, array_like=True, tag=True, gc=False):
 
 
 class Start(_Message):
-    """The first message: listen. ``settings`` are pickled; they never leave these processes."""
+    """The first message: listen. ``settings`` are pickled; they never leave these processes.
 
+    ``number`` is for the log. ``code`` is the digest of the program that the compiling process runs.
+    """
+
+    number: int
+    code: bytes
     settings: bytes
     port: int
 
@@ -50,6 +55,14 @@ class ViewOf(_Message):
 
     ask: int
     view: int
+
+
+class NoView(_Message):
+    """The answer to ``Ask`` of a node that may have no further stream; ``status`` is a name of gRPC's."""
+
+    ask: int
+    status: str
+    reason: str
 
 
 class Forget(_Message):
@@ -92,7 +105,7 @@ class Listening(_Message):
 
 
 class Failed(_Message):
-    """It cannot listen; ``tls`` says whether the TLS files are why."""
+    """It cannot start; ``tls`` says whether the TLS files are why."""
 
     reason: str
     tls: bool
@@ -104,6 +117,12 @@ class Ask(_Message):
     ask: int
     node: Node
     peer: Peer
+
+
+class Settled(_Message):
+    """Whoever asked has opened a stream (``Opened`` came before), or is gone."""
+
+    ask: int
 
 
 class Unused(_Message):
@@ -190,13 +209,25 @@ class Denied(_Message):
     """A client was denied what it claimed."""
 
 
-Down = Start | Open | Put | ViewOf | Forget | Wanted | TellStatus | OtherStatusIs | Stop
+class Vitals(_Message):
+    """How the process is: bytes of memory, seconds of CPU time so far, and how late its event loop was.
+
+    Sent once a second: who says nothing is stuck.
+    """
+
+    memory: int
+    cpu: float
+    loop_delays: tuple[float, ...]
+
+
+Down = Start | Open | Put | ViewOf | NoView | Forget | Wanted | TellStatus | OtherStatusIs | Stop
 Up = (
     Listening
     | Failed
     | Ask
     | AskStatus
     | StatusIs
+    | Settled
     | Unused
     | Opened
     | Closed
@@ -206,6 +237,7 @@ Up = (
     | Requests
     | Pushed
     | Denied
+    | Vitals
 )
 
 

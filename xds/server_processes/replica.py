@@ -1,22 +1,27 @@
 """The side of a server process: replicas of views, and an observer that passes on what it is told."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Hashable, Iterable, Set
 from itertools import count
+from weakref import WeakValueDictionary
+
+import grpc
 
 from xds.cache import Ref, Resource, View
 from xds.protocol import Event
 from xds.server import Peer, StreamInfo
-from xds.server.errors import exhausted
+from xds.server.errors import StreamError, exhausted
 from xds.server_processes.messages import (
     Ask,
     AskStatus,
     Closed,
     Forget,
     InStep,
+    NoView,
     Opened,
     OtherStatusIs,
     Put,
+    Settled,
     Unused,
     Up,
     ViewOf,
@@ -38,7 +43,7 @@ class Replica(View):
         # ``answers`` when it was last found that nobody watches. Written by ``RemoteViews.sweep``.
         self.unwatched_since: int | None = None
 
-    def follow(self, generation: int, put: Iterable[Resource], drop: Iterable[Ref]) -> None:
+    def follow_to(self, generation: int, put: Iterable[Resource], drop: Iterable[Ref]) -> None:
         """Take a change, after which the view has this generation."""
         self._generation = generation - 1  # watchers are told in between, and read it
         self.apply(put, drop)
@@ -46,7 +51,7 @@ class Replica(View):
 
 
 class RemoteViews:
-    """The replicas of a server process."""
+    """The replicas of a server process. A resource that several of them have is in memory once."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -55,9 +60,12 @@ class RemoteViews:
         # By number, the questions that are not answered. Written by ``view_of``.
         self._asked: dict[int, asyncio.Future[View]] = {}
         self._numbers = count()
+        # Every resource that any replica has, or a stream has not let go of yet, by all it has but its body.
+        # Written by ``_known``.
+        self._resources: WeakValueDictionary[tuple[Hashable, ...], Resource] = WeakValueDictionary()
 
     async def view_of(self, node: Node, peer: Peer) -> View:
-        """Return the view of a node."""
+        """Return the view of a node, after which a stream is opened at once. Raise ``StreamError``."""
         number = next(self._numbers)
         answer: asyncio.Future[View] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -66,12 +74,18 @@ class RemoteViews:
             return await answer
         finally:
             del self._asked[number]
+            # After whoever asked had its turn, and said that it opened a stream.
+            asyncio.get_running_loop().call_soon(self._say, Settled(number))
 
-    def take(self, message: Put | ViewOf | Forget) -> None:
+    def take(self, message: Put | ViewOf | NoView | Forget) -> None:
         """Take what the compiling process says of views."""
         match message:
             case Put(number, generation, put, drop):
-                self._replicas.setdefault(number, Replica()).follow(generation, put, drop)
+                known = map(self._known, put)
+                self._replicas.setdefault(number, Replica()).follow_to(generation, known, drop)
+            case NoView(ask, status, reason):
+                if (waiting := self._asked.get(ask)) and not waiting.done():  # it may be gone
+                    waiting.set_exception(StreamError(grpc.StatusCode[status], reason))
             case ViewOf(ask, number):
                 replica = self._replicas[number]
                 replica.answers += 1
@@ -79,6 +93,15 @@ class RemoteViews:
                     waiting.set_result(replica)
             case Forget(number):
                 del self._replicas[number]
+
+    def replica(self, number: int) -> Replica:
+        """Return the replica of a view."""
+        return self._replicas[number]
+
+    def _known(self, one: Resource) -> Resource:
+        """Return the resource that is like this one."""
+        version = one.type_url, one.name, one.version, one.on_demand, one.ttl
+        return self._resources.setdefault((*version, one.origins, one.requires, one.warms, one.aliases), one)
 
     def sweep(self) -> None:
         """Say which replicas were not watched at the last sweep, nor are now.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -22,6 +22,7 @@ from xds.http.observed import Observed
 from xds.protocol import Acked, Rejected
 from xds.protocol.events import Change
 from xds.server import Peer, StreamInfo
+from xds.server_processes import ProcessState, ServerProcesses
 from xds.sources.base import SourceStatus
 from xds.status import DocumentState, Status, events
 from xds.type_urls import CLUSTER
@@ -49,9 +50,20 @@ def metrics() -> tuple[Metrics, Status]:
         pushes=lambda: 7,
         expiry=lambda: {"/etc/tls/tls.crt": 1.8e9},
         validator=EnvoyValidator("envoy", timeout=10),
+        server_processes=cast("ServerProcesses", Processes()),
     )
     made.observe(observed)
     return made, status
+
+
+class Processes:
+    """Server processes of which one is not there."""
+
+    restarts = 4
+
+    @staticmethod
+    def states() -> list[ProcessState]:
+        return [ProcessState(1, True, 7, 100 << 20, 2.5), ProcessState(2, running=False)]
 
 
 def samples(made: Metrics) -> dict[str, float]:
@@ -79,6 +91,7 @@ def test_what_happens_is_counted() -> None:
     status.answered(edge, Acked("type.googleapis.com/made.up.Thing", {}))
     made.denied()
     made.tell(events.SourceTrouble("no answer"))
+    made.loop_delays((0.2, 0.3))
     found = samples(made)
     assert found["grayplane_answers_total answer=ack type=Cluster"] == 1
     assert found["grayplane_answers_total answer=nack type=Cluster"] == 1
@@ -91,6 +104,13 @@ def test_what_happens_is_counted() -> None:
     assert found["grayplane_source_repairs_total source=nacos"] == 2
     assert found["grayplane_flag_evaluations_total flag=reviews variant=gray"] == 5
     assert found["grayplane_streams_denied_total"] == 1
+    assert found["grayplane_server_process_running process=1"] == 1
+    assert found["grayplane_server_process_running process=2"] == 0
+    assert found["grayplane_server_process_streams process=1"] == 7
+    assert found["grayplane_server_process_resident_memory_bytes process=1"] == 100 << 20
+    assert found["grayplane_server_process_cpu_seconds_total process=1"] == 2.5
+    assert found["grayplane_server_process_restarts_total"] == 4
+    assert found["grayplane_event_loop_delay_seconds_count"] == 2
     assert found["grayplane_pushes_total"] == 7
     assert found["grayplane_certificate_expiration_timestamp_seconds file=/etc/tls/tls.crt"] == 1.8e9
 

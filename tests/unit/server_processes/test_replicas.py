@@ -1,8 +1,11 @@
 """What a server process has of a view is what the compiling process has, whatever happens in between."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +14,15 @@ from xds.cache import Changes, Ref, Resource, View
 from xds.documents import DocumentId, Origin
 from xds.protocol import Acked, Change, Event, Rejected
 from xds.server import Peer, StreamInfo
+from xds.server.errors import StreamError
 from xds.server_processes.messages import (
     Answered,
     Ask,
     Forget,
+    NoView,
     Opened,
     Put,
+    Settled,
     Unused,
     Up,
     ViewOf,
@@ -38,14 +44,14 @@ NODE = Node(
 PEER = Peer("ipv4:127.0.0.1:1", ("uri:spiffe://a/b",))
 
 
-def resource(name: str, body: int) -> Resource:
+def resource(name: str, body: int, revision: str = ORIGIN.revision) -> Resource:
     return Resource.of(
         CLUSTER,
         name,
         b"%d" % body,
         requires=frozenset({Ref(ROUTE, "r")}),
         warms=Ref(ROUTE, "w"),
-        origins=(ORIGIN,),
+        origins=(ORIGIN._replace(revision=revision),),
         aliases=("other",),
         ttl=3.0,
     )
@@ -55,13 +61,28 @@ class Process:
     """A server process and the compiling one, with messages in order and as bytes between them."""
 
     def __init__(self, view: View) -> None:
-        self.shared = SharedView(7, view)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.shared = SharedView(7, view, self._run)
+        # Whether the server process leaves unread what it is sent.
+        self.congested = False
         self.said: list[Up] = []
         self.views = RemoteViews(self._up)
         self.down: list[bytes] = []
 
     def send(self, message: bytes) -> None:
         self.down.append(message)
+
+    async def drained(self) -> None:
+        await asyncio.sleep(0)
+        while self.congested:
+            await asyncio.sleep(0)
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self.tasks.add(asyncio.ensure_future(coroutine))
+
+    async def run(self) -> None:
+        """Let all that was begun come to its end."""
+        await asyncio.gather(*self.tasks)
 
     def _up(self, message: Up) -> None:
         self.said.append(decode_up(encode(message)))
@@ -81,10 +102,12 @@ class Process:
         question = self.said.pop()
         assert isinstance(question, Ask)
         assert (question.node, question.peer) == (NODE, PEER)
-        if self.shared.ask(self.send, question.ask):
-            await self.shared.load(self.send)
+        self.shared.ask(self, question.ask)
+        await self.run()
         self.deliver()
         replica = await asking
+        await asyncio.sleep(0)
+        assert self.said.pop() == Settled(question.ask)
         assert isinstance(replica, Replica)
         return replica
 
@@ -114,7 +137,7 @@ class Told:
 
 steps = st.lists(
     st.tuples(
-        st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), max_size=3),
+        st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.sampled_from("12")), max_size=3),
         st.lists(st.sampled_from("abc"), max_size=2),
     ),
     max_size=12,
@@ -123,8 +146,8 @@ steps = st.lists(
 
 @given(steps, steps)
 def test_a_replica_changes_as_its_view_does(
-    before: Sequence[tuple[list[tuple[str, int]], list[str]]],
-    after: Sequence[tuple[list[tuple[str, int]], list[str]]],
+    before: Sequence[tuple[list[tuple[str, int, str]], list[str]]],
+    after: Sequence[tuple[list[tuple[str, int, str]], list[str]]],
 ) -> None:
     async def play() -> None:
         view = View()
@@ -144,8 +167,8 @@ def test_a_replica_changes_as_its_view_does(
         assert replica.version(CLUSTER) == view.version(CLUSTER)
         for name, one in view.resources(CLUSTER).items():
             other = replica.resources(CLUSTER)[name]
-            for field in Resource.__slots__:
-                assert getattr(other, field) == getattr(one, field), field
+            for field in fields(Resource):
+                assert getattr(other, field.name) == getattr(one, field.name), field.name
 
     asyncio.run(play())
 
@@ -154,12 +177,11 @@ async def test_changes_during_a_first_load_are_in_it() -> None:
     view = View()
     view.apply([resource(f"c{number}", 0) for number in range(1000)])
     process = Process(view)
-    assert process.shared.ask(process.send, 1)
-    loading = asyncio.ensure_future(process.shared.load(process.send))
+    process.shared.ask(process, 1)
     await asyncio.sleep(0)
     view.apply([resource("c999", 1), resource("new", 0)], [Ref(CLUSTER, "c0"), Ref(CLUSTER, "c998")])
-    assert not process.shared.ask(process.send, 2), "the same load answers both"
-    await loading
+    process.shared.ask(process, 2)  # the same load answers both
+    await process.run()
     messages = [decode_down(data) for data in process.down]
     assert [message for message in messages if isinstance(message, ViewOf)] == [ViewOf(1, 7), ViewOf(2, 7)]
     assert all(isinstance(message, ViewOf) for message in messages[-2:]), "answers come after all of it"
@@ -167,7 +189,7 @@ async def test_changes_during_a_first_load_are_in_it() -> None:
     for message in messages:
         if isinstance(message, Put):
             assert len(message.put) <= 256
-            replica.follow(message.generation, message.put, message.drop)
+            replica.follow_to(message.generation, message.put, message.drop)
     assert replica.version(CLUSTER) == view.version(CLUSTER)
     assert replica.generation == view.generation
 
@@ -198,7 +220,7 @@ async def test_a_replica_that_nobody_watches_is_let_go_of() -> None:
     assert not [*process.unused()], "somebody may have been given it just now"
     [unused] = process.unused()
     assert view.watched
-    assert process.shared.unused(process.send, unused.answers)
+    assert process.shared.unused(process, unused.answers)
     assert not view.watched
     process.deliver()
     view.apply([resource("a", 1)])
@@ -215,7 +237,7 @@ async def test_a_replica_that_is_asked_for_meanwhile_is_kept() -> None:
     assert not [*process.unused()]
     [unused] = process.unused()
     replica = await process.ask()
-    assert not process.shared.unused(process.send, unused.answers)
+    assert not process.shared.unused(process, unused.answers)
     process.deliver()
     view.apply([resource("a", 1)])
     process.deliver()
@@ -226,13 +248,88 @@ async def test_a_replica_that_is_asked_for_meanwhile_is_kept() -> None:
 async def test_a_process_that_is_gone_needs_nothing() -> None:
     view = View()
     process = Process(view)
-    assert process.shared.ask(process.send, 1)
-    loading = asyncio.ensure_future(process.shared.load(process.send))
+    process.shared.ask(process, 1)
     await asyncio.sleep(0)
-    assert process.shared.drop(process.send)
-    await loading
+    assert process.shared.drop(process)
+    await process.run()
     assert not view.watched
     assert not any(isinstance(decode_down(data), ViewOf) for data in process.down)
+
+
+async def test_what_changes_while_a_process_does_not_read_is_sent_as_one() -> None:
+    view = View()
+    view.apply([resource("a", 1), resource("b", 1)])
+    process = Process(view)
+    replica = await process.ask()
+    process.congested = True
+    for body in range(2, 100):
+        view.apply([resource("a", body)])
+    await asyncio.sleep(0)
+    view.apply([], [Ref(CLUSTER, "b")])
+    assert not process.down
+    process.congested = False
+    view.apply([resource("c", 1)])
+    assert not process.down, "what came before is sent before"
+    await process.run()
+    assert len(process.down) == 1
+    process.deliver()
+    assert replica.version(CLUSTER) == view.version(CLUSTER)
+    assert replica.generation == view.generation
+
+
+async def test_a_view_is_loaded_no_faster_than_the_process_reads() -> None:
+    view = View()
+    view.apply([resource(f"c{number}", 0) for number in range(1000)])
+    process = Process(view)
+    process.congested = True
+    process.shared.ask(process, 1)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not process.down
+    process.congested = False
+    await process.run()
+    assert decode_down(process.down[-1]) == ViewOf(1, 7)
+
+
+async def test_what_two_replicas_have_is_in_memory_once() -> None:
+    views = RemoteViews(lambda _: None)
+    for number in (1, 2):
+        put = decode_down(encode(Put(number, 1, (resource("a", 1), resource("b", number)), ())))
+        assert isinstance(put, Put)
+        views.take(put)
+        views.take(ViewOf(0, number))
+    one, two = (views.replica(number).resources(CLUSTER) for number in (1, 2))
+    assert one["a"] is two["a"]
+    assert one["b"].body != two["b"].body
+    put = decode_down(encode(Put(2, 2, (resource("a", 1, "another"),), ())))
+    assert isinstance(put, Put)
+    views.take(put)
+    assert one["a"].origins != two["a"].origins == (ORIGIN._replace(revision="another"),)
+
+
+async def test_a_node_that_may_have_no_view_is_told_why() -> None:
+    said: list[Up] = []
+    views = RemoteViews(said.append)
+    asking = asyncio.ensure_future(views.view_of(NODE, PEER))
+    await asyncio.sleep(0)
+    views.take(NoView(0, "RESOURCE_EXHAUSTED", "too many"))
+    with pytest.raises(StreamError, match="too many") as raised:
+        await asking
+    assert raised.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await asyncio.sleep(0)
+    assert said == [Ask(0, NODE, PEER), Settled(0)]
+
+
+async def test_who_is_gone_before_the_answer_is_told_of() -> None:
+    said: list[Up] = []
+    views = RemoteViews(said.append)
+    asking = asyncio.ensure_future(views.view_of(NODE, PEER))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert said == [Ask(0, NODE, PEER), Settled(0)]
+    views.take(NoView(0, "RESOURCE_EXHAUSTED", "too many"))
 
 
 HELD, SENT = resource("a", 1), resource("a", 2)
