@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -50,10 +51,14 @@ def parse_beside(
 ) -> dict[Path, ParsedDocument]:
     """Parse documents, and the lists and lanes beside them."""
     beside = {file: file.read_bytes() for file in _beside(contents)}
-    return {
-        file: parse(str(file), content, settings.exact_only, advice_at, groups=settings.stated_naming_groups)
-        for file, content in {**contents, **beside}.items()
-    }
+    read = partial(
+        parse,
+        exact_only=settings.exact_only,
+        advice_at=advice_at,
+        groups=settings.stated_naming_groups,
+        webhook_hosts=settings.rollouts.allowed_webhooks,
+    )
+    return {file: read(str(file), content) for file, content in {**contents, **beside}.items()}
 
 
 def in_store(parsed: Mapping[Path, ParsedDocument]) -> DocumentStore:

@@ -303,7 +303,12 @@ def _check(
     """Tell what is wrong with new documents beside those that are there; end if any has an error."""
     now = datetime.now(UTC)
     parsed: dict[DocumentId, ParsedDocument] = {}
-    read = partial(parse, exact_only=settings.exact_only, groups=settings.stated_naming_groups)
+    read = partial(
+        parse,
+        exact_only=settings.exact_only,
+        groups=settings.stated_naming_groups,
+        webhook_hosts=settings.rollouts.allowed_webhooks,
+    )
     for each, stored in there.items():
         parsed[DocumentId("", each)] = read(each, stored.text.encode())
     store = DocumentStore()

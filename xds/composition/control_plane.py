@@ -140,6 +140,7 @@ class ControlPlane:
                 aliases_of=settings.aliases_of,
                 region_header=settings.region_header,
                 bucket_by=settings.bucket_by,
+                webhook_hosts=settings.rollouts.allowed_webhooks,
             ),
             cohorts=self._cohorts,
             soaks=_soaks(settings),

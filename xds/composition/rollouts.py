@@ -43,7 +43,7 @@ def rollouts_of(settings: Settings, pipeline: Pipeline, status: Status) -> tuple
     rollouts = Rollouts(
         PipelineServices(pipeline, status),
         kept,
-        Outside(at.prometheus, secret),
+        Outside(at.prometheus, secret, at.allowed_webhooks, settings.http.port),
         replicas,
         tally,
         wall_clock=lambda: datetime.now(UTC),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 
 from xds.documents import DocumentId, Origin
@@ -20,6 +21,7 @@ from xds.rules.lint import lint_group, lint_hosts, lint_instances
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
+from xds.rules.webhook_hosts import WebhookHosts
 from xds.snapshot import SavedService
 from xds.sources.change_buffer import Changes
 from xds.views import Compiled, CompiledService, Lanes, ServiceInputs, Services
@@ -41,6 +43,8 @@ class CompilationSettings:
     """The header with the region of a request."""
     bucket_by: str | None = None
     """The header that edges make buckets of; None: they make none."""
+    webhook_hosts: WebhookHosts = field(default_factory=WebhookHosts)
+    """The hosts that webhooks of rollouts may call."""
 
 
 @dataclass(slots=True)
@@ -111,9 +115,18 @@ class Inputs:
         names = [claim.name for claim in needs_of(rule) if claim.kind == LIST]
         return {name: self.documents.list_values(service.namespace, name) for name in names}
 
-    def parse(self, document: DocumentId, text: bytes) -> ParsedDocument:
+    def parse(self, document: DocumentId, text: bytes, *, was_in_force: bool = False) -> ParsedDocument:
         """Read the text of a document."""
-        return parse(document.name, text, self.settings.exact_only, groups=self.settings.naming_groups)
+        return self._reader(document.name, text, was_in_force=was_in_force)
+
+    @property
+    def _reader(self) -> Callable[..., ParsedDocument]:
+        return partial(
+            parse,
+            exact_only=self.settings.exact_only,
+            groups=self.settings.naming_groups,
+            webhook_hosts=self.settings.webhook_hosts,
+        )
 
     async def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
         """Read a text as a new version of a document, off the event loop.
@@ -121,9 +134,7 @@ class Inputs:
         Return it with all that would be wrong with it, and what its author can hardly mean.
         """
         now = datetime.fromtimestamp(self.wall_clock(), UTC)
-        parsed = await asyncio.to_thread(
-            parse, document.name, text, self.settings.exact_only, now, groups=self.settings.naming_groups
-        )
+        parsed = await asyncio.to_thread(self._reader, document.name, text, advice_at=now)
         found = (*parsed.problems, *self.documents.conflicts(document, parsed))
         if parsed.rule:
             service = ServiceId(document.namespace, parsed.rule.service)

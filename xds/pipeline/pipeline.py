@@ -261,7 +261,7 @@ class Pipeline:
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
         """
         then = {document: text for document, text in self._saved.documents.items() if text is not None}
-        parsed = await self._parse(then)
+        parsed = await self._parse(then, were_in_force=True)
         turn = TimeSlice()
         for document in sorted(parsed):
             change = self.documents.apply(document, parsed[document])
@@ -330,12 +330,15 @@ class Pipeline:
         valid = {name: self._texts.get(name) for name in documents if not self._status.is_rejected(name)}
         self._snapshot.keep(Snapshot(documents=dict(valid)))
 
-    async def _parse(self, documents: Mapping[DocumentId, bytes]) -> dict[DocumentId, ParsedDocument]:
+    async def _parse(
+        self, documents: Mapping[DocumentId, bytes], *, were_in_force: bool = False
+    ) -> dict[DocumentId, ParsedDocument]:
         self._texts.update(documents)
         if not documents:
             return {}
+        parse = self._inputs.parse
         return await asyncio.to_thread(
-            lambda: {name: self._inputs.parse(name, text) for name, text in documents.items()}
+            lambda: {name: parse(name, text, was_in_force=were_in_force) for name, text in documents.items()}
         )
 
     async def _compile(self, services: Set[ServiceId]) -> None:

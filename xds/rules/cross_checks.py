@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from xds.documents.defect import Defect, Path, printable, quoted, render
+from xds.documents.problem import Severity
 from xds.documents.words import did_you_mean
 from xds.rules.model import NO_FALLBACK, RuleDocument
+from xds.rules.webhook_hosts import WebhookHosts
 
 _MAX_TOTAL = 2**32 - 1  # of the weights of a split: Envoy adds them in 32 bits
 
@@ -43,6 +45,15 @@ def check_group(rule: RuleDocument, groups: Sequence[str]) -> Iterator[Defect]:
         listed = ", ".join(map(printable, groups))
         hint = f"there is {listed}; the operator can add others to nacos.naming_groups"
         yield Defect(("group",), f"no instances are taken from naming group {quoted(rule.group)}", hint)
+
+
+def check_webhooks(rule: RuleDocument, hosts: WebhookHosts, severity: Severity) -> Iterator[Defect]:
+    """Tell of webhooks on hosts that the operator does not allow."""
+    webhooks = rule.rollout.analysis.webhooks if rule.rollout and rule.rollout.analysis else ()
+    for index, hook in enumerate(webhooks):
+        if problem := hosts.problem_of(hook.url):
+            path = ("rollout", "analysis", "webhooks", index, "url")
+            yield Defect(path, problem, hosts.hint, severity=severity)
 
 
 def check_lanes(document: dict[str, Any]) -> Iterator[Defect]:

@@ -20,6 +20,7 @@ from xds.rules.lint import lint
 from xds.rules.lists import MAX_BYTES as MAX_LIST_BYTES
 from xds.rules.lists import read_list
 from xds.rules.model import HttpRule, LanesDocument, Match, RuleDocument, StringMatcher, Subset, UriMatcher
+from xds.rules.webhook_hosts import WebhookHosts
 
 MAX_PROBLEMS = 50
 """Problems told of one document; one more says how many are left."""
@@ -53,6 +54,8 @@ _Located = tuple[Mark, Defect]
 ExactOnly = Callable[[str], bool]
 """Whether a gateway cannot serve wildcard hosts, as the operator set it up (`routes: scoped`)."""
 
+_ANY_HOST = WebhookHosts()
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
@@ -83,17 +86,24 @@ def parse(
     advice_at: datetime | None = None,
     *,
     groups: Sequence[str] | None = None,
+    webhook_hosts: WebhookHosts = _ANY_HOST,
+    was_in_force: bool = False,
 ) -> ParsedDocument:
     """Read a document; ``document`` is its dataId or file name, which says its kind. It raises nothing.
 
     Rules and lanes are YAML or JSON in UTF-8 of at most 1 MiB, lists are text of at most 10 MiB. Rules
     without ``service`` are for the service that the document is named after. The time is bounded.
     With ``advice_at``, the time now, it says also what `xds.rules.advice` has to say. ``groups`` are the
-    naming groups that a rule may name; None: any.
+    naming groups that a rule may name; None: any. Of a text that ``was_in_force``, webhooks on hosts that are
+    not among ``webhook_hosts`` are a warning: the operator may have taken hosts off, which must not take the
+    rules away.
     """
     revision = revision_of(content)
     try:
         said, root, found = _read(document, content, exact_only, groups)
+        if isinstance(said, RuleDocument):
+            severity = Severity.WARNING if was_in_force else Severity.ERROR
+            found += _located(root, cross_checks.check_webhooks(said, webhook_hosts, severity))
     except UnreadableError as error:
         unreadable = [(error.mark, Defect((), error.message, error.hint))]
         return ParsedDocument(None, _problems(document, unreadable), revision)

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from xds.rules.scalars import HeaderName
 from xds.settings.http import Http
 from xds.settings.proxies import Certificate, Edge, Group, Localities, MeshName, Sidecar
+from xds.settings.rollouts import Rollouts
 from xds.settings.section import IpAddress, NonEmpty, Section, Tls
 
 if TYPE_CHECKING:
@@ -263,15 +264,6 @@ def default_state_dir() -> Path:
     """Return the user's state directory by the XDG base directory specification."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "grayplane"
-
-
-class Rollouts(Section):
-    """Rollouts. ``webhook_secret`` signs webhooks; ``prometheus`` is the URL that queries are sent to."""
-
-    report_interval: Annotated[float, Field(ge=0.1, le=300)] = 5.0
-    latency_cluster: NonEmpty | None = "grayplane"
-    prometheus: str | None = None
-    webhook_secret: SecretStr | None = None
 
 
 class Settings(BaseSettings):

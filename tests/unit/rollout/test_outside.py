@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ThreadedResolver, web
+from aiohttp.abc import ResolveResult
 
 from tests.unit.rollout.plans import NOW, plan
 from xds.rollout import outside
@@ -16,6 +18,7 @@ from xds.rollout.machine import Call, PlanRead, advance
 from xds.rollout.outside import SIGNATURE, Outside
 from xds.rules.instance import ServiceId
 from xds.rules.model.rollout import Webhook
+from xds.rules.webhook_hosts import WebhookHosts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,3 +108,83 @@ async def test_a_query_has_one_value_or_is_missing(answer: Any, value: float | N
 
 async def test_without_prometheus_every_query_is_missing() -> None:
     assert await Outside().query("up") is None
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Have any name stand for these addresses, one after the other at each question; then the last."""
+    left = list(addresses)
+
+    async def resolve(
+        _: object, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        address = left.pop(0) if left[1:] else left[0]
+        found = {"hostname": host, "host": address, "port": port, "family": socket.AF_INET}
+        return [ResolveResult(**found, proto=0, flags=0)]  # type: ignore[typeddict-item]  # a dict of these
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+
+
+async def ask_at(url: str, **options: Any) -> outside.Answer:
+    state, _ = advance(None, PlanRead(plan()), NOW)
+    asker = Outside(**options)
+    hook = Webhook.model_validate({"name": "smoke", "url": url})
+    try:
+        return await asker.ask(ServiceId("", "reviews"), state, Call(hook, 7))
+    finally:
+        await asker.close()
+
+
+async def agree(_: web.Request) -> web.Response:
+    return web.Response()
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "says"),
+    [
+        ("169.254.169.254", ("*",), "169.254.169.254 may not be called: clouds have credentials there"),
+        ("evil.example.com", ("ci.example.com",), "evil.example.com may not be called"),
+        ("127.0.0.1", ("*",), "it is Grayplane's own API"),
+        ("0.0.0.0", ("*",), "it is Grayplane's own API"),
+        ("2130706433", ("*",), "is not a canonical IPv4 address"),
+    ],
+)
+async def test_what_may_not_be_called_is_not(
+    host: str, hosts: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside, "_PAUSE", 0.01)
+    async with serving("/", agree) as url:
+        port = int(url.rpartition(":")[2])
+        answer = await ask_at(f"http://{host}:{port}/", hosts=WebhookHosts(hosts), own_port=port)
+    assert not answer.agrees
+    assert says in answer.says
+
+
+async def test_a_name_is_looked_up_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the name was good when the document was read, and at the last call."""
+    monkeypatch.setattr(outside, "_PAUSE", 0.01)
+    async with serving("/", agree) as url:
+        named = url.replace("127.0.0.1", "rebound.example.com")
+        port = int(url.rpartition(":")[2])
+        resolving(monkeypatch, "127.0.0.1")
+        assert (await ask_at(named)).agrees
+        assert "it is Grayplane's own API" in (await ask_at(named, own_port=port)).says
+        resolving(monkeypatch, "169.254.169.254")
+        answer = await ask_at(named)
+        assert not answer.agrees
+        assert "clouds have credentials there" in answer.says
+        listed = WebhookHosts(("rebound.example.com",))
+        assert not (await ask_at(named, hosts=listed)).agrees
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    followed = False
+
+    async def away(request: web.Request) -> web.Response:
+        nonlocal followed
+        followed |= request.path != "/smoke"
+        raise web.HTTPTemporaryRedirect("/elsewhere")
+
+    async with serving("/{any:.*}", away) as url:
+        answer = await ask_at(f"{url}/smoke")
+    assert not answer.agrees
+    assert not followed
