@@ -81,6 +81,7 @@ def tell(
     strict: bool = False,
 ) -> NoReturn:
     """Print what is wrong with each document, or that it is ok, and end."""
+    failed = any(_has_errors(found) or (strict and found) for found in problems.values())
     if output == "json":
         documents = [
             {
@@ -90,23 +91,21 @@ def tell(
             }
             for file in contents
         ]
-        failed = any(_has_errors(found) or (strict and found) for found in problems.values())
         show_json({"ok": not failed, "documents": documents})
-        raise typer.Exit(FAILED if failed else 0)
+    else:
+        _print(contents, problems)
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _print(contents: Mapping[Path, bytes], problems: Mapping[Path, Sequence[Problem]]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    failed = False
     for file, content in contents.items():
-        found = problems[file]
-        for problem in found:
+        for problem in problems[file]:
             console.print(report(problem, content if problem.document == str(file) else b""))
-        if _has_errors(found):
-            failed = True
-        else:
-            failed |= strict and bool(found)
+        if not _has_errors(problems[file]):
             console.print(Text(f"{file}: ok"))
     if not contents:
         console.print("There is no document: no file ends in .yaml, .yml, .json or .list.")
-    raise typer.Exit(FAILED if failed else 0)
 
 
 def _read(file: Path, name: str) -> Iterator[tuple[Path, bytes]]:
@@ -138,16 +137,16 @@ def report(problem: Problem, content: bytes) -> Text:
     """Say what is wrong, show the line with a caret below the place, and say what would be right."""
     where = f"{problem.document}:{problem.line}:{problem.column}" if problem.line else problem.document
     field = f"{problem.path}: " if problem.path else ""
-    report = Text.assemble(
+    text = Text.assemble(
         (f"{where}: ", "bold"),
         (f"{problem.severity}: ", _STYLES[problem.severity]),
         printable_in(f"{field}{problem.message}"),
     )
     if problem.line:
-        report.append(_excerpt(problem, content), "blue")
+        text.append(_excerpt(problem, content), "blue")
     if problem.hint:
-        report.append(f"\n      {printable_in(problem.hint)}", "green")
-    return report
+        text.append(f"\n      {printable_in(problem.hint)}", "green")
+    return text
 
 
 def _excerpt(problem: Problem, content: bytes) -> str:

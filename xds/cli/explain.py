@@ -80,8 +80,10 @@ def explain_command(
     else:
         with settings_errors():
             settings = load(config)
-        now = datetime.now(UTC) if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
-        found = _as_json(explain(_routing(service, files, settings, now), request))
+        time = at or datetime.now(UTC)
+        if not time.tzinfo:
+            time = time.replace(tzinfo=UTC)
+        found = _as_json(explain(_routing(service, files, settings, time), request))
     if output == "json":
         show_json({"service": service, **found})
     else:

@@ -20,7 +20,8 @@ _SCHEME = "bearer "
 _PREFIX = "gp_"  # of our own tokens
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="grayplane"'}
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""The methods that change nothing."""
 
 
 class Role(StrEnum):
@@ -153,7 +154,7 @@ def _refuse_foreign_pages(method: str, headers: Headers) -> None:
     host = headers.get("host", "")
     if _without_port(host) not in _LOCAL_NAMES:
         raise ProblemError(403, f"without tokens this is for local callers; Host is {host!r}")
-    if method in _READING:
+    if method in READING:
         return
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != host:

@@ -39,13 +39,13 @@ _MANY = 200
 """So many documents at once make so many objects that Python would look through all for reference cycles."""
 
 _PATIENCE = 0.5
-"""Seconds from when the source was asked that it has to report everything, before the last known good is
-served instead. What it says is newer, and to proxies that run a word too late is better than an old one:
-they keep what they have meanwhile. One that has just started waits, and 0.5 s is not long for it; nor would
-more be of use, since a source that has much to say takes longer than anyone would wait."""
+"""Seconds that the source has to report everything; after that, the last known good is served.
+
+Proxies that run keep what they have meanwhile, which is no worse than the last known good. A proxy that has
+just started can wait so long. A source that takes longer takes longer than any proxy should wait."""
 
 _PATIENCE_IN_TROUBLE = 0.1
-"""The same once the source is in trouble. Not zero: the trouble may be with one document only."""
+"""The same for a source in trouble. Not zero: the trouble may be with one document only."""
 
 
 Edits = dict[DocumentId, tuple[ServiceId, ...]]

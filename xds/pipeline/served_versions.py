@@ -86,17 +86,19 @@ class ServedVersions:
         self._services = services
         # By service. Written by ``offer`` and ``forget``.
         self._records: dict[ServiceId, _Record] = {}
-        # Services whose served version nobody has acknowledged; a dict for its order.
+        # Services whose served version nobody has acknowledged; a dict for its order. Written by
+        # ``offer`` and by what rejects, tries and acknowledges.
         self._unknown: dict[ServiceId, None] = {}
         # By view: the services that its clients may acknowledge, and the generation in which each came. May
         # have some that were acknowledged since. Written by ``view_changed`` and ``acknowledge``.
         self._awaited: WeakKeyDictionary[View, dict[ServiceId, int]] = WeakKeyDictionary()
-        # Suspects that are tried now, and those that are tried next, half by half.
+        # Suspects that are tried now, and those that are tried next, half by half. Written by ``reject`` and
+        # ``try_next``; a service leaves both in ``_release``.
         self._tried: set[ServiceId] = set()
         self._queue: list[list[ServiceId]] = []
-        # When a client last rejected something, in seconds since the epoch.
+        # When a client last rejected something, in seconds since the epoch. Written by ``reject``.
         self._tried_since = 0.0
-        # Kept in the run before, for services that were not offered yet.
+        # Kept in the run before, of services that were not offered yet. Written by ``restore``, ``offer``.
         self._restored_keys: dict[ServiceId, Key] = {}
         self._restored_quarantines: dict[ServiceId, Quarantine] = {}
 
@@ -137,18 +139,7 @@ class ServedVersions:
         """
         record = self._records.get(service)
         if record is None:
-            record = self._records[service] = _Record(latest)
-            if self._restored_keys.pop(service, None) == latest.key:
-                record.acknowledged = latest
-            else:
-                record.acknowledged = fallback
-                self._unknown[service] = None
-            quarantine = self._restored_quarantines.pop(service, None)
-            if quarantine and quarantine.origins == latest.key:
-                record.quarantine = quarantine
-                self._unknown.pop(service, None)
-                return False
-            return quarantine is not None
+            return self._offer_first(service, latest, fallback)
         changed = record.latest.key != latest.key
         known = record.acknowledged is not None and record.acknowledged.key == latest.key
         record.latest = latest
@@ -164,6 +155,18 @@ class ServedVersions:
         else:
             self._unknown[service] = None
         return lifted
+
+    def _offer_first(self, service: ServiceId, latest: Version, fallback: Version | None) -> bool:
+        """Begin with a service as the run before left it."""
+        known = self._restored_keys.pop(service, None) == latest.key
+        quarantine = self._restored_quarantines.pop(service, None)
+        holds = quarantine is not None and quarantine.origins == latest.key
+        self._records[service] = _Record(
+            latest, acknowledged=latest if known else fallback, quarantine=quarantine if holds else None
+        )
+        if not known and not holds:
+            self._unknown[service] = None
+        return quarantine is not None and not holds
 
     def forget(self, service: ServiceId) -> None:
         """Forget a service that is gone."""
@@ -228,10 +231,7 @@ class ServedVersions:
             ):
                 found.append(service)
         for service in found:
-            record = self._records[service]
-            record.acknowledged = record.latest
-            del self._unknown[service]
-            self._tried.discard(service)
+            self._note_acknowledged(service)
         return found, self.try_next()
 
     def replace_quarantine(self, quarantine: Quarantine) -> None:
@@ -240,13 +240,16 @@ class ServedVersions:
 
     def confirm(self, service: ServiceId) -> bool:
         """Note that all clients have a service; return whether its version was not acknowledged before."""
-        record = self._records.get(service)
-        if record is None or service not in self._unknown:
+        if service not in self._unknown:
             return False
+        self._note_acknowledged(service)
+        return True
+
+    def _note_acknowledged(self, service: ServiceId) -> None:
+        record = self._records[service]
         record.acknowledged = record.latest
         del self._unknown[service]
         self._tried.discard(service)
-        return True
 
     def reject(
         self, group: NodeGroup, event: Rejected, node: str, now: float
@@ -273,16 +276,30 @@ class ServedVersions:
         self._queue += [suspects[middle:], suspects[:middle]]
         return [], {*suspects, *self.try_next()}
 
+    def try_next(self) -> set[ServiceId]:
+        """Try the next suspects if those before them are known or gone; return which to serve anew."""
+        while not self._tried and self._queue:
+            self._tried = {one for one in self._queue.pop() if self._records[one].held_back}
+            for service in self._tried:
+                self._serve_again(service)
+            if self._tried:
+                return set(self._tried)
+        return set()
+
     def give_up_trials(self) -> set[ServiceId]:
         """Serve all suspects again: there is no client left that could tell which is at fault."""
         released = {service for services in self._queue for service in services}
         self._queue.clear()
         self._tried.clear()
         for service in released:
-            self._records[service].held_back = False
-            self._records[service].applied = False
-            self._unknown[service] = None
+            self._serve_again(service)
         return released
+
+    def _serve_again(self, service: ServiceId) -> None:
+        record = self._records[service]
+        record.held_back = False
+        record.applied = False
+        self._unknown[service] = None
 
     def tried_too_long(self, now: float) -> bool:
         """Whether no client has told of what is tried for so long that none will."""
@@ -315,18 +332,6 @@ class ServedVersions:
         record.held_back = False
         self._unknown.pop(service, None)
         return record.quarantine
-
-    def try_next(self) -> set[ServiceId]:
-        """Try the next suspects if those before them are known or gone; return which to serve anew."""
-        while not self._tried and self._queue:
-            self._tried = {one for one in self._queue.pop() if self._records[one].held_back}
-            for service in self._tried:
-                self._records[service].held_back = False
-                self._records[service].applied = False
-                self._unknown[service] = None
-            if self._tried:
-                return set(self._tried)
-        return set()
 
     def _release(self, service: ServiceId, record: _Record) -> None:
         record.quarantine = None

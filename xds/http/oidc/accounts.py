@@ -4,12 +4,10 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 
-from xds.http.access import Account
+from xds.http.access import READING, Account
 from xds.http.oidc.provider import Provider, ProviderError, TokenError
 from xds.http.oidc.sessions import Sessions
 from xds.http.problem import ProblemError
-
-_READING = frozenset({"GET", "HEAD"})
 
 
 class OidcAccounts:
@@ -45,7 +43,7 @@ class OidcAccounts:
     def of_session(self, method: str, headers: Headers, cookies: Mapping[str, str]) -> Account | None:
         """Return who is logged in in a browser. Raise ``ProblemError`` for a change from another page."""
         account = self._sessions.account(cookies)
-        if account is not None and method not in _READING:
+        if account is not None and method not in READING:
             refuse_other_origins(headers, self._provider.client.origin)
         return account
 
