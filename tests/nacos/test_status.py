@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests.harness.fake_nacos import md5
 from tests.harness.grayplane import until
 from tests.harness.nacos_console import Console
 from tests.nacos.world import World, rule
@@ -34,6 +35,7 @@ async def test_an_edit_is_live_is_refused_and_is_gone(world: World) -> None:
     live = await until_status(operator, "reviews.yaml", state="Programmed")
     assert live["document"] == "reviews.yaml"
     assert live["proxies"] == {"programmed": 1, "of": 1}
+    assert live["md5"] == md5(rule(100)), "an author compares it with what the console shows"
     await world.until("v2")
 
     await operator.publish("reviews.yaml", rule(100).replace("subset: gray", "subset: gry"))
@@ -41,6 +43,7 @@ async def test_an_edit_is_live_is_refused_and_is_gone(world: World) -> None:
     [problem] = [each for each in refused["problems"] if each["severity"] == "error"]
     assert "gry" in problem["problem"]
     assert problem["line"] > 1
+    assert refused["md5"] == md5(rule(100).replace("subset: gray", "subset: gry"))
     await world.until("v2")
 
     await operator.publish("reviews.yaml", rule(100))

@@ -29,7 +29,7 @@ from xds.composition.port_security import (
 )
 from xds.composition.rollouts import rollout_status, rollouts_of
 from xds.composition.xds_port import SERVER_PROCESS, limits_of, xds_server
-from xds.documents import DocumentId, Origin
+from xds.documents import DocumentId, Origin, is_encrypted, revision_of
 from xds.errors import BindError
 from xds.http import Readiness, ServedFrom
 from xds.http.events import Events
@@ -265,7 +265,11 @@ class ControlPlane:
         status = self.status.document(document)
         if status is None or status.revision is None:
             return None
-        return {**status.as_dict(), **rollout_status(self.rollouts, status.services)}
+        text = self._pipeline.texts.get(document)
+        is_latest = text is not None and revision_of(text) == status.revision
+        # What the console of Nacos shows of a configuration, so that an author sees which text this is about.
+        known_by = text if is_latest and not is_encrypted(document.name) else None
+        return {**status.as_dict(known_by), **rollout_status(self.rollouts, status.services)}
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""

@@ -1,5 +1,6 @@
 """What is known of a document and of a node, as values for whoever shows it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -102,13 +103,12 @@ class DocumentStatus:
     quarantine: Quarantine | None
     at: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the status as it is written in documents and in the API."""
-        found: dict[str, Any] = {
-            "document": str(self.document),
-            "revision": self.revision,
-            "state": str(self.state),
-        }
+    def as_dict(self, text: bytes | None = None) -> dict[str, Any]:
+        """Return the status as it is written in documents; with the MD5 of the text, if it is given."""
+        found: dict[str, Any] = {"document": str(self.document), "revision": self.revision}
+        if text is not None:
+            found["md5"] = hashlib.md5(text, usedforsecurity=False).hexdigest()
+        found["state"] = str(self.state)
         if self.problems:
             found["problems"] = [_problem(problem) for problem in self.problems]
         if self.in_force != self.revision or self.quarantine:
