@@ -53,6 +53,25 @@ async def test_an_edit_is_live_is_refused_and_is_gone(world: World) -> None:
     await until_gone(operator, "reviews.yaml")
 
 
+async def test_where_requests_go_is_told(world: World) -> None:
+    """The split as it is in force, and why it is another than the document's."""
+    operator, v2 = world.operator, world.v2
+    await operator.publish("reviews.yaml", rule(5))
+    both = {"ramp": {"gray": 5.0, "stable": 95.0}}
+    await until_status(operator, "reviews.yaml", state="Programmed", split=both, problems=None)
+    await operator.register("reviews", "127.0.0.1", v2.port, {"version": "v2"}, enabled=False)
+    told = await until_status(operator, "reviews.yaml", split={"ramp": {"stable": 100.0}})
+    [problem] = told["problems"]
+    assert problem["severity"] == "warning"
+    # Servers differ in whether they tell of instances that are disabled.
+    assert "disabled in the registry" in problem["problem"] or "out of service" in problem["problem"]
+    await operator.register("reviews", "127.0.0.1", v2.port, {"version": "v2"})
+    await until_status(operator, "reviews.yaml", split=both, problems=None)
+    await operator.publish("revews.yaml", "hosts: [revews.example.com]\n")
+    told = await until_status(operator, "revews.yaml", state="Programmed")
+    assert told["problems"][0]["problem"] == "there is no instance of revews: requests fail"
+
+
 class Replica:
     """The status documents of one replica, whose statuses a test sets."""
 

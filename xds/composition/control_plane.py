@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from xds.cache import Cache, Ref, View
+from xds.composition.author_status import author_status
 from xds.composition.edit_traces import edit_traces_of
 from xds.composition.http_port import Answering, HttpPort, HttpSinks
 from xds.composition.listeners import listener_settings
@@ -27,9 +28,9 @@ from xds.composition.port_security import (
     revocation_list,
     tls_files,
 )
-from xds.composition.rollouts import rollout_status, rollouts_of
+from xds.composition.rollouts import rollouts_of
 from xds.composition.xds_port import SERVER_PROCESS, limits_of, xds_server
-from xds.documents import DocumentId, Origin, is_encrypted, revision_of
+from xds.documents import DocumentId, Origin
 from xds.errors import BindError
 from xds.http import Readiness, ServedFrom
 from xds.http.events import Events
@@ -262,14 +263,7 @@ class ControlPlane:
 
     def status_dict(self, document: DocumentId) -> Mapping[str, Any] | None:
         """Return the status of a document as authors read it; None if there is no such document."""
-        status = self.status.document(document)
-        if status is None or status.revision is None:
-            return None
-        text = self._pipeline.texts.get(document)
-        is_latest = text is not None and revision_of(text) == status.revision
-        # What the console of Nacos shows of a configuration, so that an author sees which text this is about.
-        known_by = text if is_latest and not is_encrypted(document.name) else None
-        return {**status.as_dict(known_by), **rollout_status(self.rollouts, status.services)}
+        return author_status(document, self.status, self._pipeline, self.rollouts)
 
     def opened(self, stream: StreamInfo) -> None:
         """Note a stream (``Observer``)."""

@@ -3,7 +3,7 @@
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from xds.rollout import (
     Rollouts,
     SharedReplicas,
 )
-from xds.rules.instance import ServiceId
 from xds.settings import Settings
 from xds.status import Status
 
@@ -50,29 +49,6 @@ def rollouts_of(settings: Settings, pipeline: Pipeline, status: Status) -> tuple
         tick=min(1.0, at.report_interval / 2),
     )
     return rollouts, tasks
-
-
-def rollout_status(rollouts: Rollouts, services: Iterable[ServiceId]) -> dict[str, Any]:
-    """Return what the status of a document says of the rollout of its service: nothing if there is none."""
-    for service in services:
-        if service in rollouts.ids():
-            state = rollouts.state(service)
-            plan = state.plan
-            shares = plan.split(state.weight)
-            whole = sum(shares.values())
-            return {
-                "split": {plan.rule: {name: round(100 * share / whole, 2) for name, share in shares.items()}},
-                "rollout": {
-                    "state": state.phase.value,
-                    "revision": plan.revision,
-                    "step": state.step + 1,
-                    "of": len(plan.steps),
-                    "since": state.since.isoformat(timespec="seconds"),
-                    "verdict": state.verdict.result.value if state.verdict else None,
-                    "why": state.why,
-                },
-            }
-    return {}
 
 
 def _shared(

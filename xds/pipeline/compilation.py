@@ -17,7 +17,7 @@ from xds.routing import Overrides, Routing, Surroundings, routing_of
 from xds.routing.lanes import entrances_of, lists_named
 from xds.rules.claims import LIST, needs_of
 from xds.rules.instance import Instance, ServiceId
-from xds.rules.lint import lint_group, lint_hosts, lint_instances
+from xds.rules.lint import lint_group, lint_hosts, lint_instances, lint_service
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument, parse
 from xds.rules.store import DocumentStore
@@ -150,11 +150,15 @@ class Inputs:
     ) -> tuple[Problem, ...]:
         """Say what is wrong with a rule beside the instances of its service, and the certificates."""
         for_grpc, instances = self.for_grpc_clients(rule), self.instances_of(service, rule.group)
-        found = lint_instances(document.name, rule, instances, positions, grpc_clients=for_grpc)
+        has_groups = self.settings.naming_groups is not None
+        found = lint_instances(
+            document.name, rule, instances, positions, grpc_clients=for_grpc, hides_disabled=has_groups
+        )
         there = self.by_group.get(service, {})
         registered = [group for group in self.settings.naming_groups or () if group in there]
-        has_groups = self.settings.naming_groups is not None
         found += lint_group(document.name, rule, registered, positions, has_groups=has_groups)
+        if rule.group is None or rule.group in registered:
+            found += lint_service(document.name, rule, instances, positions)
         return found + lint_hosts(document.name, rule, self.settings.lacks_certificate)
 
 

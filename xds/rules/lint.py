@@ -26,11 +26,13 @@ def lint_instances(
     positions: Mapping[Path, Mark] = _NOWHERE,
     *,
     grpc_clients: bool = False,
+    hides_disabled: bool = False,
 ) -> tuple[Problem, ...]:
     """Warn about subsets that select none of the service's instances, or none that may take traffic.
 
     ``positions`` is where the subsets stand, if that is known. With ``grpc_clients``, warn also of instances
-    that these are not sent, since their address is a host name.
+    that these are not sent, since their address is a host name. ``hides_disabled``: the registry tells
+    nothing of instances that are disabled.
     """
     known = tuple(instances)
     problems = list(_not_for_grpc(document, known)) if grpc_clients else []
@@ -38,13 +40,35 @@ def lint_instances(
         selected = [instance for instance in known if subset.selects(instance.metadata)]
         if any(instance.serving for instance in selected):
             continue
-        message, hint = _out_of_service(name, selected) if selected else _missing(rule.service, subset, known)
+        if selected:
+            message, hint = _out_of_service(name, selected)
+        else:
+            message, hint = _missing(rule.service, subset, known, or_disabled=hides_disabled)
         if name != rule.baseline:
             message += f": its requests go to {rule.baseline}"
         path: Path = ("subsets", name)
         mark = positions.get(path, (0, 0))
         problems.append(Problem(document, *mark, render(path), message, hint, Severity.WARNING))
     return tuple(problems)
+
+
+def lint_service(
+    document: str,
+    rule: RuleDocument,
+    instances: Iterable[Instance],
+    positions: Mapping[Path, Mark] = _NOWHERE,
+) -> tuple[Problem, ...]:
+    """Warn about a service without any instance that may take traffic, where no subset says so."""
+    known = list(instances)
+    if rule.subsets or any(instance.serving for instance in known):
+        return ()
+    path: Path = ("service",)
+    name = printable(rule.service)
+    message, hint = f"there is no instance of {name}", "is this the service's name in the registry?"
+    if known:
+        message, hint = _out_of_service(name, known)
+    mark = positions.get(path, (0, 0))
+    return (Problem(document, *mark, render(path), f"{message}: requests fail", hint, Severity.WARNING),)
 
 
 def lint_group(
@@ -117,11 +141,14 @@ def _out_of_service(name: str, selected: list[Instance]) -> tuple[str, str]:
     return f"{count} of {printable(name)} {verb} out of service", hint
 
 
-def _missing(service: str, subset: Subset, instances: Iterable[Instance]) -> tuple[str, str]:
+def _missing(
+    service: str, subset: Subset, instances: Iterable[Instance], *, or_disabled: bool
+) -> tuple[str, str]:
     known = [instance.metadata for instance in instances]
     there = {(key, metadata[key]) for metadata in known for key in subset.labels if key in metadata}
     hint = f"there is {_said(sorted(there)[:10])}" if there else ""
-    return f"no instance of {service} has {_said(subset.labels.items())}", hint
+    unseen = ", or it is disabled in the registry" if or_disabled else ""
+    return f"no instance of {service} has {_said(subset.labels.items())}{unseen}", hint
 
 
 def _said(labels: Iterable[tuple[str, str]]) -> str:

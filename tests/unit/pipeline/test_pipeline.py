@@ -229,7 +229,9 @@ async def test_a_problem_is_said_once_and_its_end_too(kept: Path) -> None:
             world.buffer.put(Trouble(None))
             await world.until(lambda: world.hosts() == ["a.example.com"])
             await world.until(lambda: [entry for entry in logs if entry["event"] == "rule document applied"])
-    [problem] = [entry for entry in logs if entry["event"] == "rule problem"]
+    [problem] = [
+        entry for entry in logs if entry["event"] == "rule problem" and entry["log_level"] == "error"
+    ]
     assert (problem["document"], problem["line"], problem["field"]) == ("a.yaml", 2, "subset")
     assert "subsets" in problem["hint"]
     said = [entry["event"] for entry in logs]

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 - the tables are read by rows
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from tests.unit.rules.marked import DOCUMENT, told, unmark
 from xds.documents.problem import Severity
 from xds.rules.coverage import covers
 from xds.rules.instance import Instance
-from xds.rules.lint import lint_instances
+from xds.rules.lint import lint_instances, lint_service
 from xds.rules.model import Match
 from xds.rules.parse import parse
 
@@ -90,6 +91,27 @@ def test_a_subset_whose_instances_are_all_out_of_service() -> None:
     assert gray.message == "all 2 instances of gray are out of service: its requests go to stable"
     [gray] = lint_instances(DOCUMENT, parsed.rule, [stable, down])
     assert gray.message == "the one instance of gray is out of service: its requests go to stable"
+
+
+def test_a_subset_whose_instances_the_registry_may_hide() -> None:
+    parsed = parse(DOCUMENT, (SUBSETS + rule("a")).encode())
+    assert parsed.rule
+    stable = Instance("10.0.0.1", 80, metadata={"version": "v1"})
+    [gray] = lint_instances(DOCUMENT, parsed.rule, [stable], hides_disabled=True)
+    assert gray.message == (
+        "no instance of reviews has version=v2, or it is disabled in the registry: its requests go to stable"
+    )
+
+
+def test_a_service_that_nobody_serves() -> None:
+    parsed = parse(DOCUMENT, b"hosts: [reviews.example.com]\nservice: revews\n")
+    assert parsed.rule
+    serving = Instance("10.0.0.1", 80)
+    assert lint_service(DOCUMENT, parsed.rule, [serving], parsed.positions) == ()
+    [nobody] = lint_service(DOCUMENT, parsed.rule, [], parsed.positions)
+    assert (nobody.line, nobody.message) == (2, "there is no instance of revews: requests fail")
+    [down] = lint_service(DOCUMENT, parsed.rule, [replace(serving, healthy=False)])
+    assert down.message == "the one instance of revews is out of service: requests fail"
 
 
 # fmt: off
