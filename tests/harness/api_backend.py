@@ -53,6 +53,10 @@ class SampleBackend:
         self._documents = [DocumentId("", f"{service.name}.yaml") for service in self._services]
         self._proxies = [f"edge-{n:0{width}}" for n in range(self.proxies)]
 
+    def forget(self, service: str) -> None:
+        """Have no such service; its document stays, as one that was never in force."""
+        self._services.remove(ServiceId("", service))
+
     def overview(self, caller: str, role: str) -> models.Overview:
         return models.Overview(
             version="1.0",

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Any
 
@@ -52,6 +53,15 @@ class ApiClient:
         given = {name: value for name, value in query.items() if value is not None}
         return self._send("GET", f"{path}?{urllib.parse.urlencode(given)}" if given else path)
 
+    def find(self, path: str, **query: str) -> Any | None:
+        """Return what a path says; None if there is no such thing."""
+        try:
+            return self._answer("GET", f"{path}?{urllib.parse.urlencode(query)}")
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                fail([_refusal(error)], FAILED)
+            return None
+
     def post(self, path: str, body: Mapping[str, object], method: str = "POST") -> Any:
         """Send a body; return what is answered."""
         return self._send(method, path, json.dumps(body).encode())
@@ -66,6 +76,13 @@ class ApiClient:
                 return
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> Any:
+        try:
+            return self._answer(method, path, body)
+        except urllib.error.HTTPError as error:
+            fail([_refusal(error)], FAILED)
+
+    def _answer(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """Return what is answered. Raise ``HTTPError`` for what is no success."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -73,8 +90,8 @@ class ApiClient:
         try:
             with self._opener.open(request, timeout=_TIMEOUT) as answer:
                 text = answer.read()
-        except urllib.error.HTTPError as error:
-            fail([_refusal(error)], FAILED)
+        except urllib.error.HTTPError:
+            raise
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             fail(

@@ -1,17 +1,23 @@
 """How commands show what they found: for people, or as JSON for programs."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from xds.documents.problem import Problem
 
 Cell = str | Text
+
+_GAP = 3
+"""Spaces between two columns."""
+
+_FEWEST = 2
+"""How many columns are shown however narrow the terminal is."""
 
 _STYLES = {
     "Programmed": "green",
@@ -80,11 +86,37 @@ def state(value: str | None) -> Text:
     return Text(value or "", style=_STYLES.get(value or "", ""))
 
 
-def plain_table(titles: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Table:
-    """Lay out rows without lines around them, as kubectl does."""
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="")
-    for title in titles:
-        table.add_column(title.upper(), no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))  # no markup
-    return table
+class PlainTable:
+    """Rows without lines around them, as kubectl shows them.
+
+    Columns that do not fit beside the others are left out, the last ones first: what is left can be read.
+    """
+
+    def __init__(self, titles: Sequence[str], rows: Iterable[Iterable[Cell]]) -> None:
+        self._titles = [title.upper() for title in titles]
+        # No markup is read in cells.
+        self._rows = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Yield the table, as wide as may be (rich's protocol)."""
+        table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="", pad_edge=False)
+        fitting = self._fitting(options.max_width)
+        for title in self._titles[:fitting]:
+            table.add_column(title, no_wrap=True, overflow="ellipsis")
+        for row in self._rows:
+            table.add_row(*row[:fitting])
+        yield table
+
+    def _fitting(self, width: int) -> int:
+        """Return how many columns fit; at least two."""
+        columns = zip(map(Text, self._titles), *self._rows, strict=True)
+        widths = [max(cell.cell_len for cell in column) for column in columns]
+        count = len(widths)
+        while count > _FEWEST and sum(widths[:count]) + _GAP * (count - 1) > width:
+            count -= 1
+        return count
+
+
+def counted(count: int, thing: str) -> str:
+    """Write how many there are of a thing."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from xds.cli.api_client import DEFAULT_SERVER, ApiClient, ServerFlag, TokenFlag, name_in_path
-from xds.cli.output import Cell, OutputFlag, plain_table
+from xds.cli.output import Cell, OutputFlag, PlainTable
 from xds.cli.rollout_simulation import simulate
 from xds.cli.status import NamespaceFlag, WatchFlag, shown
 
@@ -108,7 +108,7 @@ def _list_text(found: Any) -> RenderableType:
         ]
         for one in found
     ]
-    return plain_table(["service", "revision", "state", "step", "weight", "why"], rows)
+    return PlainTable(["service", "revision", "state", "step", "weight", "why"], rows)
 
 
 def _rollout_text(found: Any) -> RenderableType:
@@ -134,7 +134,7 @@ def _rollout_text(found: Any) -> RenderableType:
             for sample in samples
         ]
         titles = ["at", "weight", "requests", "success", "baseline", "p99", "baseline"]
-        parts += [plain_table(titles, rows), Text()]
+        parts += [PlainTable(titles, rows), Text()]
     if found["actions"]:
         parts.append(Text(f"grayplane rollout {'|'.join(found['actions'])} {found['service']}"))
     if found["history"]:
@@ -142,7 +142,7 @@ def _rollout_text(found: Any) -> RenderableType:
             [one["revision"], _phase(one["phase"]), f"{one['weight']:g} %", one["why"]]
             for one in found["history"]
         ]
-        parts += [Text(), plain_table(["before", "state", "weight", "why"], past)]
+        parts += [Text(), PlainTable(["before", "state", "weight", "why"], past)]
     return Group(*parts)
 
 

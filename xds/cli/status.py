@@ -11,7 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from xds.cli.api_client import DEFAULT_SERVER, ApiClient, ServerFlag, TokenFlag, name_in_path
-from xds.cli.output import Cell, OutputFlag, console, plain_table, printable_in, show_json, state
+from xds.cli.errors import fail
+from xds.cli.output import Cell, OutputFlag, PlainTable, console, counted, printable_in, show_json, state
+from xds.documents import stem_of
 
 _PERIOD = 2.0
 _GOOD = frozenset({"Programmed", "in step"})
@@ -23,7 +25,9 @@ WatchFlag = Annotated[bool, typer.Option("--watch", "-w", help="Show it anew eve
 
 
 def status(
-    service: Annotated[str | None, typer.Argument(help="One service.", show_default=False)] = None,
+    service: Annotated[
+        str | None, typer.Argument(help="One service, or a document such as lanes.yaml.", show_default=False)
+    ] = None,
     *,
     namespace: NamespaceFlag = "",
     watch: WatchFlag = False,
@@ -118,16 +122,15 @@ def _everything_text(found: Any) -> RenderableType:
         [
             _name(document),
             state(document["state"]),
-            f"{document['errors']} errors",
-            f"{document['warnings']} warnings",
+            ", ".join(counted(document[f"{kind}s"], kind) for kind in ("error", "warning")),
         ]
         for document in found["documents"]
         if document["state"] not in _GOOD
     ]
     parts: list[RenderableType] = [_overview_text(found["overview"]), Text()]
-    parts.append(plain_table(["service", "state", "split", "instances", "rollout"], rows))
+    parts.append(PlainTable(["service", "state", "split", "instances", "rollout"], rows))
     if bad:
-        parts += [Text(), plain_table(["document", "state", "problems"], bad)]
+        parts += [Text(), PlainTable(["document", "state", "problems"], bad)]
     return Group(*parts)
 
 
@@ -149,25 +152,35 @@ def _counts(counts: Any) -> str:
 
 
 def _service(api: ApiClient, service: str, namespace: str) -> Any:
-    found = api.get(f"/services/{name_in_path(service)}", namespace=namespace)
-    name = found["document"]
-    path = f"/documents/{name_in_path(name or '')}"
-    return {"service": found, "documents": [api.get(path, namespace=namespace)] if name else []}
+    """Return a service and its documents, also those that are not in force: there may be no service then."""
+    found = api.find(f"/services/{name_in_path(service)}", namespace=namespace)
+    listed = (each["name"] for each in api.all("/documents", search=service, namespace=namespace))
+    names = {each for each in listed if service in {each, stem_of(each)}}
+    if found and found["document"]:
+        names.add(found["document"])
+    if found is None and not names:
+        fail([f"there is no service {service}, and no document of it"])
+    paths = (f"/documents/{name_in_path(each)}" for each in sorted(names))
+    return {"service": found, "documents": [api.get(path, namespace=namespace) for path in paths]}
 
 
 def _service_text(found: Any) -> RenderableType:
-    service = found["service"]
+    parts = [_only_service_text(found["service"])] if found["service"] else []
+    return Text("\n").join([*parts, *map(_document_text, found["documents"])])
+
+
+def _only_service_text(service: Any) -> Text:
     lines = Text(f"{_name(service)}  ").append(state(service["state"]))
     for split in service["splits"]:
         lines.append(f"\n  {split['rule']}: {_weights(split['weights'])}")
     for subset in service["subsets"]:
         labels = ", ".join(f"{key}={value}" for key, value in subset["labels"].items())
         baseline = ", baseline" if subset["baseline"] else ""
-        lines.append(f"\n  subset {subset['name']} ({labels}{baseline}): {subset['instances']} instances")
+        lines.append(
+            f"\n  subset {subset['name']} ({labels}{baseline}): {counted(subset['instances'], 'instance')}"
+        )
     if service["rollout"]:
         lines.append("\n  rollout: ").append(state(service["rollout"]))
-    for document in found["documents"]:
-        lines.append("\n").append(_document_text(document))
     return lines
 
 
@@ -179,7 +192,8 @@ def _document_text(document: Any) -> Text:
     if proxies["behind"]:
         text.append(f", behind: {', '.join(proxies['behind'])}")
     for problem in document["problems"]:
-        where = f"{document['name']}:{problem['line']}:{problem['column']}"
+        at = f":{problem['line']}:{problem['column']}" if problem["line"] else ""
+        where = f"{document['name']}{at}"
         field = f"{problem['field']}: " if problem["field"] else ""
         text.append(f"\n  {where}: {problem['severity']}: {field}{problem['problem']}")
         text.append(f" ({problem['hint']})" if problem["hint"] else "")
@@ -203,7 +217,7 @@ def _proxies_text(found: Any) -> RenderableType:
         for proxy in found["proxies"]
     ]
     titles = ["name", "group", "role", "state", "behind for", "version", "address", "connected for"]
-    return plain_table(titles, rows)
+    return PlainTable(titles, rows)
 
 
 def _proxy_text(proxy: Any) -> RenderableType:
@@ -262,7 +276,7 @@ def _attention_text(found: Any) -> RenderableType:
 def _section(titles: list[str], rows: list[list[Cell]]) -> Iterator[RenderableType]:
     if rows:
         yield Text()
-        yield plain_table(titles, rows)
+        yield PlainTable(titles, rows)
 
 
 def _name(each: Mapping[str, str]) -> str:

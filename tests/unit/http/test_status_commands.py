@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from tests.harness.api_backend import SampleBackend
 from tests.harness.api_site import Site
 from tests.harness.ports import free_port
 from xds.cli.commands import app
+from xds.cli.output import PlainTable
 from xds.http.access import Role, Token, new_token
 
 
@@ -36,10 +38,35 @@ def test_status_shows_every_service_and_what_is_wrong(site: Site) -> None:
 def test_status_of_one_service(site: Site) -> None:
     good = grayplane("status", "reviews", site=site)
     assert good.exit_code == 0
-    assert "subset gray (version=v2): 1 instances" in good.stdout
+    assert "subset gray (version=v2): 1 instance\n" in good.stdout
     bad = grayplane("status", "service-4", site=site)
     assert bad.exit_code == 1
     assert 'service-4.yaml:10:17: error: http[0].route[1].subset: there is no subset "gry"' in bad.stdout
+
+
+def test_a_document_of_no_service_is_found_by_the_name_of_its_service(site: Site) -> None:
+    """As for one that was never in force: its author asks by the name that it would have."""
+    site.backend.forget("service-4")
+    by_service, by_name = (grayplane("status", each, site=site) for each in ("service-4", "service-4.yaml"))
+    assert by_service.stdout == by_name.stdout
+    assert by_service.stdout.startswith("service-4.yaml  Rejected\n")
+    assert by_service.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(80, "NAME STATE ADDRESS"), (60, "NAME STATE"), (22, "NAME STATE")]
+)
+def test_columns_that_do_not_fit_are_left_out(width: int, shown: str) -> None:
+    table = PlainTable(
+        ["name", "state", "address"], [["edge-7", "in step", "x" * 50], ["版本" * 3, "behind", ""]]
+    )
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(table)
+    titles, first, second = captured.get().splitlines()
+    assert titles.split() == shown.split()
+    assert first.startswith("edge-7         in step")
+    assert second.startswith("版本版本版本   behind")
 
 
 def test_proxies_and_one_proxy(site: Site) -> None:
@@ -87,7 +114,7 @@ def test_pages_are_put_together() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("status", "none"), "there is no service none"),
+        (("status", "none"), "there is no service none, and no document of it"),
         (("proxies", "none"), "there is no proxy none"),
         (("explain", "none"), "there is no service none"),
         (("proxies", "--state", "asleep", "--output", "xml"), "neither text nor json"),
