@@ -5,6 +5,14 @@ and the flags.
 """
 
 from xds.settings.http import Http, HttpTls, Oidc
+from xds.settings.loading import (
+    API_TOKEN_VARIABLE,
+    API_URL_VARIABLE,
+    Given,
+    InvalidSettingsError,
+    flag,
+    load,
+)
 from xds.settings.model import (
     Drain,
     Files,
@@ -21,14 +29,6 @@ from xds.settings.model import (
 )
 from xds.settings.proxies import Edge, Group, Sidecar, Stage
 from xds.settings.section import Port
-from xds.settings.sources import (
-    API_TOKEN_VARIABLE,
-    API_URL_VARIABLE,
-    Given,
-    InvalidSettingsError,
-    flag,
-    load,
-)
 
 __all__ = [
     "API_TOKEN_VARIABLE",

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from xds.documents import DocumentId, kind_of, revision_of
-from xds.documents import problem as documents_problem
-from xds.documents.problem import Severity
+from xds.documents.problem import Problem, Severity
 from xds.http.access import Caller
 from xds.http.api import explain as explanations
 from xds.http.api import models
@@ -28,13 +27,14 @@ from xds.status import DocumentState, Status
 
 _PERIOD = 1.0  # seconds between two looks at what changed
 _MOST_LACKING = 50
+_NOBODY = models.Convergence(programmed=0, of=0, behind=())
 
 Publish = Callable[[DocumentId, str, str | None], Awaitable[str]]
 """Publishes a text of a document that replaces a revision; returns the new one."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class _Summary:
     """What lists and counts need of a document."""
 
     state: DocumentState
@@ -66,7 +66,7 @@ class LiveBackend:
         self._feed = status.feed()
         self._nodes = Nodes(status.nodes)
         # By document, brought up to date by ``refresh``.
-        self._standings: dict[DocumentId, _Standing] = {}
+        self._summaries: dict[DocumentId, _Summary] = {}
         self._history = SplitHistory()
         # What was last told of each rollout. Written by ``_note_rollouts``.
         self._rollouts_seen: dict[ServiceId, tuple[int, float, int]] = {}
@@ -83,10 +83,10 @@ class LiveBackend:
         for document in self._status.changed_documents(self._feed):
             status = self._status.document(document)
             if status is None:
-                self._standings.pop(document, None)
+                self._summaries.pop(document, None)
             else:
                 severities = Counter(problem.severity for problem in status.problems)
-                self._standings[document] = _Standing(
+                self._summaries[document] = _Summary(
                     status.state, severities[Severity.ERROR], severities[Severity.WARNING]
                 )
                 services.update(status.services)
@@ -110,7 +110,7 @@ class LiveBackend:
     def documents_by_state(self) -> Mapping[str, int]:
         """Return how many documents there are, by state."""
         self.refresh()
-        return Counter(str(standing.state) for standing in self._standings.values())
+        return Counter(str(summary.state) for summary in self._summaries.values())
 
     def rollouts_by_phase(self) -> Mapping[str, int]:
         """Return how many rollouts there are, by phase."""
@@ -126,7 +126,7 @@ class LiveBackend:
             replica=socket.gethostname(),
             ready=readiness.ready,
             services=models.Counts(total=len(self.service_ids()), by_state={}),
-            documents=models.Counts(total=len(self._standings), by_state=states),
+            documents=models.Counts(total=len(self._summaries), by_state=states),
             proxies=models.Counts(total=nodes.total(), by_state=nodes),
             sources=[
                 models.Source(
@@ -185,20 +185,20 @@ class LiveBackend:
     def document_ids(self, state: str | None) -> Sequence[DocumentId]:
         """Return all documents, or those in a state."""
         self.refresh()
-        standings = self._standings.items()
-        return sorted(document for document, standing in standings if state in {None, standing.state})
+        summaries = self._summaries.items()
+        return sorted(document for document, summary in summaries if state in {None, summary.state})
 
     def document_summary(self, document: DocumentId) -> models.DocumentSummary:
         """Return one document for a list."""
-        standing, status = self._standings[document], self._status.document(document)
+        summary, status = self._summaries[document], self._status.document(document)
         return models.DocumentSummary(
             namespace=document.namespace,
             name=document.name,
             kind=str(kind_of(document.name) or ""),
             revision=(status.revision if status else None) or "",
-            state=standing.state.value,
-            errors=standing.errors,
-            warnings=standing.warnings,
+            state=summary.state.value,
+            errors=summary.errors,
+            warnings=summary.warnings,
         )
 
     def document(self, document: DocumentId) -> models.Document:
@@ -320,23 +320,20 @@ class LiveBackend:
     def _lacks(self, proxy: str) -> list[models.Lacking]:
         self.refresh()
         found = []
-        for document, standing in sorted(self._standings.items()):
-            if standing.state not in {DocumentState.PROGRAMMING, DocumentState.QUARANTINED}:
+        for document, summary in sorted(self._summaries.items()):
+            if summary.state not in {DocumentState.PROGRAMMING, DocumentState.QUARANTINED}:
                 continue
             status = self._status.document(document)
             if status and any(behind.node == proxy for behind in status.proxies.behind):
                 found.append(
                     models.Lacking(
-                        document=document.name, namespace=document.namespace, state=standing.state.value
+                        document=document.name, namespace=document.namespace, state=summary.state.value
                     )
                 )
         return found[:_MOST_LACKING]
 
 
-_NOBODY = models.Convergence(programmed=0, of=0, behind=())
-
-
-def _problems(found: Iterable[documents_problem.Problem], content: bytes) -> list[models.Problem]:
+def _problems(found: Iterable[Problem], content: bytes) -> list[models.Problem]:
     lines: Mapping[int, str] = dict(enumerate(content.decode(errors="replace").splitlines(), 1))
     return [
         models.Problem(
