@@ -1,4 +1,4 @@
-"""`python -m xds`, where the command `grayplane` is not on the path."""
+"""``python -m xds``, where the command ``grayplane`` is not on the path."""
 
 from xds.cli import main
 

@@ -1,6 +1,6 @@
 """Bootstraps: the file a proxy or gRPC client starts with, saying who it is and where Grayplane is.
 
-The files in `envoy/` can be used as they are. Filling one in replaces single values in its text, so that
+The files in ``envoy/`` can be used as they are. Filling one in replaces single values in its text, so that
 what comes out has the same layout and comments: there is no second template to keep in step.
 
 Formats: Envoy's ``envoy.config.bootstrap.v3.Bootstrap`` as YAML, and gRPC's xDS bootstrap (gRFC A27).

@@ -31,7 +31,7 @@ class LossyStream:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        # Writes that failed since the last that did not. Written by `write` and `flush`.
+        # Writes that failed since the last that did not. Written by ``write`` and ``flush``.
         self._dropped = 0
 
     def write(self, text: str) -> int:

@@ -1,6 +1,6 @@
 """Finds the files that come with Grayplane: example rules and bootstraps.
 
-They are the operators' files `config/` and `envoy/` of the repository; a wheel carries them within the
+They are the operators' files ``config/`` and ``envoy/`` of the repository; a wheel carries them within the
 package.
 """
 

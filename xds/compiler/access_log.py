@@ -76,13 +76,13 @@ def json_access_log(path: str) -> AccessLog:
 
 
 FALLBACK_TAG = "fallback"
-"""In entries of `latency_log`: the subset that served instead of the cluster's own; missing if none did."""
+"""In entries of ``latency_log``: the subset that served instead of the cluster's own; missing if none did."""
 _MEASURED = "measured"
 _FLUSH = timedelta(seconds=1)
 
 
 def measured() -> Metadata:
-    """Return the metadata of a virtual host whose requests `latency_log` logs."""
+    """Return the metadata of a virtual host whose requests ``latency_log`` logs."""
     yes = build(Struct, fields={_MEASURED: build(Value, bool_value=True)})
     return build(Metadata, filter_metadata={NAMESPACE: yes})
 

@@ -83,7 +83,7 @@ _REDIRECTS = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A decision, or a part of one, in a form that one route can have. ``when`` is `simplified`."""
+    """A decision, or a part of one, in a form that one route can have. ``when`` is ``simplified``."""
 
     name: str
     when: Predicate
@@ -244,7 +244,7 @@ def safe_retries() -> RetryPolicy:
 
     So an instance that goes away costs nobody a request, and nothing is ever done twice: all three
     conditions hold only before the application has got any of the request. The first retry tries another
-    instance of the subset, the second one of its fallback if it has one (`xds.compiler.upstreams`).
+    instance of the subset, the second one of its fallback if it has one (``xds.compiler.upstreams``).
     """
     return RetryPolicy(
         retry_on="connect-failure,refused-stream,reset-before-request",

@@ -1,4 +1,4 @@
-"""The filter of an edge that sets the bucket header (`xds.routing.buckets`).
+"""The filter of an edge that sets the bucket header (``xds.routing.buckets``).
 
 Envoy hashes (xxHash64) to choose a cluster and tells nobody what came out, so a script does it once more.
 """

@@ -150,7 +150,7 @@ def _manager(
         access_log=_access_logs(stat_prefix, settings),
         tracing=tracing(settings.tracing) if settings.tracing else None,
         generate_request_id=True,
-        # The id stands in for a cookie that a user does not have yet (`actions`): tracing must not
+        # The id stands in for a cookie that a user does not have yet (``actions``): tracing must not
         # write its verdict into it halfway through the request.
         request_id_extension=build(
             RequestIdExtension, typed_config=any_of(build(UuidRequestIdConfig, pack_trace_reason=False))

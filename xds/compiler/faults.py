@@ -26,5 +26,5 @@ def http_fault(delay: Delay | None, abort: Abort | None) -> HttpFault:
 
 
 def millionths(share: int) -> FractionalPercent:
-    """Build a share of `TOTAL`."""
+    """Build a share of ``TOTAL``."""
     return build(FractionalPercent, numerator=share, denominator=FractionalPercentDenominatorType.MILLION)

@@ -1,8 +1,8 @@
 """What gRPC clients without a proxy are sent for one service ("proxyless", gRFC A27 to A47).
 
 They know fewer fields than Envoy, and ignore most of the others rather than reject them: what they cannot do
-is refused before it comes here (`xds.rules.grpc_limits`). What is sent keeps to what the clients of Go, Java,
-Python (C core) and JavaScript all do:
+is refused before it comes here (``xds.rules.grpc_limits``). What is sent keeps to what the clients of Go,
+Java, Python (C core) and JavaScript all do:
 
 - A Listener with the service's name, an ApiListener; one RouteConfiguration for the service, with one virtual
   host for every target.
@@ -126,7 +126,7 @@ class GrpcClientDestinations:
 
 
 def compile_grpc_client_routes(routing: Routing) -> GrpcClientRoutes:
-    """Compile the routes. Raise ``UnsupportedError`` for what `xds.rules.grpc_limits` finds."""
+    """Compile the routes. Raise ``UnsupportedError`` for what ``xds.rules.grpc_limits`` finds."""
     routing = decided_by_bucket(routing)
     clusters = tuple(_clusters(routing))
     decided = [route for decision in routing.decisions for route in _routes(decision, routing.baseline)]

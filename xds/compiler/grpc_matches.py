@@ -52,7 +52,7 @@ _ANYTHING = "(?s).*"
 
 
 class UnsupportedError(ValueError):
-    """A gRPC client cannot do this; `xds.rules.grpc_limits` says so to the author of the document."""
+    """A gRPC client cannot do this; ``xds.rules.grpc_limits`` says so to the author of the document."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class EdgeListener:
     """What an operator sets of the listeners of an edge proxy.
 
     ``trusted_hops`` is how many proxies in front of it are believed in ``x-forwarded-for``. ``bucket_by`` is
-    the header that the bucket header is made of (`xds.routing.buckets`); None: there is none.
+    the header that the bucket header is made of (``xds.routing.buckets``); None: there is none.
     """
 
     address: str

@@ -57,7 +57,7 @@ REQUEST_ID = "x-request-id"
 
 
 def predicate(holds: Predicate) -> EnvoyPredicate:
-    """Build a predicate of the matcher; ``holds`` is `simplified` and depends on the request."""
+    """Build a predicate of the matcher; ``holds`` is ``simplified`` and depends on the request."""
     match holds:
         case And():
             return _all([predicate(part) for part in holds.predicates])

@@ -60,7 +60,7 @@ class _Literal:
 
 
 def expressible(when: Predicate) -> bool:
-    """Whether plain routes can say this, and mean the same by it; ``when`` is `simplified`."""
+    """Whether plain routes can say this, and mean the same by it; ``when`` is ``simplified``."""
     alternatives = _alternatives(when)
     return alternatives is not None and all(map(_expressible, alternatives))
 

@@ -1,7 +1,7 @@
 """The routes of one service: what is decided for it, for Envoy.
 
-They depend on instances only in whether these speak gRPC (`speaks_grpc`), and what does depend on them
-(`xds.compiler.upstreams`) never on weights, so a change of one recompiles only that.
+They depend on instances only in whether these speak gRPC (``speaks_grpc``), and what does depend on them
+(``xds.compiler.upstreams``) never on weights, so a change of one recompiles only that.
 """
 
 from collections.abc import Iterable

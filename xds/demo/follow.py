@@ -1,4 +1,4 @@
-"""Follows a growing file of lines, as `tail -F` does."""
+"""Follows a growing file of lines, as ``tail -F`` does."""
 
 import asyncio
 import os

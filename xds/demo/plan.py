@@ -80,7 +80,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A demo to run. ``flags`` are those of `grayplane serve` that make ``settings``."""
+    """A demo to run. ``flags`` are those of ``grayplane serve`` that make ``settings``."""
 
     directory: Directory
     settings: Settings

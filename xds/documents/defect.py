@@ -23,7 +23,7 @@ class Defect(NamedTuple):
 
 
 def invalid(message: str, hint: str = "", *inside: str | int) -> PydanticCustomError:
-    """Make the error that a validator of a model raises; `xds.documents.schema_errors` reads it back.
+    """Make the error that a validator of a model raises; ``xds.documents.schema_errors`` reads it back.
 
     ``inside`` leads from the validated value to what is wrong in it.
     """

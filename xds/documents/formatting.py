@@ -24,7 +24,7 @@ def formatted(name: str, content: bytes) -> str:
 
     Two blanks a level, lists inside what they belong to, one blank line at most, no blanks at the ends of
     lines, and one line feed at the end. Comments on lines of their own stand like what follows them. Raise
-    `FormatError` for what is no document.
+    ``FormatError`` for what is no document.
     """
     try:
         text = decode(content, _MOST).replace("\r\n", "\n").replace("\r", "\n")

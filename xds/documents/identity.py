@@ -68,7 +68,7 @@ def kind_of(name: str) -> Kind | None:
 def stem_of(name: str) -> str:
     """Return the name of a document without folder and extension: its service, or the name of its list.
 
-    `cipher-<algorithm>-reviews.yaml` is `reviews.yaml`, encrypted.
+    ``cipher-<algorithm>-reviews.yaml`` is ``reviews.yaml``, encrypted.
     """
     base = _ENCRYPTED.sub("", name.rpartition("/")[2])
     for extension in (*EXTENSIONS, ".list"):

@@ -55,7 +55,7 @@ class EmptyDocumentError(UnreadableError):
 
 
 def decode(content: bytes, most: int = MAX_BYTES) -> str:
-    """Return the text of a document in UTF-8, without its byte order mark. Raise `UnreadableError`."""
+    """Return the text of a document in UTF-8, without its byte order mark. Raise ``UnreadableError``."""
     if isinstance(content, Undecrypted):
         raise UnreadableError(Mark(1, 1), content.reason, "the setting nacos.decryption names the plug-in")
     if len(content) > most:

@@ -179,7 +179,7 @@ def locate(root: Node, path: Path, *, at_key: bool = False) -> Mark:
 def compose(text: str, most: int = MAX_VALUES) -> tuple[Node, list[tuple[Mark, Defect]]]:
     """Return the tree of ``text``, and what is wrong with its keys.
 
-    ``most`` is how many keys and values there may be. Raise `UnreadableError` if it is not one document.
+    ``most`` is how many keys and values there may be. Raise ``UnreadableError`` if it is not one document.
     """
     composer = _Composer(text, most)
     try:
@@ -188,7 +188,7 @@ def compose(text: str, most: int = MAX_VALUES) -> tuple[Node, list[tuple[Mark, D
         raise yaml_errors.explain(error, text) from None
 
 
-# The kinds of libyaml's events, for comparing: asking `isinstance` costs more.
+# The kinds of libyaml's events, for comparing: asking ``isinstance`` costs more.
 _ALIAS: type = events.AliasEvent
 _SCALAR: type = events.ScalarEvent
 _SEQUENCE: type = events.SequenceStartEvent
@@ -210,8 +210,9 @@ class _Event(Protocol):
 class _Composer:
     """Recursive descent over libyaml's events, as deep as ``MAX_DEPTH``.
 
-    Nearly all events are scalars that are their text. `_sequence` and `_mapping` take these in their loops,
-    since a call for each would be a tenth of what a start spends on reading; all others go to `_node`.
+    Nearly all events are scalars that are their text. ``_sequence`` and ``_mapping`` take these in their
+    loops, since a call for each would be a tenth of what a start spends on reading; all others go to
+    ``_node``.
     """
 
     def __init__(self, text: str, most: int) -> None:

@@ -103,13 +103,13 @@ class Inputs:
         return replace(routing, aliases=routing.aliases + more) if more else routing
 
     def of(self, service: ServiceId, rule: RuleDocument | None, origins: tuple[Origin, ...]) -> ServiceInputs:
-        """Return what a service with this rule is compiled from now; `KeyError` if a list of its is gone."""
+        """Return what a service with a rule is compiled from now; ``KeyError`` if a list of it is gone."""
         routing = self.routing(service, rule)
         instances = self.instances_of(service, routing.group)
         return ServiceInputs(service, routing, origins, instances, self.for_grpc_clients(rule))
 
     def _lists_of(self, service: ServiceId, rule: RuleDocument | None) -> dict[str, tuple[str, ...]]:
-        """Return the lists that a rule uses; `KeyError` if one of them is gone."""
+        """Return the lists that a rule uses; ``KeyError`` if one of them is gone."""
         if rule is None or rule is self.documents.rule(service):
             return self.documents.lists_of(service)
         names = [claim.name for claim in needs_of(rule) if claim.kind == LIST]

@@ -1,7 +1,7 @@
 """What an interval shows: each check of a plan, judged on what was seen since its last verdict.
 
 Success rates and latencies are both shares of bad requests (an error; an answer slower than the limit), and
-`xds.rollout.sequential_test` judges them. A comparison with the baseline takes its limit from the baseline
+``xds.rollout.sequential_test`` judges them. A comparison with the baseline takes its limit from the baseline
 over the same intervals.
 """
 

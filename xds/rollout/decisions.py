@@ -2,7 +2,7 @@
 
 Every decision is kept before it takes effect: killed at any point, a rollout goes on from the last decision
 that was kept. One kind does not wait for long: a weight that goes down is in force at the latest after
-`_PATIENCE`, and is kept as soon as the store can be reached.
+``_PATIENCE``, and is kept as soon as the store can be reached.
 """
 
 import asyncio

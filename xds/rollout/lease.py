@@ -2,7 +2,7 @@
 
 No two clocks are compared. The leader counts from before it wrote the lease; another replica takes it over
 only if it saw the same text for a whole lease by its own clock. So the leader before has stopped by then,
-also if it cannot reach the store: it stops `_MARGIN` seconds before its lease ends.
+also if it cannot reach the store: it stops ``_MARGIN`` seconds before its lease ends.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The state machine of a rollout: a state and an event, at a time, make a new state and webhooks to call.
 
 It reads no clock and does no I/O. Time counts as observed only as an interval that was judged, so time that
-passes while nobody looks does not. What it does is kept before it takes effect (`xds.rollout.decisions`): a
+passes while nobody looks does not. What it does is kept before it takes effect (``xds.rollout.decisions``): a
 state that is read again goes on where it was.
 """
 

@@ -4,14 +4,14 @@ A check allows a share ``limit`` of its requests to be bad. The test weighs two 
 it is at most the limit, or it is at least twice the limit. Requests are added interval by interval, and the
 test says after each what it has shown so far:
 
-- a release with p ≤ limit is ever called bad with a probability of at most `ALPHA`;
-- a release with p ≥ 2 · limit is ever called good with a probability of at most `BETA`.
+- a release with p ≤ limit is ever called bad with a probability of at most ``ALPHA``;
+- a release with p ≥ 2 · limit is ever called good with a probability of at most ``BETA``.
 
 Both hold however often one looks, which an exact test repeated every interval does not give. Between limit
 and 2 · limit either may happen; until enough requests were seen, neither does. With no bad request at all,
 about ln(1/BETA) / limit requests show that a release is good: 600 for a limit of 0.5 %.
 
-The statistics of `is_clear` and `upper_bound` are an exact binomial test and Wilson's score interval.
+The statistics of ``is_clear`` and ``upper_bound`` are an exact binomial test and Wilson's score interval.
 """
 
 import math
@@ -59,7 +59,7 @@ def log_ratio(bad: int, requests: int, limit: float) -> float:
 
 
 def is_clear(bad: int, requests: int, limit: float) -> bool:
-    """Whether most requests are bad, and a release within the limit would have that at odds below `CLEAR`."""
+    """Whether most requests are bad, which has odds below ``CLEAR`` for a release within the limit."""
     if bad * 2 < requests or bad == 0 or limit >= 1:
         return False
     low = max(limit, _SMALLEST_LIMIT)

@@ -1,6 +1,6 @@
 """The states of a rollout, every transition between them in one table, and what is kept of a rollout.
 
-`TRANSITIONS` is all there is: what the table does not have does not happen. `xds.rollout.machine` decides
+``TRANSITIONS`` is all there is: what the table does not have does not happen. ``xds.rollout.machine`` decides
 which trigger an event pulls.
 """
 

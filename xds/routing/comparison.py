@@ -1,7 +1,7 @@
 """What another version of a document changes, for whom, and for how many of them.
 
 Requests are made up that pass the tests of either version, each from many users, and both versions are asked
-about them. A share is exact where chance decides, and measured on `USERS` users where they decide.
+about them. A share is exact where chance decides, and measured on ``USERS`` users where they decide.
 """
 
 import ipaddress

@@ -1,6 +1,6 @@
 """Devices: what a client says that it is, by ``User-Agent`` and client hints (``Sec-CH-UA-…``).
 
-Everything here can be forged by the client. The words are those of the language (`xds.rules.model.Device`).
+Everything here can be forged by the client. The words are those of the language (``xds.rules.model.Device``).
 """
 
 from collections.abc import Mapping

@@ -50,8 +50,8 @@ from xds.routing.splits import TOTAL
 class Choice:
     """How a split treats a request.
 
-    ``bucket`` is the place of its user among `TOTAL` places; None if chance decides. ``targets`` are where it
-    may go, each with its probability.
+    ``bucket`` is the place of its user among ``TOTAL`` places; None if chance decides. ``targets`` are where
+    it may go, each with its probability.
     """
 
     bucket: int | None

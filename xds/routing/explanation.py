@@ -1,4 +1,4 @@
-"""Why a request goes where it goes, in words: `evaluate` for people."""
+"""Why a request goes where it goes, in words: ``evaluate`` for people."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

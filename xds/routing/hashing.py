@@ -9,7 +9,7 @@ from xds.routing.splits import TOTAL
 
 
 def bucket(values: Sequence[bytes], salt: str = "") -> int:
-    """Return the place of an identity among `TOTAL` places.
+    """Return the place of an identity among ``TOTAL`` places.
 
     ``values`` is one text, or the lines of a header that was sent on several: Envoy hashes them in order,
     each with the hash of the one before as seed.

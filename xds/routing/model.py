@@ -1,6 +1,6 @@
 """What is decided for one service: an ordered list of decisions, and the versions that they choose from.
 
-Made from a rule document (`xds.routing.from_rules`), or from whatever else says such things. Compiler,
+Made from a rule document (``xds.routing.from_rules``), or from whatever else says such things. Compiler,
 evaluator and exports read only this.
 """
 
@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A target and its part of `TOTAL`; at least 1."""
+    """A target and its part of ``TOTAL``; at least 1."""
 
     target: Target
     share: int
@@ -35,10 +35,10 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where the requests of a decision go. The shares add up to `TOTAL`.
+    """Where the requests of a decision go. The shares add up to ``TOTAL``.
 
     The shares stand in a fixed order, gray subsets by name and then the baseline. A request goes to the share
-    in which its hash modulo `TOTAL` lies, counted from the first: raising a gray share adds users to it and
+    in which its hash modulo ``TOTAL`` lies, counted from the first: raising a gray share adds users to it and
     takes none away. Requests without the ``identity``, and all if it is None, are split by chance.
     ``cookie_ttl`` gives those without the cookie one that keeps them where they are; only with a cookie.
     """
@@ -59,7 +59,7 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A copy of ``share`` of `TOTAL` requests goes to ``target`` too; its answers are thrown away."""
+    """A copy of ``share`` of ``TOTAL`` requests goes to ``target`` too; its answers are thrown away."""
 
     target: Target
     share: int = TOTAL
@@ -67,7 +67,7 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """``share`` of `TOTAL` requests wait for ``duration`` before they go on."""
+    """``share`` of ``TOTAL`` requests wait for ``duration`` before they go on."""
 
     duration: timedelta
     share: int = TOTAL
@@ -75,7 +75,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """``share`` of `TOTAL` requests are answered with this status, HTTP or gRPC, and go no further."""
+    """``share`` of ``TOTAL`` requests are answered with this status, HTTP or gRPC, and go no further."""
 
     http_status: int | None = None
     grpc_status: int | None = None
@@ -196,7 +196,7 @@ class Routing:
     measured: bool = False
     """Whether proxies report how long its requests take."""
     bucket_by: Header | None = None
-    """What edges make the bucket header of (`xds.routing.buckets`)."""
+    """What edges make the bucket header of (``xds.routing.buckets``)."""
 
     def targets(self) -> frozenset[Target]:
         """Return where requests may go, copies included."""

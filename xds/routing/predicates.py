@@ -1,7 +1,7 @@
 """Predicates: what must hold for a request. Trees of small values; nothing here knows a proxy.
 
-A leaf reads something of the request (`Source`, `Identity`) and tests it. What is not there passes no leaf,
-so it passes every leaf in a `Not`. `And(())` holds for every request, `Or(())` for none.
+A leaf reads something of the request (``Source``, ``Identity``) and tests it. What is not there passes no
+leaf, so it passes every leaf in a ``Not``. ``And(())`` holds for every request, ``Or(())`` for none.
 """
 
 from collections.abc import Iterable, Iterator
@@ -154,7 +154,7 @@ class FromNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Percentage:
-    """The hash of an identity falls into the first ``share`` of 1,000,000 places (`xds.routing.hashing`).
+    """The hash of an identity falls into the first ``share`` of 1,000,000 places (``xds.routing.hashing``).
 
     Without the identity it does not hold. ``salt`` makes independent choices of the same identity. With
     ``identity`` None chance decides, for each request anew: equal salts then decide alike in one request.
@@ -221,9 +221,9 @@ def disjunction(predicates: Iterable[Predicate]) -> Predicate:
 
 
 def simplified(predicate: Predicate) -> Predicate:
-    """Return a predicate that means the same, without `Described` and without `Constant`.
+    """Return a predicate that means the same, without ``Described`` and without ``Constant``.
 
-    The result is `ALWAYS`, `NEVER`, or a tree with neither of them inside.
+    The result is ``ALWAYS``, ``NEVER``, or a tree with neither of them inside.
     """
     match predicate:
         case Described():

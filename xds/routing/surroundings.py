@@ -24,7 +24,7 @@ class Surroundings:
     """``lists``: the values of list documents by name, ``lanes``: those of the environment, in order.
 
     ``region_header`` and ``bucket_by`` are the settings of that name: the header with the region of a
-    request, and that which edges make the bucket header of (`xds.routing.buckets`).
+    request, and that which edges make the bucket header of (``xds.routing.buckets``).
     """
 
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

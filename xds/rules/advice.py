@@ -1,4 +1,4 @@
-"""What `grayplane lint` says of a valid document, beyond the warnings that everybody gets."""
+"""What ``grayplane lint`` says of a valid document, beyond the warnings that everybody gets."""
 
 import re
 from collections.abc import Iterator

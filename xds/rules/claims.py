@@ -19,7 +19,7 @@ Content = RuleDocument | LanesDocument | ListDocument
 
 
 class Claim(NamedTuple):
-    """A name of a kind: `SERVICE`, `LANE`, `LANES`, `LIST`, or `GATEWAY` and the name of the gateway."""
+    """A name of a kind: ``SERVICE``, ``LANE``, ``LANES``, ``LIST``, or ``GATEWAY`` and a gateway."""
 
     kind: str
     name: str

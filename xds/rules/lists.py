@@ -24,7 +24,7 @@ def read_list(text: str) -> tuple[ListDocument, list[tuple[Mark, Defect]]]:
     """Read a list: one value a line; blanks around it are no part of it.
 
     ``#`` begins a comment at the beginning of a line and after a blank; elsewhere it is part of the value.
-    Raise `UnreadableError` if there are too many values.
+    Raise ``UnreadableError`` if there are too many values.
     """
     first: dict[str, int] = {}
     defects: list[tuple[Mark, Defect]] = []

@@ -52,7 +52,7 @@ _LANES = Reader(LanesDocument, _EXAMPLES, _MISSING)
 _Located = tuple[Mark, Defect]
 
 ExactOnly = Callable[[str], bool]
-"""Whether a gateway cannot serve wildcard hosts, as the operator set it up (`routes: scoped`)."""
+"""Whether a gateway cannot serve wildcard hosts, as the operator set it up (``routes: scoped``)."""
 
 _ANY_HOST = WebhookHosts()
 
@@ -93,7 +93,7 @@ def parse(
 
     Rules and lanes are YAML or JSON in UTF-8 of at most 1 MiB, lists are text of at most 10 MiB. Rules
     without ``service`` are for the service that the document is named after. The time is bounded.
-    With ``advice_at``, the time now, it says also what `xds.rules.advice` has to say. ``groups`` are the
+    With ``advice_at``, the time now, it says also what ``xds.rules.advice`` has to say. ``groups`` are the
     naming groups that a rule may name; None: any. Of a text that ``was_in_force``, webhooks on hosts that are
     not among ``webhook_hosts`` are a warning: the operator may have taken hosts off, which must not take the
     rules away.

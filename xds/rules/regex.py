@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from xds.documents.defect import invalid
 
 MAX_LENGTH = 512
-"""Characters of a pattern; with `_MEMORY` it bounds the time that a hostile one costs."""
+"""Characters of a pattern; with ``_MEMORY`` it bounds the time that a hostile one costs."""
 
 MAX_PROGRAM = 100
 """Envoy's default for the size of a compiled pattern."""
@@ -32,7 +32,7 @@ def check_regex(pattern: str) -> str:
 
 
 def check_regex_ignoring_case(pattern: str) -> None:
-    """Check that ``pattern``, which passed `check_regex`, fits with ``ignoreCase``, too."""
+    """Check that ``pattern``, which passed ``check_regex``, fits with ``ignoreCase``, too."""
     _require_size(pattern, program_size(f"(?i){pattern}"))
 
 
@@ -66,7 +66,7 @@ def _require_size(pattern: str, size: int | None) -> None:
 
 @lru_cache(maxsize=1024)
 def program_size(pattern: str) -> int | None:
-    """Return RE2's program size of ``pattern``; None when it does not fit in `_MEMORY`."""
+    """Return RE2's program size of ``pattern``; None when it does not fit in ``_MEMORY``."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False

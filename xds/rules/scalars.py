@@ -181,7 +181,7 @@ def check_header_value(text: str) -> str:
 
 
 def check_cidr(text: str) -> str:
-    """Check a network, or an address, which is a network of one; return it as `10.0.0.0/8`."""
+    """Check a network, or an address, which is a network of one; return it as ``10.0.0.0/8``."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:

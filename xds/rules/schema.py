@@ -1,7 +1,7 @@
 """The JSON Schemas of rules and lanes, for editors.
 
 Editors with the YAML language server use one where a document begins with
-``# yaml-language-server: $schema=…``. `xds.settings.schema` writes the files in config/.
+``# yaml-language-server: $schema=…``. ``xds.settings.schema`` writes the files in config/.
 """
 
 from typing import Any

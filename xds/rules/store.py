@@ -4,7 +4,7 @@ The store keeps for every document the version *in force*, the last good one, an
 text that is good but does not fit beside the other documents *waits*, and the version in force stays. It does
 not fit if it
 
-- claims what another document in force has (`xds.rules.claims`),
+- claims what another document in force has (``xds.rules.claims``),
 - needs a claim that no document in force has, or
 - gives up a claim that another document in force needs. A deletion is a version that claims nothing.
 
@@ -63,8 +63,8 @@ class Standing:
 class _Record:
     """What the store knows of a document.
 
-    ``latest`` is its text, `_DELETED` if there is none any more. ``waits``: the latest text is good, and not
-    in force yet. ``in_force`` is the last version that was put in force.
+    ``latest`` is its text, ``_DELETED`` if there is none any more. ``waits``: the latest text is good, and
+    not in force yet. ``in_force`` is the last version that was put in force.
     """
 
     latest: ParsedDocument
@@ -101,7 +101,7 @@ class DocumentStore:
         return version.rule if version else None
 
     def document_of(self, service: ServiceId) -> DocumentId:
-        """Return the document whose rule is in force for a service; `KeyError` if there is none."""
+        """Return the document whose rule is in force for a service; ``KeyError`` if there is none."""
         return self._claims.documents[service]
 
     def origins(self, service: ServiceId) -> tuple[Origin, ...]:
@@ -113,7 +113,7 @@ class DocumentStore:
         return frozenset(self._claims.documents)
 
     def list_values(self, namespace: str, name: str) -> tuple[str, ...]:
-        """Return the values of a list in force; `KeyError` if there is none."""
+        """Return the values of a list in force; ``KeyError`` if there is none."""
         version = self._version(self._claims.owner[namespace, Claim(LIST, name)])
         assert version
         assert isinstance(version.content, ListDocument)

@@ -35,7 +35,7 @@ from xds.wire import Node
 
 _log = structlog.get_logger(__name__)
 
-# As the `google.api.http` options of the discovery services say; virtual hosts are incremental only, and
+# As the ``google.api.http`` options of the discovery services say; virtual hosts are incremental only, and
 # secrets are nothing for a port without authentication.
 _PATHS: Mapping[str, str] = {
     "clusters": type_urls.CLUSTER,

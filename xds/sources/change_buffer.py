@@ -38,12 +38,12 @@ class ChangeBuffer:
     """Merges events until they are taken, so a burst of edits is one change and memory stays bounded."""
 
     def __init__(self) -> None:
-        # Not taken yet. Written by `put`, replaced by `take`.
+        # Not taken yet. Written by ``put``, replaced by ``take``.
         self._changes = Changes()
         # Set while there is something to take.
         self._filled = asyncio.Event()
         self._created = time.monotonic()
-        # What the source said last of its trouble. Written by `put`.
+        # What the source said last of its trouble. Written by ``put``.
         self.trouble = Trouble(None)
 
     @property

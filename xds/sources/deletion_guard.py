@@ -28,11 +28,11 @@ class DeletionGuard:
         self._settle = settle
         self._mass = mass
         self._mass_deletion = mass_deletion
-        # Whether the place is unreachable, or holds nothing after a loss. Written by `lost` and `seen`.
+        # Whether the place is unreachable, or holds nothing after a loss. Written by ``lost`` and ``seen``.
         self._away = False
-        # From when deletions are accepted; None when there is no wait. Written by `seen`.
+        # From when deletions are accepted; None when there is no wait. Written by ``seen``.
         self._accepted_from: float | None = None
-        # The length of the current wait. Written by `seen`.
+        # The length of the current wait. Written by ``seen``.
         self._wait = settle
         # How many things were there at the last reading, and whether very many were missing.
         self._present = 0

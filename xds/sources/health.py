@@ -16,7 +16,7 @@ class SourceHealth:
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        # What is wrong, by subject, and which of that comes of an outage. Written by `report_all`.
+        # What is wrong, by subject, and which of that comes of an outage. Written by ``report_all``.
         self._reasons: dict[str, str] = {}
         self._away: set[str] = set()
         # The text of the last event.

@@ -185,7 +185,7 @@ class ViewBuilder:
         return resources
 
     def _refs(self, service: CompiledService | None, visible: VisibleService | None) -> set[Ref]:
-        """Return what `_resources` of a service are called, without making them."""
+        """Return what ``_resources`` of a service are called, without making them."""
         if service is None:
             return set()
         refs = {resource.ref for resource in (*service.clusters, *service.endpoints)}

@@ -139,7 +139,7 @@ def _wrapped(message_class: type[betterproto2.Message]) -> Payload:
         return _duration
     if message_class is Timestamp:
         return _timestamp
-    # The rest are the wrappers of scalars (google/protobuf/wrappers.proto), with the one field `value`.
+    # The rest are the wrappers of scalars (google/protobuf/wrappers.proto), with the one field ``value``.
     ((_, _, value_tag, payload),) = _PLANS[message_class]
     return lambda value: prefixed(value_tag + payload(value) if value else b"")
 

@@ -35,7 +35,7 @@ def import_istio(manifests: Iterable[Mapping[str, object]], gateway: str = "edge
 
 
 def _service_of(host: object) -> str:
-    """Return the name of the service of a host: `reviews.default.svc.cluster.local` is reviews."""
+    """Return the name of the service of a host: ``reviews.default.svc.cluster.local`` is reviews."""
     text = str(host or "")
     return text.split(".", maxsplit=1)[0] if ".svc" in text else text
 

@@ -48,7 +48,7 @@ def is_document(name: str) -> bool:
 class Directory:
     """One directory of documents.
 
-    A look costs one `stat` a file; a file is read again only when its times or size changed, or when they
+    A look costs one ``stat`` a file; a file is read again only when its times or size changed, or when they
     changed too recently to tell.
     """
 

@@ -1,6 +1,6 @@
 """The instances of a service, written in a file.
 
-`<service>.yaml` (or .yml, .json) holds a list; only address and port must be given::
+``<service>.yaml`` (or .yml, .json) holds a list; only address and port must be given::
 
     - address: 127.0.0.1
       port: 9101
@@ -8,7 +8,7 @@
       healthy: true
       metadata: {version: v1}
 
-Metadata is text as written: `version: 1.10` means "1.10", quoted or not.
+Metadata is text as written: ``version: 1.10`` means "1.10", quoted or not.
 """
 
 from collections.abc import Callable, Iterator

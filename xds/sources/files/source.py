@@ -32,7 +32,7 @@ class FilesSource:
         self._rules_dir = rules_dir
         self._services_dir = services_dir
         self._localities = localities
-        # The rules directory and that of services, if there is one. Written by `run`.
+        # The rules directory and that of services, if there is one. Written by ``run``.
         self._directories: list[WatchedDirectory] = []
 
     async def run(self, emit: Callable[[Event], None]) -> None:

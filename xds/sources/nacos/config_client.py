@@ -1,6 +1,6 @@
 """Reading and writing single configurations, as an author does in the console.
 
-Writing is compare-and-set. Nacos compares by itself (`casMd5`); some servers that speak its protocol ignore
+Writing is compare-and-set. Nacos compares by itself (``casMd5``); some servers that speak its protocol ignore
 that, so the current version is also read immediately before.
 """
 

@@ -63,7 +63,7 @@ class Connection:
         self._pushed = pushed
         self._opened = opened
         self._report = report
-        # The open transport; None while there is none. Written by `run`.
+        # The open transport; None while there is none. Written by ``run``.
         self._transport: Transport | None = None
         # Why there is no connection, and why each server tried since the last one could not be reached.
         self._failure = f"Nacos {', '.join(map(str, settings.servers))} has not answered yet"

@@ -44,16 +44,16 @@ class Credentials:
         self._settings = settings
         self._http = http
         self._report = report
-        # The password of the last login. Written by `_try_to_renew`.
+        # The password of the last login. Written by ``_try_to_renew``.
         self._password = ""
         self._lock = asyncio.Lock()
         # The token, when to replace it and when it ends, in loop time and in words. Written by
-        # `_try_to_renew` and `refused`.
+        # ``_try_to_renew`` and ``refused``.
         self._token: str | None = None
         self._renew_at = 0.0
         self._ends_at = 0.0
         self._good_until = ""
-        # When the next login may be tried, and the wait after the next refusal. Written by `_renew`.
+        # When the next login may be tried, and the wait after the next refusal. Written by ``_renew``.
         self._retry_at = 0.0
         self._refused_retry = _REFUSED_RETRY
         # Why the last login failed; None if it did not.

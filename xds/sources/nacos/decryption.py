@@ -1,7 +1,7 @@
-"""Encrypted configurations: `cipher-<algorithm>-<name>`, as Nacos's encryption plug-ins name them.
+"""Encrypted configurations: ``cipher-<algorithm>-<name>``, as Nacos's encryption plug-ins name them.
 
-Nacos stores what the author's client encrypted, and the key beside it, itself encrypted (`encryptedDataKey`).
-What undoes both is the operator's: a function that `nacos.decryption` names.
+Nacos stores what the author's client encrypted, and the key beside it, itself encrypted
+(``encryptedDataKey``). What undoes both is the operator's: a function that ``nacos.decryption`` names.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from xds.documents.text import Undecrypted
 
 Decrypt = Callable[[str, str, str], str]
-"""Takes the algorithm, the `encryptedDataKey` ('' if there is none) and the content; returns the text.
+"""Takes the algorithm, the ``encryptedDataKey`` ('' if there is none) and the content; returns the text.
 
 It is called in a thread, so it may ask a key service. What it raises is told to the author, so its messages
 must hold no secrets.
@@ -23,7 +23,7 @@ _PATIENCE = 10.0
 
 
 def load(name: str) -> Decrypt:
-    """Return the function that `module:function` names. Raise ``ValueError``."""
+    """Return the function that ``module:function`` names. Raise ``ValueError``."""
     module, _, function = name.partition(":")
     if not module or not function:
         raise ValueError(f"{name!r} is not module:function")

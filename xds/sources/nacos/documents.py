@@ -100,15 +100,15 @@ class Documents:
             opened=self._opened,
             report=lambda reason: self._health.report(self._subject("connection"), reason, away=True),
         )
-        # What was read last, by dataId. Written by `_found` and `_missing`.
+        # What was read last, by dataId. Written by ``_found`` and ``_missing``.
         self._known: dict[str, _Document] = {}
-        # Deleted documents that are still listened to, the oldest first. Written by `_missing`, `_found`.
+        # Deleted documents that are still listened to, the oldest first. Written by ``_missing``, ``_found``.
         self._deleted: dict[str, _Document] = {}
-        # The MD5 of every document at the last listing. Written by `_reconcile`.
+        # The MD5 of every document at the last listing. Written by ``_reconcile``.
         self._listed: dict[str, str] = {}
         # What the server was told to push changes of, on this connection.
         self._listened: set[str] = set()
-        # Whether it was told of all documents, on this connection. Written by `_opened`, `_reconcile`.
+        # Whether it was told of all documents, on this connection. Written by ``_opened``, ``_reconcile``.
         self._caught_up = False
         # Documents to read again, since the server did not answer, or answered with an error.
         self._unread: set[str] = set()
@@ -117,7 +117,7 @@ class Documents:
         self._unannounced: set[str] = set()
         # Names that are no documents of ours, told once.
         self._foreign: set[str] = set()
-        # Why our namespace may be the wrong one. Written by `_is_misnamed`.
+        # Why our namespace may be the wrong one. Written by ``_is_misnamed``.
         self._doubt: Doubt | None = None
         self._deletions = DeletionGuard(settings.settle, mass=_MASS, mass_deletion=settings.mass_deletion)
         self._timer = PollTimer(settings.poll)
@@ -369,7 +369,7 @@ class Documents:
             self._unannounced.discard(data_id)
         if known is None or known.content != document.content:
             self._emit(DocumentChanged(DocumentId(self._namespace, data_id), document.content))
-        # Before that, `_reconcile` tells of all documents in one request.
+        # Before that, ``_reconcile`` tells of all documents in one request.
         if self._caught_up and (known is None or known.md5 != document.md5):
             await self._listen((data_id,))
 

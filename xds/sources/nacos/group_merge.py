@@ -20,7 +20,7 @@ class GroupMerge:
         self._groups = groups
         self._emit = emit
         self._health = health
-        # What each group holds of a service. Written by `_take`.
+        # What each group holds of a service. Written by ``_take``.
         self._held: dict[ServiceId, dict[str, tuple[Instance, ...]]] = {}
 
     def of(self, group: str) -> Callable[[Event], None]:

@@ -1,7 +1,7 @@
 """What there is in Nacos, by its listings over HTTP: documents with their MD5, and namespaces.
 
-Documents: Nacos 3 has `GET /v3/admin/cs/config/list`. Nacos 2, and servers that speak its API, have
-`GET /v1/cs/configs?search=accurate`, which Nacos 3.2 removed.
+Documents: Nacos 3 has ``GET /v3/admin/cs/config/list``. Nacos 2, and servers that speak its API, have
+``GET /v1/cs/configs?search=accurate``, which Nacos 3.2 removed.
 """
 
 from typing import NamedTuple
@@ -59,7 +59,7 @@ class Listing:
         self._settings = settings
         self._http = http
         self._credentials = credentials
-        # Which of the two APIs the server has; None before it is known. Written by `_page`.
+        # Which of the two APIs the server has; None before it is known. Written by ``_page``.
         self._path: str | None = None
 
     async def documents(self, group: str | None = None) -> dict[str, str]:

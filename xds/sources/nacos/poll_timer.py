@@ -19,9 +19,9 @@ class PollTimer:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        # Set when the next poll is due at once. Written by `hurry`.
+        # Set when the next poll is due at once. Written by ``hurry``.
         self._hurried = asyncio.Event()
-        # Whether the current poll failed. Written by `failed`.
+        # Whether the current poll failed. Written by ``failed``.
         self._failed = False
 
     def hurry(self) -> None:

@@ -16,12 +16,13 @@ class ReadQueue:
 
     def __init__(self, read: Callable[[str], Awaitable[None]]) -> None:
         self._read = read
-        # Where reads run; None before and after. Written by `within`.
+        # Where reads run; None before and after. Written by ``within``.
         self._tasks: asyncio.TaskGroup | None = None
-        # The task of each key that waits or is read, and since when (loop time). Written by `mark`, `_run`.
+        # The task of each key that waits or is read, and since when (loop time). Written by ``mark`` and
+        # ``_run``.
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._since: dict[str, float] = {}
-        # Keys to read once more. Written by `mark`, cleared by `_run`.
+        # Keys to read once more. Written by ``mark``, cleared by ``_run``.
         self._again: set[str] = set()
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
 

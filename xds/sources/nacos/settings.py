@@ -49,7 +49,7 @@ class Tls:
 class NacosSettings:
     """A namespace of a Nacos cluster. Times are in seconds. Raise ``ValueError`` for what can never work.
 
-    ``server_addresses``: `host:port` of each server, comma-separated. ``namespace``: the namespace's id, ''
+    ``server_addresses``: ``host:port`` of each server, comma-separated. ``namespace``: the namespace's id, ''
     for the public one. Credentials: ``username`` with ``password`` or ``password_file``, which is read again
     for every login, or ``access_key`` and ``secret_key``.
 

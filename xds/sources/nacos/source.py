@@ -30,7 +30,7 @@ class NacosSource:
 
     def __init__(self, *settings: NacosSettings) -> None:
         self._settings = settings
-        # Of documents one for each namespace, of instances one for each group of it. Written by `run`.
+        # Of documents one for each namespace, of instances one for each group of it. Written by ``run``.
         self._documents: Sequence[Documents] = ()
         self._instances: Sequence[Instances] = ()
 

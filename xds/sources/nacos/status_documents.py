@@ -68,14 +68,14 @@ class StatusDocuments:
         self._status_of = status_of
         self._namespace = namespace
         self._replica = secrets.token_hex(8)
-        # Names of documents whose status is to be written. Written by `_note`, `_write`.
+        # Names of documents whose status is to be written. Written by ``_note``, ``_write``.
         self._pending: set[str] = set()
         # What was last read or written, by name; None: there is no status document.
         self._written: dict[str, Stored | None] = {}
-        # Whether this replica writes, and what went wrong last. Written by `run`.
+        # Whether this replica writes, and what went wrong last. Written by ``run``.
         self.is_writer = False
         self.trouble: str | None = None
-        # Whether the log has a warning of the present problem. Written by `_tell`.
+        # Whether the log has a warning of the present problem. Written by ``_tell``.
         self._warned = False
 
     async def run(self) -> None:

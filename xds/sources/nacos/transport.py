@@ -82,7 +82,7 @@ class Transport(GrpcClient):  # type: ignore[misc]  # the SDK is untyped
         self._timeout = settings.request_timeout
         self._tls = settings.tls
         self._pushed = pushed
-        # The open channel; None before `open`.
+        # The open channel; None before ``open``.
         self._channel: grpc.aio.Channel | None = None
 
     async def open(self) -> None:

@@ -15,7 +15,7 @@ class ConfigQueryResponse(SdkConfigQueryResponse):  # type: ignore[misc]  # the 
 
 
 class ConfigFuzzyWatchRequest(Request):  # type: ignore[misc]  # the SDK is untyped
-    """Asks a Nacos 3 to announce every document of a group. Pattern: `namespace>>group>>*`."""
+    """Asks a Nacos 3 to announce every document of a group. Pattern: ``namespace>>group>>*``."""
 
     pattern: str = Field(serialization_alias="groupKeyPattern")
     watch_type: Literal["WATCH", "CANCEL_WATCH"] = Field(default="WATCH", serialization_alias="watchType")
@@ -39,7 +39,7 @@ class ConfigFuzzyWatchResponse(Response):  # type: ignore[misc]  # the SDK is un
 
 
 class GroupKeyChange(BaseModel):
-    """One announced document. ``group_key``: `dataId+group+namespace`."""
+    """One announced document. ``group_key``: ``dataId+group+namespace``."""
 
     group_key: str = Field(alias="groupKey")
 
@@ -64,7 +64,7 @@ class ConfigFuzzyWatchSyncRequest(Request):  # type: ignore[misc]  # the SDK is 
 
 
 class ConfigFuzzyWatchChangeNotifyRequest(Request):  # type: ignore[misc]  # the SDK is untyped
-    """A document was created or deleted. ``group_key``: `dataId+group+namespace`."""
+    """A document was created or deleted. ``group_key``: ``dataId+group+namespace``."""
 
     group_key: str = Field(alias="groupKey")
 
