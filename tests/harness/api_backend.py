@@ -157,7 +157,11 @@ class SampleBackend:
     def proxy(self, proxy: str) -> models.Proxy:
         summary = self.proxy_summary(proxy)
         behind = summary.state == "behind"
-        lacking = models.Lacking(document="reviews.yaml", namespace="", state="Programming")
+        revision = revision_of(TEXT.encode())
+        lacking = models.Lacking(
+            document="reviews.yaml", namespace="", revision=revision, state="Programming"
+        )
+        running = models.Running(document="service-1.yaml", namespace="", revision=revision)
         method = "StreamAggregatedResources"
         return models.Proxy(
             **summary.model_dump(by_alias=False),
@@ -166,6 +170,7 @@ class SampleBackend:
                     method=method, opened_at=NOW, in_step=not behind, behind_since=summary.behind_since
                 )
             ],
+            runs=[running],
             lacks=[lacking] if behind else [],
             rejections=[],
         )

@@ -227,12 +227,18 @@ def _proxy_text(proxy: Any) -> RenderableType:
     if proxy["behindSince"]:
         text.append(f"\n  behind for {_ago(proxy['behindSince'])}")
     for lacking in proxy["lacks"]:
-        text.append(f"\n  does not run yet: {_full(lacking['namespace'], lacking['document'])}")
+        text.append("\n  does not run yet: ").append(_revision(lacking), style="yellow")
+    for running in proxy["runs"]:
+        text.append(f"\n  runs {_revision(running)}")
     for rejection in proxy["rejections"]:
         text.append(
             f"\n  rejected {', '.join(rejection['resources'])}: {rejection['reason']}", style="bold red"
         )
     return text
+
+
+def _revision(each: Mapping[str, str]) -> str:
+    return f"{_full(each['namespace'], each['document'])}, revision {each['revision']}"
 
 
 def _attention(api: ApiClient) -> Any:

@@ -135,6 +135,15 @@ class DocumentStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeDocument:
+    """A document that a node is served. ``has``: it has the revision that is in force, all of it."""
+
+    document: DocumentId
+    revision: Revision
+    has: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """How one stream of a node stands.
 

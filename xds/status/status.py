@@ -13,7 +13,7 @@ from xds.rules.store import Standing
 from xds.server import StreamInfo
 from xds.status import events
 from xds.status.blame import blamed, changed_origins
-from xds.status.model import DocumentState, DocumentStatus, NodeStatus, Quarantine, Rejection
+from xds.status.model import DocumentState, DocumentStatus, NodeDocument, NodeStatus, Quarantine, Rejection
 from xds.status.streams import Streams
 from xds.views import NodeGroup, node_group_of
 from xds.wire import Node
@@ -120,6 +120,24 @@ class Status:
         """Whether all connected nodes of some groups have everything of a document."""
         count = self._streams.count(document, groups)
         return count.programmed == count.of
+
+    def documents_of(self, node: str) -> Iterator[NodeDocument]:
+        """Yield the documents that a node is served, and whether it has what is in force of each."""
+        generations = self._streams.generations(node)
+        for document, record in sorted(self._documents.items()):
+            quarantine = self._quarantine(record)
+            revision = quarantine.served if quarantine else record.standing.in_force
+            views = {
+                group: generation
+                for service in record.services
+                for group in self._groups_of(service)
+                if (generation := generations.get(group)) is not None
+            }
+            if views and revision is not None:
+                waits = any(self._is_before(group, service) for group in views for service in record.services)
+                yield NodeDocument(
+                    document, revision, has=not waits and self._streams.has(node, document, views)
+                )
 
     def nodes(self) -> Iterator[NodeStatus]:
         """Yield how every open stream stands."""

@@ -179,6 +179,23 @@ class Streams:
         behind += [Behind(node, self._rejected_since(document, node)) for node in refused[:_NAMED]]
         return ProxyCount(max(programmed - len(refused), 0), of, tuple(behind[:_NAMED]))
 
+    def generations(self, node: str) -> dict[NodeGroup, int]:
+        """Return the generation of each view of a node that it has everything of."""
+        found: dict[NodeGroup, int] = {}
+        for stream in self._streams.values():
+            if stream.info.node.id == node:
+                found[stream.group] = min(stream.generation, found.get(stream.group, stream.generation))
+        return found
+
+    def has(self, node: str, document: DocumentId, generations: Mapping[NodeGroup, int]) -> bool:
+        """Whether a node has everything of a document in all of these views, up to these generations."""
+        if any(stream.node.id == node for stream, _ in self._rejections.get(document, {})):
+            return False
+        return all(
+            generation >= self._groups[group].pending.get(document, 0)
+            for group, generation in generations.items()
+        )
+
     def rejections(self, document: DocumentId) -> tuple[Rejection, ...]:
         """Return what nodes rejected that a document may be at fault for."""
         found = self._rejections.get(document, {}).values()

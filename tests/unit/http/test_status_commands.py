@@ -74,7 +74,9 @@ def test_proxies_and_one_proxy(site: Site) -> None:
     assert [line.split()[0] for line in listed.splitlines()[1:]] == [f"edge-{n}" for n in range(5)]
     behind = grayplane("proxies", "--state", "behind", site=site).stdout
     assert [line.split()[0] for line in behind.splitlines()[1:]] == ["edge-1"]
-    assert "does not run yet: reviews.yaml" in grayplane("proxies", "edge-1", site=site).stdout
+    one = grayplane("proxies", "edge-1", site=site).stdout
+    assert "  does not run yet: reviews.yaml, revision 290e19b340df9087\n" in one
+    assert "  runs service-1.yaml, revision 290e19b340df9087\n" in one
 
 
 @pytest.mark.parametrize("command", [("status",), ("status", "reviews"), ("proxies",), ("proxies", "edge-1")])

@@ -109,6 +109,26 @@ def test_a_node_with_several_streams_has_what_all_of_them_have(world: World) -> 
     assert world.programmed(A) == (1, 1, [])
 
 
+def test_what_a_node_runs_and_lacks_is_told_by_revision(world: World) -> None:
+    """Also of the last of many that are behind: a status names only some of these."""
+    streams = [world.stream(f"node-{number:02}") for number in range(30)]
+    world.put_in_force(A, "r1", generation=1)
+
+    def of(node: str) -> list[tuple[str, str, bool]]:
+        return [(each.document.name, each.revision, each.has) for each in world.status.documents_of(node)]
+
+    assert of("node-29") == [("a.yaml", "r1", False)]
+    for stream in streams:
+        world.status.in_step(stream, 1, NOTHING)
+    assert of("node-29") == [("a.yaml", "r1", True)]
+    world.put_in_force(B, "r7", generation=2)
+    assert of("node-29") == [("a.yaml", "r1", True), ("b.yaml", "r7", False)]
+    world.status.in_step(streams[29], 2, NOTHING)
+    assert of("node-29")[1] == ("b.yaml", "r7", True)
+    assert of("node-28")[1] == ("b.yaml", "r7", False)
+    assert of("nobody") == []
+
+
 def test_a_node_is_behind_since_its_view_first_changed(world: World) -> None:
     stream = world.stream("one")
     world.status.in_step(stream, 0, NOTHING)

@@ -27,6 +27,7 @@ from xds.status import DocumentState, Status
 
 _PERIOD = 1.0  # seconds between two looks at what changed
 _MOST_LACKING = 50
+_MOST_RUNNING = 500
 _NOBODY = models.Convergence(programmed=0, of=0, behind=())
 
 Publish = Callable[[DocumentId, str, str | None], Awaitable[str]]
@@ -239,10 +240,12 @@ class LiveBackend:
     def proxy(self, proxy: str) -> models.Proxy:
         """Return one node."""
         streams = self._nodes.all()[proxy]
+        runs, lacks = self._runs(proxy)
         return models.Proxy(
             **summary_of(proxy, streams).model_dump(by_alias=False),
             connections=connections_of(streams),
-            lacks=self._lacks(proxy),
+            runs=runs,
+            lacks=lacks,
             rejections=rejections_of(streams),
         )
 
@@ -317,20 +320,23 @@ class LiveBackend:
         status = self._status.document(document)
         return status.state.value if status else None
 
-    def _lacks(self, proxy: str) -> list[models.Lacking]:
+    def _runs(self, proxy: str) -> tuple[list[models.Running], list[models.Lacking]]:
+        """Return what a node runs of what is in force, and what not yet; the first of each."""
         self.refresh()
-        found = []
-        for document, summary in sorted(self._summaries.items()):
-            if summary.state not in {DocumentState.PROGRAMMING, DocumentState.QUARANTINED}:
-                continue
-            status = self._status.document(document)
-            if status and any(behind.node == proxy for behind in status.proxies.behind):
-                found.append(
+        runs: list[models.Running] = []
+        lacks: list[models.Lacking] = []
+        for each in self._status.documents_of(proxy):
+            document, namespace = each.document.name, each.document.namespace
+            if each.has and len(runs) < _MOST_RUNNING:
+                runs.append(models.Running(document=document, namespace=namespace, revision=each.revision))
+            elif not each.has and len(lacks) < _MOST_LACKING:
+                state = self._summaries[each.document].state.value
+                lacks.append(
                     models.Lacking(
-                        document=document.name, namespace=document.namespace, state=summary.state.value
+                        document=document, namespace=namespace, revision=each.revision, state=state
                     )
                 )
-        return found[:_MOST_LACKING]
+        return runs, lacks
 
 
 def _problems(found: Iterable[Problem], content: bytes) -> list[models.Problem]:

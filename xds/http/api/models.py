@@ -187,18 +187,25 @@ class Stream(Model):
     behind_since: datetime | None
 
 
-class Lacking(Model):
-    """A document whose version in force a proxy does not run yet."""
+class Running(Model):
+    """A document in force that a proxy runs, and its revision."""
 
     document: str
     namespace: str
+    revision: str
+
+
+class Lacking(Running):
+    """A document whose revision in force a proxy does not run yet."""
+
     state: State
 
 
 class Proxy(ProxySummary):
-    """A proxy: its streams, what it lacks, what it rejected and why."""
+    """A proxy: its streams, what it runs and lacks (the first of each), what it rejected and why."""
 
     connections: Sequence[Stream]
+    runs: Sequence[Running]
     lacks: Sequence[Lacking]
     rejections: Sequence[Rejection]
 
