@@ -90,10 +90,11 @@ class World:
 
 
 @asynccontextmanager
-async def world_in(home: Path) -> AsyncIterator[World]:
+async def world_in(home: Path, *, processes: int = 1) -> AsyncIterator[World]:
     """Start it all; the rollout is yet to be published."""
     async with Upstream("reviews", "v1") as v1, Upstream("reviews", "v2") as v2:
         grayplane = Grayplane(home, "--set", "rollouts.report_interval=0.5")
+        grayplane.set("xds.processes", str(processes))
         grayplane.instances("reviews", v1, v2)
         grayplane.rule("reviews.yaml", {key: one for key, one in document().items() if key != "rollout"})
         async with grayplane, EnvoyProcess(grayplane.bootstrap("edge")) as envoy:

@@ -51,13 +51,14 @@ class HttpsEdge:
 
 
 @asynccontextmanager
-async def https_edge(home: Path, **settings: Any) -> AsyncIterator[HttpsEdge]:
+async def https_edge(home: Path, *, processes: int = 1, **settings: Any) -> AsyncIterator[HttpsEdge]:
     """Run an edge with certificates of two hosts; the settings are those of ``edge``."""
     authority = Authority(home)
     pairs = [authority.issue(host, dns=[host]) for host in (ONE, TWO)]
     listed = [{"certificate": str(pair.certificate), "key": str(pair.key)} for pair in pairs]
     port = free_port()
     grayplane = Grayplane(home, environment={"GRAYPLANE_CERTIFICATES": json.dumps(listed)})
+    grayplane.set("xds.processes", str(processes))
     for name, value in {"https_port": port, **settings}.items():
         grayplane.set(f"edge.{name}", str(value))
     async with Upstream("reviews", "v1") as upstream:
@@ -117,7 +118,7 @@ async def test_old_tls_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
-    async with https_edge(tmp_path) as edge:
+    async with https_edge(tmp_path, processes=2) as edge:
         before = await edge.certificate(ONE)
         edge.authority.issue(ONE, dns=[ONE])
 

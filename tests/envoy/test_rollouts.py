@@ -12,9 +12,14 @@ from tests.harness.grayplane import until
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with world_in(tmp_path) as made:
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Its parameter is how many processes serve streams."""
+    async with world_in(tmp_path, processes=getattr(request, "param", 1)) as made:
         yield made
+
+
+SEVERAL_PROCESSES = pytest.mark.parametrize("world", [2], indirect=True)
+"""Load reports, access logs and overrides go from one process to another."""
 
 
 async def test_a_good_release_goes_through_and_no_request_fails_and_no_user_goes_back(world: World) -> None:
@@ -33,6 +38,7 @@ async def test_a_good_release_goes_through_and_no_request_fails_and_no_user_goes
     await until(told)
 
 
+@SEVERAL_PROCESSES
 async def test_a_release_that_fails_altogether_is_taken_back_at_once(world: World) -> None:
     world.v2.status = 503
     world.grayplane.rule("reviews.yaml", document(analysis={"interval": "1h"}))
@@ -51,6 +57,7 @@ async def test_a_release_that_begins_to_fail_later_is_taken_back(world: World) -
     await world.all_from("v1")
 
 
+@SEVERAL_PROCESSES
 async def test_a_release_that_is_slow_is_taken_back(world: World) -> None:
     world.v2.delay = 0.2
     analysis = {"interval": "1s", "minRequests": 20, "latency": {"p90": "100ms"}, "failureLimit": 2}

@@ -8,14 +8,18 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 import httpx
 import psutil
 import pytest
+import yaml
 from envoy_data_plane.envoy.config.core.v3 import Node
 from envoy_data_plane.envoy.service.status.v3 import ClientStatusResponse
+from envoy_data_plane.google.protobuf import Struct
 
 from tests.harness import PATIENCE
+from tests.harness.certificates import Authority, Pair
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
@@ -219,3 +223,68 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path, world: World) -> Non
     other.set("xds.port", str(world.grayplane.xds_port))
     with pytest.raises(AssertionError, match="is another program using the port"):
         await other.start()
+
+
+async def test_when_the_parent_is_killed_all_end_and_the_next_one_takes_the_port(tmp_path: Path) -> None:
+    grayplane = Grayplane(tmp_path, "--set", "xds.processes=2", "--set", "limits.connection_age=2")
+    async with grayplane, AsyncExitStack() as stack:
+        stream = await stack.enter_async_context(DeltaStream(grayplane.xds_port))
+        await stream.ask(CLUSTER)
+        # Streams end with their age, in good order.
+        while await stream.receive() is not None:
+            pass
+        assert await stream.status() == (grpc.StatusCode.OK, "")
+        processes = psutil.Process(grayplane.process_id).children()
+        assert len(processes) == 2
+        stream.open()
+        await stream.ask(CLUSTER)
+        await grayplane.kill()
+        await asyncio.to_thread(psutil.wait_procs, processes, timeout=PATIENCE)
+        assert not [each for each in processes if each.is_running()]
+        await grayplane.start()
+
+
+async def test_streams_of_a_revoked_certificate_end_in_whichever_process(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    server = authority.server()
+    good, stolen = (authority.issue(name, dns=["edge.internal"]) for name in ("good", "stolen"))
+    revoked = tmp_path / "revoked.pem"
+    revoked.write_bytes(authority.revoke())
+    settings = tmp_path / "settings.yaml"
+    tls = {
+        "certificate": str(server.certificate),
+        "key": str(server.key),
+        "client_ca": str(authority.file),
+        "crl": str(revoked),
+    }
+    xds = {"tls": tls, "grants": [{"identity": "dns:edge.internal"}], "processes": 2}
+    settings.write_text(yaml.safe_dump({"xds": xds}))
+    grayplane = Grayplane(tmp_path, "--config", str(settings))
+
+    async def streams_of(stack: AsyncExitStack, pair: Pair) -> list[DeltaStream]:
+        read = (authority.file.read_bytes(), pair.key.read_bytes(), pair.certificate.read_bytes())
+        opened = []
+        for number in range(8):
+            credentials = grpc.ssl_channel_credentials(*read)
+            stream = DeltaStream(grayplane.xds_port, credentials=credentials)
+            opened.append(await stack.enter_async_context(stream))
+            name, role = f"{pair.certificate.name}-{number}", Struct.from_dict({"role": "edge"})
+            await stream.ask(CLUSTER, node=Node(id=name, cluster="edge", metadata=role))
+            await stream.next()
+        return opened
+
+    async with grayplane, AsyncExitStack() as stack:
+        goods, stolens = await streams_of(stack, good), await streams_of(stack, stolen)
+        fresh = revoked.with_suffix(".new")
+        fresh.write_bytes(authority.revoke(stolen))
+        fresh.replace(revoked)
+        for stream in stolens:
+            while await stream.receive() is not None:
+                pass
+        with pytest.raises(grpc.aio.AioRpcError, match="PERMISSION_DENIED"):
+            await streams_of(stack, stolen)
+        assert not any(stream.call.done() for stream in goods)
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            metrics = (await client.get(f"http://127.0.0.1:{grayplane.http_port}/metrics")).text
+        assert "grayplane_streams_denied_total 1.0" in metrics
+        assert 'grayplane_server_process_running{process="2"} 1.0' in metrics

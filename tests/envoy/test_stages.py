@@ -11,7 +11,10 @@ from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Upstream
 
-STAGES = "groups: {edge: {stages: [{proxies: 1, soak: 1h}, {proxies: 100%}]}}"
+STAGES = """
+groups: {edge: {stages: [{proxies: 1, soak: 1h}, {proxies: 100%}]}}
+xds: {processes: 2}
+"""
 OLD, NEW = "reviews.example.com", "new.example.com"
 
 

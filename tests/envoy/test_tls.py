@@ -31,10 +31,12 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @asynccontextmanager
-async def serving(home: Path, authority: Authority, server: Pair) -> AsyncIterator[Grayplane]:
+async def serving(
+    home: Path, authority: Authority, server: Pair, *, processes: int = 1
+) -> AsyncIterator[Grayplane]:
     settings = home / "settings.yaml"
     tls = {"certificate": str(server.certificate), "key": str(server.key), "client_ca": str(authority.file)}
-    settings.write_text(yaml.safe_dump({"xds": {"tls": tls, "grants": [GRANT]}}))
+    settings.write_text(yaml.safe_dump({"xds": {"tls": tls, "grants": [GRANT], "processes": processes}}))
     async with Grayplane(home, "--config", str(settings)) as grayplane:
         yield grayplane
 
@@ -101,7 +103,10 @@ async def test_envoy_takes_nothing_from_a_server_with_a_certificate_of_another(
 ) -> None:
     used = authority.issue("other", dns=["other.internal"])
     shown = authority.issue("edge-1", uris=[EDGE])
-    async with serving(tmp_path, authority, used) as grayplane, Upstream("reviews", "v1") as upstream:
+    async with (
+        serving(tmp_path, authority, used, processes=2) as grayplane,
+        Upstream("reviews", "v1") as upstream,
+    ):
         grayplane.instances("reviews", upstream)
         grayplane.rule("reviews.yaml", RULE)
         async with (
@@ -126,17 +131,17 @@ async def test_envoy_takes_nothing_from_a_server_with_a_certificate_of_another(
 
 
 @pytest.mark.parametrize(
-    ("uri", "cluster", "reason"),
+    ("uri", "cluster", "reason", "processes"),
     [
-        ("spiffe://prod/edge/edge-1", "internal", "group (node.cluster) 'internal' is not granted"),
-        ("spiffe://prod/sidecar/orders", "edge", "no grant is for it"),
+        ("spiffe://prod/edge/edge-1", "internal", "group (node.cluster) 'internal' is not granted", 1),
+        ("spiffe://prod/sidecar/orders", "edge", "no grant is for it", 2),
     ],
 )
 async def test_an_envoy_that_claims_what_is_not_its_own_gets_nothing_and_the_log_says_why(
-    tmp_path: Path, authority: Authority, uri: str, cluster: str, reason: str
+    tmp_path: Path, authority: Authority, uri: str, cluster: str, reason: str, processes: int
 ) -> None:
     shown = authority.issue("edge-1", uris=[uri])
-    async with serving(tmp_path, authority, authority.server()) as grayplane:
+    async with serving(tmp_path, authority, authority.server(), processes=processes) as grayplane:
         hostile = edge(tmp_path, authority, grayplane, shown, cluster=cluster)
         async with EnvoyProcess(hostile, ready=False) as envoy:
             entry = await grayplane.until_logged(lambda entry: entry.get("status") == "PERMISSION_DENIED")
