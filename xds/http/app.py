@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
@@ -45,7 +45,11 @@ def http_app(
     routes += [*login, *ofrep, *discovery.routes]
     return Starlette(
         routes=routes,
-        exception_handlers={HTTPException: on_http_exception, Exception: on_failure},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            ClientDisconnect: _on_disconnect,
+            Exception: on_failure,
+        },
         middleware=[Middleware(SecurityHeaders), Middleware(BodyLimits, limits)],
         lifespan=discovery.router.lifespan_context,
     )
@@ -60,6 +64,11 @@ def _page(path: str, answer: Callable[[], Response]) -> BaseRoute:
 
 def _exposed(body: bytes, content_type: str) -> Response:
     return Response(body, media_type=content_type)
+
+
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    """Answer nobody: the client went away within its request, which is no defect and no news for the log."""
+    return Response(status_code=400)
 
 
 async def _to_dashboard(_: Request) -> Response:

@@ -276,3 +276,15 @@ def test_an_answer_is_not_held_back_for_an_acknowledgement() -> None:
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     server.close()
+
+
+async def test_a_client_that_goes_away_within_its_body_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as it, bystander(it):
+        _, writer = await it.connect(b"POST /body HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nx")
+        async with asyncio.timeout(PATIENCE):
+            while not it.answering:
+                await asyncio.sleep(0.01)
+            writer.transport.abort()
+            while it.answering:
+                await asyncio.sleep(0.01)
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
