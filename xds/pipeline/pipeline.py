@@ -297,7 +297,8 @@ class Pipeline:
         edits: Edits = {}
         turn = TimeSlice()
         # Deletions first: a document that was renamed is not in its own way.
-        for document in sorted(texts, key=lambda name: (texts[name] is not None, name)):
+        deleted = {name for name, text in texts.items() if text is None}
+        for document in (*sorted(deleted), *sorted(texts.keys() - deleted)):
             if texts[document] is None:
                 self._texts.pop(document, None)
             change = self.documents.apply(document, parsed.get(document))
@@ -360,8 +361,11 @@ class Pipeline:
         self._status.reached(EditStage.COMPILED)
         await self.serving.serve(served)
         self._snapshot.keep(Snapshot(services=saved))
-        there = (service for service, chosen in served.items() if chosen)
-        hidden = {service for service in there if not self._services.is_visible(service)}
+        hidden: set[ServiceId] = set()
+        for service, chosen in served.items():
+            if chosen and not self._services.is_visible(service):
+                hidden.add(service)
+            await turn.pause()
         self._status.hidden(hidden, among=served.keys())
 
     def _compile_one(self, service: ServiceId) -> SavedService[CompiledService] | None:

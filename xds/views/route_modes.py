@@ -6,9 +6,8 @@ one mode for one view.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Protocol
 
 from xds.cache import Ref, Resource
@@ -25,6 +24,9 @@ from xds.compiler.route_sources import RouteMode, routes_name
 from xds.compiler.scopes import scope
 from xds.documents.identity import Origin
 from xds.type_urls import ROUTE, SCOPED_ROUTE, VIRTUAL_HOST
+
+_AT_ONCE = 1_000
+"""Virtual hosts that are joined at a stretch: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,11 @@ class RouteResources(Protocol):
         """Take a service as it is now (None: no longer visible), for ``of_all``."""
         ...
 
-    def of_all(self) -> Iterable[Resource]:
-        """Yield the resources that hold several services, if they changed since this was last asked for."""
+    def of_all(self) -> Iterable[Resource | None]:
+        """Yield the resources that hold several services, if they changed since this was last asked for.
+
+        None is a pause: the caller may let others run, but no service may be set before the end.
+        """
         ...
 
 
@@ -107,7 +112,7 @@ class SharedRoutes:
 
     def fixed(self) -> Iterable[Resource]:
         """Yield the RouteConfiguration as it is now; at first it has no virtual host."""
-        yield self._resource()
+        return filter(None, self._resource())
 
     def of_service(self, name: str, service: VisibleService) -> Iterable[Resource]:
         """Yield nothing."""
@@ -117,11 +122,11 @@ class SharedRoutes:
         """Yield nothing."""
         return ()
 
-    def of_all(self) -> Iterable[Resource]:
-        """Yield the RouteConfiguration, if a virtual host in it or its origin changed."""
+    def of_all(self) -> Iterable[Resource | None]:
+        """Yield the RouteConfiguration, if a virtual host in it or its origin changed, with pauses."""
         if self._changed:
+            yield from self._resource()
             self._changed = False
-            yield self._resource()
 
     def set(self, name: str, service: VisibleService | None) -> None:
         """Take, put in the place of another, or take out a virtual host."""
@@ -146,17 +151,28 @@ class SharedRoutes:
                 del self._requirers[ref]
         self._requires = None
 
-    def _resource(self) -> Resource:
+    def _resource(self) -> Iterator[Resource | None]:
+        """Put the RouteConfiguration together, with pauses; yield it last, after a pause of its own."""
+        fields: list[bytes] = []
+        origins: dict[Origin, None] = {}
+        for begin in range(0, len(self._order), _AT_ONCE):
+            names = self._order[begin : begin + _AT_ONCE]
+            fields.append(b"".join([self._fields[name] for name in names]))
+            for name in names:
+                origins.update(dict.fromkeys(self._services[name].origins))
+            yield None
         if self._requires is None:
             self._requires = frozenset(self._requirers)
-        services = [self._services[name] for name in self._order]
-        return Resource.of(
+            yield None
+        resource = Resource.of(
             ROUTE,
             self._name,
-            joined_route_configuration(self._name, (self._fields[name] for name in self._order)),
+            joined_route_configuration(self._name, fields),
             requires=self._requires,
-            origins=tuple(dict.fromkeys(chain.from_iterable(service.origins for service in services))),
+            origins=tuple(origins),
         )
+        yield None
+        yield resource
 
 
 def _routes_of(service: VisibleService | None) -> tuple[bytes, tuple[Origin, ...]] | None:
@@ -194,7 +210,7 @@ class ScopedRoutes:
     def set(self, name: str, service: VisibleService | None) -> None:
         """Do nothing: no resource has several services."""
 
-    def of_all(self) -> Iterable[Resource]:
+    def of_all(self) -> Iterable[Resource | None]:
         """Yield nothing."""
         return ()
 
@@ -234,7 +250,7 @@ class LazyRoutes:
     def set(self, name: str, service: VisibleService | None) -> None:
         """Do nothing: no resource has several services."""
 
-    def of_all(self) -> Iterable[Resource]:
+    def of_all(self) -> Iterable[Resource | None]:
         """Yield nothing."""
         return ()
 

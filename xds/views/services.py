@@ -98,15 +98,16 @@ class Services:
             for group, builder in tuple(self._builders.items()):
                 if changes and _place_of(group) == (name, cohort):
                     yield from self._apply(group, builder, changes)
+            yield from _release(changes)
 
     def _apply(self, group: NodeGroup, builder: _Builder, changes: Mapping[str, Change]) -> Iterator[None]:
         view = self._cache.view(group)
         yield from view.fill()
         before = view.generation
         namespace = group.namespace
-        origins: dict[str, frozenset[Origin]] = {}
+        services: dict[ServiceId, frozenset[Origin]] = {}
         for count, (name, change) in enumerate(changes.items(), 1):
-            origins[name] = _origins(change)
+            services[ServiceId(namespace, name)] = _origins(change)
             if count % _AT_ONCE == 0:
                 yield
         affected = yield from builder.apply(changes)
@@ -114,9 +115,10 @@ class Services:
         if sent or affected:
             # No pause before this: it must be told before any client answers the last change of the view.
             visible = self._namespace(namespace, group.cohort).visible
-            for name in affected - origins.keys():
-                origins[name] = _origins((None, visible.get(name)))
-            services = {ServiceId(namespace, name): origins[name] for name in affected}
+            for name in changes.keys() - affected:
+                del services[ServiceId(namespace, name)]
+            for name in affected - changes.keys():
+                services[ServiceId(namespace, name)] = _origins((None, visible.get(name)))
             self._changed(group, view.generation, services, sent=sent)
 
     def view(self, group: NodeGroup) -> View | None:
@@ -268,6 +270,14 @@ class _Namespace:
         if service is None or not names:
             return None
         return service if service.mesh_names == names else replace(service, mesh_names=names)
+
+
+def _release(changes: dict[str, Change]) -> Iterator[None]:
+    """Let go of changes with pauses: to free thousands of services takes longer than others may wait."""
+    while changes:
+        for _ in range(min(_AT_ONCE, len(changes))):
+            changes.popitem()
+        yield
 
 
 def _origins(change: Change) -> frozenset[Origin]:

@@ -13,7 +13,7 @@ from xds.views.visibility import Visibility
 Change = tuple[CompiledService | None, CompiledService | None]
 """A service before and after a change; None where there is none."""
 
-_AT_ONCE = 64
+_AT_ONCE = 32
 """Services whose resources are put before the caller may let others run: a few milliseconds."""
 
 _REMOVED_AT_ONCE = 1_000
@@ -108,13 +108,17 @@ class ViewBuilder:
             if now or (after and name in self._requirers):
                 seen.add(name)
             put += self._resources(name, after, now).values()
-            if count % _AT_ONCE == 0:
+            if count % _AT_ONCE == 0 and count < len(affected):
                 drop.difference_update(resource.ref for resource in put)
                 self._view.apply(put)
                 put.clear()
                 yield
         for mode in self._modes.values():
-            put += mode.of_all()
+            for resource in mode.of_all():
+                if resource is None:
+                    yield
+                else:
+                    put.append(resource)
         drop.difference_update(resource.ref for resource in put)
         removals = sorted(drop, key=lambda ref: _REMOVED_LAST.get(ref.type_url, 0))
         self._view.apply(put, removals[:_REMOVED_AT_ONCE])
@@ -168,7 +172,7 @@ class ViewBuilder:
         for mode in self._modes.values():
             for name, service in visible.items():
                 mode.set(name, service)
-            yield from mode.of_all()
+            yield from filter(None, mode.of_all())
 
     def _resources(
         self, name: str, service: CompiledService | None, visible: VisibleService | None
