@@ -32,6 +32,11 @@ BROKEN = models.Problem(
     hint="did you mean gray?",
     text="      - {subset: gry, weight: 5}",
 )
+REFUSAL = "<script>alert(1)</script> is no listener"
+PROBLEMS = {
+    "Rejected": '10:17: there is no subset "gry" (did you mean gray?)',
+    "Quarantined": f"line 9: edge-0: {REFUSAL}",
+}
 STATES: Sequence[models.State] = ("Programmed", "Programmed", "Programming", "Quarantined", "Rejected")
 
 
@@ -84,7 +89,7 @@ class SampleBackend:
             state=self._state(document),
             splits=self._splits(self.gray),
             instances=3,
-            rollout="Progressing" if service.name == "reviews" else None,
+            rollout="Observing" if service.name == "reviews" else None,
         )
 
     def service(self, service: ServiceId) -> models.Service:
@@ -118,13 +123,12 @@ class SampleBackend:
             state=state,
             errors=1 if state == "Rejected" else 0,
             warnings=0,
+            problem=PROBLEMS.get(state, ""),
         )
 
     def document(self, document: DocumentId) -> models.Document:
         summary = self.document_summary(document)
-        quarantined = models.Rejection(
-            proxy="edge-0", resources=["listener edge"], reason="<script>alert(1)</script> is no listener"
-        )
+        quarantined = models.Rejection(proxy="edge-0", resources=["listener edge"], reason=REFUSAL, line=9)
         return models.Document(
             **summary.model_dump(by_alias=False),
             problems=[BROKEN] if summary.errors else [],
@@ -185,12 +189,12 @@ class SampleBackend:
             namespace="",
             service="reviews",
             revision="version=v2",
-            phase="Progressing",
+            phase="Observing",
             step=2,
             of=4,
             weight=25,
             since=NOW,
-            verdict="good",
+            verdict="Passed",
             why="success rate 99.9 %, baseline 99.9 %",
         )
 

@@ -122,7 +122,7 @@ def _everything_text(found: Any) -> RenderableType:
         [
             _name(document),
             state(document["state"]),
-            ", ".join(counted(document[f"{kind}s"], kind) for kind in ("error", "warning")),
+            document["problem"],
         ]
         for document in found["documents"]
         if document["state"] not in _GOOD
@@ -130,7 +130,7 @@ def _everything_text(found: Any) -> RenderableType:
     parts: list[RenderableType] = [_overview_text(found["overview"]), Text()]
     parts.append(PlainTable(["service", "state", "split", "instances", "rollout"], rows))
     if bad:
-        parts += [Text(), PlainTable(["document", "state", "problems"], bad)]
+        parts += [Text(), PlainTable(["document", "state", "problem"], bad)]
     return Group(*parts)
 
 
@@ -270,11 +270,13 @@ def _attention_text(found: Any) -> RenderableType:
         ]
         for rollout in found["rollouts"]
     ]
-    documents: list[list[Cell]] = [[_name(each), state(each["state"])] for each in found["documents"]]
+    documents: list[list[Cell]] = [
+        [_name(each), state(each["state"]), each["problem"]] for each in found["documents"]
+    ]
     return Group(
         _overview_text(found["overview"]),
         *_section(["rollout", "phase", "step", "weight", "verdict", "why"], rollouts),
-        *_section(["document", "state"], documents),
+        *_section(["document", "state", "problem"], documents),
         *(() if not found["proxies"] else (Text(), _proxies_text(found))),
     )
 

@@ -3,18 +3,19 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from xds.documents import DocumentId, kind_of, revision_of
-from xds.documents.problem import Problem, Severity
+from xds.documents.problem import Severity
 from xds.http.access import Caller
 from xds.http.api import explain as explanations
 from xds.http.api import models
 from xds.http.api import rollouts as rollout_views
 from xds.http.api.backend import Conflict, Unavailable
+from xds.http.api.documents import first_problem, problems_of, refusals_of
 from xds.http.api.nodes import Nodes, connections_of, moment, rejections_of, state_of, summary_of
 from xds.http.api.splits import SplitHistory, splits_in_force
 from xds.http.events import Events, Topic
@@ -200,6 +201,7 @@ class LiveBackend:
             state=summary.state.value,
             errors=summary.errors,
             warnings=summary.warnings,
+            problem=first_problem(status) if status else "",
         )
 
     def document(self, document: DocumentId) -> models.Document:
@@ -211,19 +213,14 @@ class LiveBackend:
         text = self._pipeline.texts.get(document)
         return models.Document(
             **self.document_summary(document).model_dump(by_alias=False),
-            problems=_problems(status.problems, text or b""),
+            problems=problems_of(status.problems, text or b""),
             in_force=status.quarantine.served if status.quarantine else status.in_force,
             proxies=models.Convergence(
                 programmed=status.proxies.programmed,
                 of=status.proxies.of,
                 behind=[behind.node for behind in status.proxies.behind],
             ),
-            rejections=[
-                models.Rejection(
-                    proxy=rejection.node, resources=[rejection.resource.name], reason=rejection.reason
-                )
-                for rejection in status.rejections
-            ],
+            rejections=list(refusals_of(status)),
             text=None if text is None else text.decode(errors="replace"),
             at=moment(status.at),
         )
@@ -272,7 +269,7 @@ class LiveBackend:
         content = text.encode()
         _, found = await self._pipeline.check(document, content)
         ok = not any(problem.severity is Severity.ERROR for problem in found)
-        return models.LintResult(ok=ok, revision=revision_of(content), problems=_problems(found, content))
+        return models.LintResult(ok=ok, revision=revision_of(content), problems=problems_of(found, content))
 
     async def diff(self, document: DocumentId, text: str) -> models.DiffResult:
         """Say what a text would change for whom."""
@@ -337,19 +334,3 @@ class LiveBackend:
                     )
                 )
         return runs, lacks
-
-
-def _problems(found: Iterable[Problem], content: bytes) -> list[models.Problem]:
-    lines: Mapping[int, str] = dict(enumerate(content.decode(errors="replace").splitlines(), 1))
-    return [
-        models.Problem(
-            severity=problem.severity.value,
-            line=problem.line,
-            column=problem.column,
-            field=problem.path,
-            problem=problem.message,
-            hint=problem.hint,
-            text=lines.get(problem.line, "")[:500],
-        )
-        for problem in found
-    ]

@@ -76,11 +76,15 @@ class ProblemDetails(Model):
 
 
 class Rejection(Model):
-    """Resources that a proxy did not take, in its words."""
+    """Resources that a proxy did not take, in its words.
+
+    ``line`` of the document is what the words are about; 0 if that is not known.
+    """
 
     proxy: str
     resources: Sequence[str]
     reason: str
+    line: int = 0
 
 
 class Convergence(Model):
@@ -92,7 +96,7 @@ class Convergence(Model):
 
 
 class DocumentSummary(Model):
-    """A document in a list."""
+    """A document in a list. ``problem`` is the first thing that is wrong with it; '' if nothing is."""
 
     namespace: str
     name: str
@@ -101,6 +105,7 @@ class DocumentSummary(Model):
     state: State
     errors: int
     warnings: int
+    problem: str = ""
 
 
 class Document(DocumentSummary):

@@ -3,9 +3,9 @@
 import { h, svg } from "./dom.js";
 import { number, time } from "./text.js";
 
-const WIDTH = 440;
 const HEIGHT = 160;
 const LEFT = 56;
+const PHONE = matchMedia("(max-width: 640px)");
 const BOTTOM = 22;
 const TOP = 10;
 
@@ -34,10 +34,10 @@ function entry(text, index) {
 }
 
 /**
- * Curves over time. `series` is a list of {name, points: [[Date, number|null]…], steps, dashed}; a null breaks
- * the curve. `unit` follows each number.
+ * Curves over time. `series` is a list of {name, points: [[Date, number|null]…], steps, dashed, colour}; a null
+ * breaks the curve. `unit` follows each number; `whole` numbers have no half between them.
  */
-export function lineChart(series, { unit = "", label, low, high }) {
+export function lineChart(series, { unit = "", label, low, high, whole = false }) {
   const points = series.flatMap((each) => each.points);
   const values = points.map(([, value]) => value).filter((value) => value !== null);
   if (values.length === 0) return null;
@@ -46,21 +46,23 @@ export function lineChart(series, { unit = "", label, low, high }) {
   const until = Math.max(...times, from + 1);
   const least = low ?? Math.min(...values);
   const most = Math.max(high ?? Math.max(...values), least + 1e-9);
-  const x = (at) => LEFT + ((at.getTime() - from) / (until - from)) * (WIDTH - LEFT - 8);
+  const width = PHONE.matches ? 320 : 440; // so that the letters are as large on a phone
+  const x = (at) => LEFT + ((at.getTime() - from) / (until - from)) * (width - LEFT - 8);
   const y = (value) => TOP + (1 - (value - least) / (most - least)) * (HEIGHT - TOP - BOTTOM);
-  const marks = [least, (least + most) / 2, most];
+  const half = (least + most) / 2;
+  const marks = [least, ...(whole && !Number.isInteger(half) ? [] : [half]), most];
   return h("figure", { class: "figure" },
-    svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
+    svg("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label },
       marks.map((mark) => [
-        svg("line", { class: "axis", x1: LEFT, x2: WIDTH - 8, y1: y(mark), y2: y(mark) }),
+        svg("line", { class: "axis", x1: LEFT, x2: width - 8, y1: y(mark), y2: y(mark) }),
         svg("text", { x: LEFT - 6, y: y(mark) + 4, "text-anchor": "end" }, number(mark) + unit),
       ]),
       svg("text", { x: LEFT, y: HEIGHT - 5 }, time(new Date(from))),
-      svg("text", { x: WIDTH - 8, y: HEIGHT - 5, "text-anchor": "end" }, time(new Date(until))),
+      svg("text", { x: width - 8, y: HEIGHT - 5, "text-anchor": "end" }, time(new Date(until))),
       series.map((each, index) =>
-        svg("path", { class: `curve s${index % 5}${each.dashed ? " dashed" : ""}`, d: path(each, x, y) })),
+        svg("path", { class: `curve s${(each.colour ?? index) % 5}${each.dashed ? " dashed" : ""}`, d: path(each, x, y) })),
     ),
-    h("ul", { class: "legend" }, series.map((each, index) => entry(each.name, index))),
+    h("ul", { class: "legend" }, series.map((each, index) => entry(each.name, each.colour ?? index))),
   );
 }
 

@@ -4,8 +4,8 @@ import { get } from "./api.js";
 import { h, replace } from "./dom.js";
 import { stateText, t } from "./text.js";
 
-const GOOD = ["Programmed", "in step", "Succeeded", "Promoted", "good"];
-const BAD = ["Rejected", "Quarantined", "rejected", "unknown", "RolledBack", "bad", "Failed"];
+const GOOD = ["Programmed", "in step", "Promoted", "Passed"];
+const BAD = ["Rejected", "Quarantined", "rejected", "unknown", "RolledBack", "Failed"];
 
 /** A state in its colour and in words. */
 export function badge(state) {

@@ -3,9 +3,9 @@
 import { ApiError, get, post } from "../api.js";
 import { h, replace } from "../dom.js";
 import { announce, ask, badge, badgeFailure, link, listView } from "../parts.js";
-import { dateTime, t } from "../text.js";
+import { dateTime, number, t } from "../text.js";
 
-export const STATES = ["Programmed", "Programming", "Waiting", "Rejected", "Quarantined"];
+export const DOCUMENT_STATES = ["Programmed", "Programming", "Waiting", "Rejected", "Quarantined"];
 
 export function documentsView({ query }) {
   return listView({
@@ -13,11 +13,11 @@ export function documentsView({ query }) {
     title: () => t("documents"),
     path: "/documents",
     topics: ["documents", "proxies"],
-    filters: STATES,
-    columns: () => [[t("name")], [t("kind")], [t("state")], [t("problems")], [t("revision")]],
+    filters: DOCUMENT_STATES,
+    columns: () => [[t("name")], [t("kind")], [t("state")], [t("problem"), "wide"], [t("revision")]],
     row: (document) => [
       link("document", document.name, document.namespace), document.kind, badge(document.state),
-      [document.errors > 0 && t("errors", { n: document.errors }), document.warnings > 0 && t("warnings", { n: document.warnings })].filter(Boolean).join(", "),
+      problemOf(document),
       h("code", {}, document.revision ?? ""),
     ],
   });
@@ -41,18 +41,19 @@ export function documentView({ name, query }) {
         h("dt", {}, t("kind")), h("dd", {}, document.kind),
         h("dt", {}, t("revision")), h("dd", {}, h("code", {}, document.revision), ` · ${dateTime(document.at)}`),
         h("dt", {}, t("inForce")), h("dd", {}, h("code", {}, document.inForce ?? t("nothingInForce"))),
-        h("dt", {}, t("proxies")), h("dd", {}, `${document.proxies.programmed} ${t("of")} ${document.proxies.of}`),
+        h("dt", {}, t("proxies")), h("dd", {}, `${number(document.proxies.programmed)} ${t("of")} ${number(document.proxies.of)}`),
         document.proxies.behind.length > 0 && [h("dt", {}, t("behind")), h("dd", {}, document.proxies.behind.map((proxy) => [link("proxy", proxy), " "]))])),
       document.rejections.length > 0 && h("section", { class: "card" }, h("h2", {}, t("rejections")),
         h("ul", { class: "plain" }, document.rejections.map((rejection) =>
           h("li", {}, link("proxy", rejection.proxy), `: ${rejection.reason} `, h("span", { class: "quiet" }, rejection.resources.join(", ")))))),
-      h("section", { class: "card" }, h("h2", {}, t("problems")), problems(document.problems)),
+      (document.problems.length > 0 || document.rejections.length === 0)
+        && h("section", { class: "card" }, h("h2", {}, t("problems")), problems(document.problems)),
       card,
     ];
   }
 
   function showText(card, document, mayEdit) {
-    replace(card, h("h2", {}, t("text")), document.text === null ? h("p", { class: "quiet" }, t("none")) : source(document.text, document.problems),
+    replace(card, h("h2", {}, t("text")), document.text === null ? h("p", { class: "quiet" }, t("none")) : source(document.text, [...document.problems, ...asProblems(document.rejections)]),
       mayEdit && document.text !== null && h("div", { class: "buttons" }, h("button", { type: "button", "data-key": "edit", onclick: () => edit(card, document) }, t("edit"))));
   }
 
@@ -104,11 +105,22 @@ export function documentView({ name, query }) {
   return view;
 }
 
+/** The first problem of a document, and how many more there are. */
+function problemOf({ problem, errors, warnings }) {
+  const more = errors + warnings - 1;
+  return problem && [problem, more > 0 && h("span", { class: "quiet" }, ` ${t("andMore", { n: more })}`)];
+}
+
 function problems(found) {
   if (found.length === 0) return h("p", { class: "quiet" }, t("noProblems"));
   return h("ul", { class: "plain" }, found.map((problem) =>
     h("li", {}, h("span", { class: `badge ${problem.severity === "error" ? "bad" : "wait"}` }, problem.line ? `${problem.line}:${problem.column}` : problem.severity),
       ` ${problem.field ? `${problem.field}: ` : ""}${problem.problem}`, problem.hint && h("span", { class: "quiet" }, ` (${problem.hint})`))));
+}
+
+/** What proxies say of lines, as problems of these. */
+function asProblems(rejections) {
+  return rejections.filter(({ line }) => line > 0).map(({ line, proxy, reason }) => ({ severity: "error", line, column: 1, problem: `${proxy}: ${reason}` }));
 }
 
 /** A text with its line numbers; lines with problems are marked and say what is wrong. */

@@ -5,13 +5,15 @@ import { h } from "../dom.js";
 import { badge, link, listView, table } from "../parts.js";
 import { dateTime, number, t } from "../text.js";
 
+export const PROXY_STATES = ["in step", "behind", "rejected", "unknown"];
+
 export function proxiesView({ query }) {
   return listView({
     query,
     title: () => t("proxies"),
     path: "/proxies",
     topics: ["proxies"],
-    filters: ["in step", "behind", "rejected", "unknown"],
+    filters: PROXY_STATES,
     columns: () => [[t("name")], [t("group")], [t("role")], [t("state")], [t("address")], [t("version")], [t("streams"), "number"], [t("since")]],
     row: (proxy) => [
       link("proxy", proxy.id), proxy.group, proxy.role, badge(proxy.state), proxy.address, proxy.version,

@@ -17,10 +17,15 @@ export function servicesView({ query }) {
       link("service", service.name, service.namespace),
       service.splits.length ? service.splits.map((split) => splitOf(split, service.splits.length > 1)) : h("span", { class: "quiet" }, t("noSplit")),
       service.state && badge(service.state),
-      service.rollout && h("a", { href: `#/rollout/${encodeURIComponent(service.name)}` }, badge(service.rollout)),
+      service.rollout && rolloutLink(service),
       number(service.instances),
     ],
   });
+}
+
+function rolloutLink({ name, namespace, rollout }) {
+  const search = namespace ? `?namespace=${encodeURIComponent(namespace)}` : "";
+  return h("a", { href: `#/rollout/${encodeURIComponent(name)}${search}` }, badge(rollout));
 }
 
 function splitOf(split, named) {
@@ -42,7 +47,12 @@ export function serviceView({ name, query }) {
           service.splits.length
             ? service.splits.map((split) => splitOf(split, true))
             : h("p", { class: "quiet" }, service.document ? t("noSplit") : t("noRules")),
-          service.rollout && h("p", {}, `${t("rollout")}: `, h("a", { href: `#/rollout/${encodeURIComponent(name)}` }, badge(service.rollout)))),
+          h("dl", {},
+            service.rollout && [h("dt", {}, t("rollout")), h("dd", {}, rolloutLink(service))],
+            h("dt", {}, t("document")), h("dd", {}, service.document ? link("document", service.document, namespace) : t("none")),
+            h("dt", {}, t("hosts")), h("dd", {}, service.hosts.join(", ") || t("none")),
+            h("dt", {}, t("proxies")), h("dd", {}, `${number(service.proxies.programmed)} ${t("of")} ${number(service.proxies.of)}`),
+            service.proxies.behind.length > 0 && [h("dt", {}, t("behind")), h("dd", {}, service.proxies.behind.map((proxy) => [link("proxy", proxy), " "]))])),
         h("section", { class: "card" }, h("h2", {}, t("trend")), trend(service))),
       h("section", { class: "card" }, h("h2", {}, t("subsets")),
         table([[t("subset")], [t("labels")], [t("instances"), "number"]], service.subsets.map((subset) => [
@@ -50,11 +60,6 @@ export function serviceView({ name, query }) {
           Object.entries(subset.labels).map(([key, value]) => `${key}=${value}`).join(", "),
           number(subset.instances),
         ]))),
-      h("section", { class: "card" }, h("dl", {},
-        h("dt", {}, t("document")), h("dd", {}, service.document ? link("document", service.document, namespace) : t("none")),
-        h("dt", {}, t("hosts")), h("dd", {}, service.hosts.join(", ") || t("none")),
-        h("dt", {}, t("proxies")), h("dd", {}, `${service.proxies.programmed} ${t("of")} ${service.proxies.of}`),
-        service.proxies.behind.length > 0 && [h("dt", {}, t("behind")), h("dd", {}, service.proxies.behind.map((proxy) => [link("proxy", proxy), " "]))])),
       explain,
     ];
   }
@@ -95,7 +100,7 @@ function explainBox(name, namespace) {
       headers: Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(":")).trim().toLowerCase(), line.slice(line.indexOf(":") + 1).trim()])),
     };
     try {
-      replace(answer, explained(await post("/explain", request)));
+      replace(answer, explained(name, await post("/explain", request)));
     } catch (error) {
       replace(answer, badgeFailure(error));
     }
@@ -103,18 +108,21 @@ function explainBox(name, namespace) {
 
   return h("section", { class: "card" }, h("h2", {}, t("explain")), h("p", { class: "quiet" }, t("explainHelp")),
     h("form", { id: "explain", onsubmit: asked },
-      h("div", { class: "line" },
-        h("div", { class: "grid" },
-          h("label", {}, t("method"), method), h("label", {}, t("uri"), uri), h("label", {}, t("sourceIp"), source)),
-        h("label", {}, t("headers"), headers)),
+      h("div", { class: "request" },
+        h("label", {}, t("method"), method), h("label", {}, t("uri"), uri), h("label", {}, t("sourceIp"), source)),
+      h("label", {}, t("headers"), headers),
       h("div", { class: "buttons" }, h("button", { class: "main" }, t("ask")))),
     answer);
 }
 
-function explained(result) {
+function explained(service, result) {
+  // The largest share last: it has the colour of the baseline, as in splits.
+  const chances = [...result.chances].sort((one, other) => one.percent - other.percent);
+  const shares = chances.map(({ to, percent }) => [to.startsWith(`${service}|`) ? to.slice(service.length + 1) : to, percent]);
   return [
-    h("h2", {}, `${t("rule")}: ${result.rule ?? t("noRule")}`),
-    h("p", {}, `${t("goes")}: ${result.chances.map((chance) => `${chance.to} ${number(chance.percent)} %`).join(", ") || result.action}`),
+    h("h3", {}, `${t("goes")}: `, shares.length === 0 ? result.action : shares.length === 1 && shares[0][0]),
+    shares.length > 1 && splitBar(Object.fromEntries(shares)),
+    h("p", {}, `${t("rule")}: `, h("b", {}, result.rule ?? t("noRule"))),
     h("ol", { class: "steps" }, result.considered.map((each) =>
       h("li", { class: each.matched ? "now" : null }, `${each.rule}: ${t(each.matched ? "matched" : "notMatched")}. ${each.why}`))),
     result.notes.length > 0 && h("ul", { class: "plain" }, result.notes.map((note) => h("li", {}, note))),
