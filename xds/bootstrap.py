@@ -28,7 +28,7 @@ _GRPC_SERVER: _Path = ("xds_servers", 0, "server_uri")
 _GRPC_CREDENTIALS: _Path = ("xds_servers", 0, "channel_creds")
 
 
-class Kind(StrEnum):
+class BootstrapKind(StrEnum):
     """What the bootstrap is for."""
 
     EDGE = "edge"
@@ -37,9 +37,9 @@ class Kind(StrEnum):
 
 
 _FILES = {
-    Kind.EDGE: "envoy/edge.yaml",
-    Kind.SIDECAR: "envoy/sidecar.yaml",
-    Kind.GRPC_CLIENT: "envoy/grpc-client.json",
+    BootstrapKind.EDGE: "envoy/edge.yaml",
+    BootstrapKind.SIDECAR: "envoy/sidecar.yaml",
+    BootstrapKind.GRPC_CLIENT: "envoy/grpc-client.json",
 }
 
 
@@ -83,7 +83,7 @@ class Values:
     tls: ClientTls | None = None
 
 
-def bootstrap(kind: Kind, values: Values) -> str:
+def bootstrap(kind: BootstrapKind, values: Values) -> str:
     """Return the text of a bootstrap, filled in.
 
     Raise ``BootstrapError`` for a value that the kind has no place for, an empty one, or a gRPC client
@@ -93,9 +93,9 @@ def bootstrap(kind: Kind, values: Values) -> str:
     text = package_data(_FILES[kind]).read_text(encoding="utf-8")
     replacements = {path: value for path, value in _places(kind, values).items() if value is not None}
     text = _replace(text, replacements)
-    if (values.region or values.zone) and kind is not Kind.GRPC_CLIENT:
+    if (values.region or values.zone) and kind is not BootstrapKind.GRPC_CLIENT:
         text = _with_locality(text, values)
-    return text if values.tls is None or kind is Kind.GRPC_CLIENT else _with_tls(text, values.tls)
+    return text if values.tls is None or kind is BootstrapKind.GRPC_CLIENT else _with_tls(text, values.tls)
 
 
 _CERTIFICATE, _AUTHORITY = "grayplane-certificate", "grayplane-authority"
@@ -208,10 +208,10 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
+def _places(kind: BootstrapKind, values: Values) -> Mapping[_Path, object]:
     host, port = values.xds or (None, None)
     places: dict[_Path, object] = {("node", "id"): values.id, ("node", "cluster"): values.cluster}
-    if kind is Kind.GRPC_CLIENT:
+    if kind is BootstrapKind.GRPC_CLIENT:
         places["node", "locality"] = _locality(values) or None
         places[_GRPC_SERVER] = _authority(*values.xds) if values.xds else None
         places[_GRPC_CREDENTIALS] = _grpc_credentials(values.tls) if values.tls else None
@@ -219,7 +219,7 @@ def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
         places[*_ADS_ADDRESS, "address"] = host
         places[*_ADS_ADDRESS, "port_value"] = port
         places[_ADMIN_PORT] = values.admin_port
-    if kind is Kind.SIDECAR:
+    if kind is BootstrapKind.SIDECAR:
         places["node", "metadata", "service"] = values.service
         places["node", "metadata", "upstreams"] = (
             list(values.upstreams) if values.upstreams is not None else None
@@ -228,14 +228,15 @@ def _places(kind: Kind, values: Values) -> Mapping[_Path, object]:
     return places
 
 
-def _check(kind: Kind, values: Values) -> None:
+def _check(kind: BootstrapKind, values: Values) -> None:
     texts = ("id", "cluster", "service", "region", "zone")
     for name, value in ((name, getattr(values, name)) for name in texts):
         if value is not None and not value.strip():
             raise BootstrapError(f"{name} is empty: leave it out, or say what it is")
-    if kind is not Kind.SIDECAR and (values.service, values.upstreams, values.app_port) != (None, None, None):
+    of_sidecars = (values.service, values.upstreams, values.app_port)
+    if kind is not BootstrapKind.SIDECAR and of_sidecars != (None, None, None):
         raise BootstrapError(f"service, upstream and app port are a sidecar's; this is for {kind}")
-    if kind is not Kind.GRPC_CLIENT:
+    if kind is not BootstrapKind.GRPC_CLIENT:
         return
     if values.admin_port is not None:
         raise BootstrapError("a gRPC client has no admin port")

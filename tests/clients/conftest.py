@@ -12,7 +12,7 @@ from tests.clients.build import Language, missing_tools
 from tests.clients.client import GrpcClient
 from tests.clients.server import GrpcServer
 from tests.harness.grayplane import Grayplane, until
-from xds.bootstrap import Kind, Values, bootstrap
+from xds.bootstrap import BootstrapKind, Values, bootstrap
 
 SERVICE = "reviews"
 
@@ -75,7 +75,8 @@ class Mesh:
         if ruled:
             await self.grayplane.until_logged(lambda entry: entry["event"] == "rule document applied")
         text = bootstrap(
-            Kind.GRPC_CLIENT, Values(id=f"{self._language}-1", xds=("127.0.0.1", self.grayplane.xds_port))
+            BootstrapKind.GRPC_CLIENT,
+            Values(id=f"{self._language}-1", xds=("127.0.0.1", self.grayplane.xds_port)),
         )
         assert json.loads(text)["node"]["metadata"]["role"] == "grpc-client"
         self.client = await self._stack.enter_async_context(GrpcClient(self._language, SERVICE, text))

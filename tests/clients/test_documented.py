@@ -8,7 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.clients.build import Language, documented
 from tests.clients.conftest import SERVICE, Mesh
-from xds.bootstrap import Kind, Values, bootstrap
+from xds.bootstrap import BootstrapKind, Values, bootstrap
 
 
 class _Version:
@@ -45,7 +45,9 @@ async def test_the_documented_program_follows_the_rules(mesh: Mesh, language: La
     testers = [{"headers": {"x-release": {"exact": "canary"}}}]
     mesh.rule({"name": "testers", "match": testers, "route": [{"subset": "gray"}]})
     await mesh.grayplane.until_logged(lambda entry: entry["event"] == "rule document applied")
-    text = bootstrap(Kind.GRPC_CLIENT, Values(id="documented-1", xds=("127.0.0.1", mesh.grayplane.xds_port)))
+    text = bootstrap(
+        BootstrapKind.GRPC_CLIENT, Values(id="documented-1", xds=("127.0.0.1", mesh.grayplane.xds_port))
+    )
     process = await asyncio.create_subprocess_exec(
         *documented(language),
         f"xds:///{SERVICE}",

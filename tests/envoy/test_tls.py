@@ -13,7 +13,7 @@ from tests.harness.certificates import Authority, Pair
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.grayplane import Grayplane, until
 from tests.harness.http import Client, Upstream
-from xds.bootstrap import ClientTls, Kind, Values, bootstrap, envoy_secrets
+from xds.bootstrap import BootstrapKind, ClientTls, Values, bootstrap, envoy_secrets
 
 EDGE = "spiffe://prod/edge/edge-1"
 GRANT = {"identity": "uri:spiffe://prod/edge/*", "roles": ["edge"], "groups": ["edge"]}
@@ -52,7 +52,7 @@ def edge(home: Path, authority: Authority, grayplane: Grayplane, shown: Pair, **
     tls = ClientTls(own, secrets, "localhost")
     for name, text in envoy_secrets(tls).items():
         (secrets / name).write_text(text)
-    text = bootstrap(Kind.EDGE, Values(xds=("127.0.0.1", grayplane.xds_port), tls=tls, **node))
+    text = bootstrap(BootstrapKind.EDGE, Values(xds=("127.0.0.1", grayplane.xds_port), tls=tls, **node))
     printed: dict[str, Any] = yaml.safe_load(text)
     printed["admin"]["address"]["socket_address"]["port_value"] = 0
     return printed

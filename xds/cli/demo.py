@@ -35,11 +35,11 @@ def demo(
     """
     try:
         from xds.demo.errors import DemoError  # noqa: PLC0415
-        from xds.demo.plan import Directory, Plan, samples  # noqa: PLC0415
+        from xds.demo.plan import DemoDirectory, DemoPlan, samples  # noqa: PLC0415
         from xds.demo.run import run  # noqa: PLC0415
     except ImportError as error:
         fail([f"{error.name} is not installed; the demo needs: pip install 'grayplane[demo]'"])
-    files = Directory(directory)
+    files = DemoDirectory(directory)
     ports = {"xds.port": str(xds_port), "http.port": str(http_port), "edge.port": str(edge_port)}
     flags = {**files.settings(), **ports, "source": "files"}
     if nacos is not None:
@@ -48,7 +48,7 @@ def demo(
         settings = load(
             flags=[flag(path, value, f"--{_FLAGS.get(path, path)}") for path, value in flags.items()]
         )
-    plan = Plan(files, settings, flags, admin_port, samples(*_three_ports(sample_ports)))
+    plan = DemoPlan(files, settings, flags, admin_port, samples(*_three_ports(sample_ports)))
     try:
         run(plan)
     except DemoError as error:

@@ -82,7 +82,7 @@ _REDIRECTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class RouteVariant:
     """A decision, or a part of one, in a form that one route can have. ``when`` is ``simplified``."""
 
     name: str
@@ -95,13 +95,13 @@ class Variant:
         return build(Route, name=self.name, match=match, **_fields(self.action, self.baseline))
 
 
-def variants(routing: Routing) -> Iterator[Variant]:
+def variants(routing: Routing) -> Iterator[RouteVariant]:
     """Yield what becomes routes, in order; the last holds for all requests."""
     for decision in routing.decisions:
         when = simplified(decision.when)
         for name, holds, action in _with_newcomers(replace(decision, when=when)):
             if holds != NEVER:
-                yield Variant(name, holds, action, routing.baseline)
+                yield RouteVariant(name, holds, action, routing.baseline)
 
 
 def _with_newcomers(decision: Decision) -> Iterator[tuple[str, Predicate, Action]]:

@@ -13,7 +13,7 @@ from envoy_data_plane.envoy.config.route.v3 import RouteMatch
 from envoy_data_plane.xds.core.v3 import TypedExtensionConfig
 from envoy_data_plane.xds.type.matcher.v3 import MatcherOnMatch
 
-from xds.compiler.actions import Variant
+from xds.compiler.actions import RouteVariant
 from xds.compiler.matcher_predicates import header_input, predicate
 from xds.routing.model import Action, Forward
 from xds.routing.predicates import (
@@ -42,7 +42,7 @@ _FEW = 500
 """So many values are about as cheap as a pattern, and much smaller."""
 
 
-def matcher(variants: Iterable[Variant]) -> bytes:
+def matcher(variants: Iterable[RouteVariant]) -> bytes:
     """Encode the matcher: the first variant whose predicate holds, up to the one that is for all requests."""
     entries: list[bytes] = []
     for variant in variants:
@@ -94,7 +94,7 @@ def _map(test: Test, take: bytes) -> bytes:
     return delimited(_INPUT, source) + delimited(_EXACT_MATCH_MAP, b"".join(entries))
 
 
-def _take(variant: Variant) -> bytes:
+def _take(variant: RouteVariant) -> bytes:
     route = variant.route(_own_match(variant.action))
     action = TypedExtensionConfig(name="route", typed_config=any_of(route))
     return encode(MatcherOnMatch(action=action))

@@ -21,7 +21,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher as EnvoyStringMatcher
 from envoy_data_plane.envoy.type.v3 import Int64Range
 
-from xds.compiler.actions import Variant
+from xds.compiler.actions import RouteVariant
 from xds.compiler.regex import ANYTHING, with_case
 from xds.routing.predicates import (
     And,
@@ -65,7 +65,7 @@ def expressible(when: Predicate) -> bool:
     return alternatives is not None and all(map(_expressible, alternatives))
 
 
-def routes(variant: Variant) -> Iterator[Route]:
+def routes(variant: RouteVariant) -> Iterator[Route]:
     """Build the routes of a variant, at least one per alternative of its predicate."""
     alternatives = _alternatives(variant.when)
     if alternatives is None:

@@ -3,14 +3,14 @@
 import shutil
 
 from xds.demo.errors import DemoError
-from xds.demo.plan import Plan
+from xds.demo.plan import DemoPlan
 from xds.package_data import package_data
 
 _RULES = "config/rules"
 _SCHEMA = "config/rule.schema.json"
 
 
-async def provide_rules(plan: Plan) -> str:
+async def provide_rules(plan: DemoPlan) -> str:
     """Provide the example rules where there are none, and say what was done.
 
     What is there already is the user's, and stays as it is.
@@ -27,7 +27,7 @@ async def provide_rules(plan: Plan) -> str:
     return f"The example rules are now in {rules}."
 
 
-async def _publish(plan: Plan) -> str:
+async def _publish(plan: DemoPlan) -> str:
     from xds.sources.nacos import NacosError, publish_missing  # noqa: PLC0415  # slow to load
 
     nacos = plan.settings.nacos

@@ -1,9 +1,9 @@
 """What the demo tells its user to try."""
 
-from xds.demo.plan import Plan
+from xds.demo.plan import DemoPlan
 
 
-def invitation(plan: Plan) -> str:
+def invitation(plan: DemoPlan) -> str:
     """Return the text, with lines for a shell that work when pasted."""
     edge = f"127.0.0.1:{plan.settings.edge.port}"
     reviews = "-H 'Host: reviews.example.com'"
@@ -36,7 +36,7 @@ Logs are in {plan.directory.root / "logs"}. Ctrl-C stops everything.
 """
 
 
-def _rules(plan: Plan) -> str:
+def _rules(plan: DemoPlan) -> str:
     if plan.settings.source == "files":
         return f"""\
 The rules are in {plan.directory.rules}. Change the weights in {plan.directory.rules / "reviews.yaml"}, save,
@@ -55,7 +55,7 @@ rollout:
 """
 
 
-def _rollout(plan: Plan) -> str:
+def _rollout(plan: DemoPlan) -> str:
     """Say how to start a rollout of the gray version, and how to break it."""
     edge = f"127.0.0.1:{plan.settings.edge.port}"
     server = f"--server http://127.0.0.1:{plan.settings.http.port}"

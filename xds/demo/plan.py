@@ -10,7 +10,7 @@ from xds.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleInstance:
     """One instance of a sample service, on 127.0.0.1."""
 
     service: str
@@ -23,17 +23,19 @@ class Sample:
         return f"{self.service}-{self.version}"
 
 
-def samples(reviews_v1: int = 9101, reviews_v2: int = 9102, ratings_v1: int = 9103) -> tuple[Sample, ...]:
+def samples(
+    reviews_v1: int = 9101, reviews_v2: int = 9102, ratings_v1: int = 9103
+) -> tuple[SampleInstance, ...]:
     """Return the instances of the demo, on these ports."""
     return (
-        Sample("reviews", "v1", reviews_v1),
-        Sample("reviews", "v2", reviews_v2),
-        Sample("ratings", "v1", ratings_v1),
+        SampleInstance("reviews", "v1", reviews_v1),
+        SampleInstance("reviews", "v2", reviews_v2),
+        SampleInstance("ratings", "v1", ratings_v1),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
+class DemoDirectory:
     """The demo's files, all below one directory."""
 
     root: Path
@@ -79,14 +81,14 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DemoPlan:
     """A demo to run. ``flags`` are those of ``grayplane serve`` that make ``settings``."""
 
-    directory: Directory
+    directory: DemoDirectory
     settings: Settings
     flags: Mapping[str, str]
     admin_port: int = 9901
-    samples: tuple[Sample, ...] = field(default_factory=samples)
+    samples: tuple[SampleInstance, ...] = field(default_factory=samples)
 
     @property
     def ports(self) -> Mapping[int, str]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 
 from xds.demo.errors import DemoError
-from xds.demo.plan import Plan
+from xds.demo.plan import DemoPlan
 
 _LOOPBACK = "127.0.0.1"
 
 
-def check(plan: Plan) -> Path:
+def check(plan: DemoPlan) -> Path:
     """Return the path of an Envoy that runs here; raise ``DemoError`` with everything in the way."""
     in_the_way = [f"{what} port {port} is taken{_by_whom(port)}" for port, what in _taken(plan)]
     if in_the_way:
@@ -23,7 +23,7 @@ def check(plan: Plan) -> Path:
     return _envoy()
 
 
-def _taken(plan: Plan) -> Iterator[tuple[int, str]]:
+def _taken(plan: DemoPlan) -> Iterator[tuple[int, str]]:
     for port, what in plan.ports.items():
         with closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,13 +7,13 @@ from functools import partial
 import httpx
 from rich.console import Console
 
-from xds.demo.plan import Plan
+from xds.demo.plan import DemoPlan
 
 _POLL = 0.05
 _SAY_SO_AFTER = 5.0  # seconds
 
 
-async def until_ready(plan: Plan, console: Console) -> None:
+async def until_ready(plan: DemoPlan, console: Console) -> None:
     """Return when everything answers; say every few seconds what does not yet."""
     async with httpx.AsyncClient(trust_env=False) as client:
         unready = dict(_checks(plan, client))
@@ -27,7 +27,7 @@ async def until_ready(plan: Plan, console: Console) -> None:
             await asyncio.sleep(_POLL)
 
 
-def _checks(plan: Plan, client: httpx.AsyncClient) -> Mapping[str, Callable[[], Awaitable[bool]]]:
+def _checks(plan: DemoPlan, client: httpx.AsyncClient) -> Mapping[str, Callable[[], Awaitable[bool]]]:
     urls = {sample.name: f"http://127.0.0.1:{sample.port}/" for sample in plan.samples}
     urls["envoy"] = f"http://127.0.0.1:{plan.admin_port}/ready"
     return {

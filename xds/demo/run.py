@@ -11,7 +11,7 @@ from xds.demo.child import Child
 from xds.demo.errors import DemoError
 from xds.demo.examples import provide_rules
 from xds.demo.invitation import invitation
-from xds.demo.plan import Plan
+from xds.demo.plan import DemoPlan
 from xds.demo.preflight import check
 from xds.demo.processes import processes
 from xds.demo.readiness import until_ready
@@ -19,14 +19,14 @@ from xds.demo.traffic import Traffic
 from xds.demo.view import show, show_notices
 
 
-def run(plan: Plan) -> None:
+def run(plan: DemoPlan) -> None:
     """Run the demo until SIGINT, SIGTERM or SIGHUP. Raise ``DemoError`` when it cannot run, or no longer."""
     envoy = check(plan)
     plan.make_files()
     asyncio.run(_until_signal(plan, envoy))
 
 
-async def _until_signal(plan: Plan, envoy: Path) -> None:
+async def _until_signal(plan: DemoPlan, envoy: Path) -> None:
     signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
@@ -42,7 +42,7 @@ async def _until_signal(plan: Plan, envoy: Path) -> None:
     console.print("Stopped.")
 
 
-async def _run(plan: Plan, envoy: Path, console: Console) -> None:
+async def _run(plan: DemoPlan, envoy: Path, console: Console) -> None:
     console.print(await provide_rules(plan), soft_wrap=True, markup=False)
     children = processes(plan, envoy)
     try:
@@ -62,7 +62,7 @@ async def _run(plan: Plan, envoy: Path, console: Console) -> None:
         await _stop(children)
 
 
-def _traffic(plan: Plan) -> Traffic:
+def _traffic(plan: DemoPlan) -> Traffic:
     return Traffic({f"127.0.0.1:{sample.port}": sample.version for sample in plan.samples})
 
 

@@ -11,14 +11,14 @@ from typing import Protocol
 from xds.documents import Origin
 from xds.pipeline.served_versions import Version
 from xds.rules.instance import ServiceId
-from xds.validation import Verdict
+from xds.validation import EnvoyVerdict
 from xds.views import CompiledService
 
 
 class Validator(Protocol):
     """Who is asked."""
 
-    def check(self, services: Mapping[ServiceId, CompiledService]) -> AsyncIterator[Verdict]:
+    def check(self, services: Mapping[ServiceId, CompiledService]) -> AsyncIterator[EnvoyVerdict]:
         """Yield verdicts as they are found, one for each service."""
         ...
 

@@ -15,10 +15,10 @@ import structlog
 
 from xds.rollout.kept_states import KeptStates
 from xds.rollout.load_tally import LoadTally, Sample
-from xds.rollout.machine import Call, Event, PlanRead, advance
-from xds.rollout.services import Services
+from xds.rollout.machine import Call, PlanRead, RolloutEvent, advance
+from xds.rollout.services import KnownServices
 from xds.rollout.state import UNDER_WAY, State
-from xds.rollout.store import ConflictError, StoreError
+from xds.rollout.store import StoreConflictError, StoreError
 from xds.routing import Overrides
 from xds.rules.instance import ServiceId
 from xds.rules.model import RuleDocument
@@ -63,7 +63,7 @@ class Decisions:
 
     def __init__(
         self,
-        services: Services,
+        services: KnownServices,
         kept: KeptStates,
         tally: LoadTally,
         wall_clock: Callable[[], datetime],
@@ -100,7 +100,7 @@ class Decisions:
             running.owed = ()
             self.put_in_force(service)
 
-    async def tell(self, service: ServiceId, event: Event) -> None:
+    async def tell(self, service: ServiceId, event: RolloutEvent) -> None:
         """Advance, keep, put in force; anew if somebody else wrote meanwhile.
 
         Raise ``CommandRefusedError``, and ``StoreError`` if it cannot be kept: then it did not happen, unless
@@ -125,7 +125,7 @@ class Decisions:
                     return
                 try:
                     await self._settle(service, running)
-                except ConflictError:
+                except StoreConflictError:
                     running.version = None
                     await self.read(service)
                 except StoreError:
@@ -134,7 +134,7 @@ class Decisions:
                     raise
                 else:
                     return
-        raise ConflictError(f"the rollout of {service} is written by others all the time")
+        raise StoreConflictError(f"the rollout of {service} is written by others all the time")
 
     async def catch_up(self, service: ServiceId) -> None:
         """Keep what could not be kept before. Raise ``StoreError``."""

@@ -13,7 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from xds.rollout.plan import Record
-from xds.rollout.store import ConflictError, Store, Stored, StoreError
+from xds.rollout.store import Store, StoreConflictError, StoredText, StoreError
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Lease:
         self._leads_until = float("-inf")
         # What the store held at the last look, and since when it has been the same. Written by ``_turn`` and
         # ``_write``.
-        self._seen: Stored | None = None
+        self._seen: StoredText | None = None
         self._seen_since = float("-inf")
         self.replica = replica
         # The lease at the last look. Written by ``_turn`` and ``_write``.
@@ -90,7 +90,7 @@ class Lease:
             taken = self.held.model_copy(update={"replicas": others})
         else:
             return
-        with suppress(ConflictError):  # another one was faster
+        with suppress(StoreConflictError):  # another one was faster
             await self._write(taken)
             if taken.leader == self.replica:
                 self._leads_until = began + (LEASE - _MARGIN) * self._scale
@@ -98,10 +98,10 @@ class Lease:
     async def _write(self, held: Held) -> None:
         text = held.model_dump_json()
         version = await self._store.write(_NAME, text, self._seen.version if self._seen else None)
-        self._seen, self._seen_since, self.held = Stored(text, version), self._clock(), held
+        self._seen, self._seen_since, self.held = StoredText(text, version), self._clock(), held
 
 
-def _held(stored: Stored | None) -> Held:
+def _held(stored: StoredText | None) -> Held:
     try:
         return Held.model_validate_json(stored.text) if stored else Held()
     except ValidationError:

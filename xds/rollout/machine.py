@@ -71,7 +71,7 @@ class Command:
     why: str = ""
 
 
-Event = PlanRead | IntervalSeen | PartSeen | HookAnswered | InstancesGone | Command
+RolloutEvent = PlanRead | IntervalSeen | PartSeen | HookAnswered | InstancesGone | Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CommandRefusedError(Exception):
     """The rollout cannot do what a person wants; the text says why, and what it could."""
 
 
-def advance(state: State | None, event: Event, now: datetime) -> tuple[State, tuple[Call, ...]]:
+def advance(state: State | None, event: RolloutEvent, now: datetime) -> tuple[State, tuple[Call, ...]]:
     """Take in an event; None is the state of a service whose rollout was never seen.
 
     Raise ``CommandRefusedError`` for a command that does not fit.

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from xds.rollout.store import ConflictError, Stored, StoreError
-from xds.sources.nacos import ConfigClient, NacosError, NacosSettings, connected
-from xds.sources.nacos import ConflictError as NacosConflictError
-from xds.sources.nacos import Stored as NacosStored
+from xds.rollout.store import StoreConflictError, StoredText, StoreError
+from xds.sources.nacos import ConfigClient, ConflictError, NacosError, NacosSettings, Stored, connected
 
 _TIMEOUT = 3.0
 """Seconds for one read or write; well within what a leader has left of its lease (``lease``)."""
@@ -36,7 +34,7 @@ class NacosStore:
             self._clients = clients
             await asyncio.Event().wait()
 
-    async def read(self, name: str) -> Stored | None:
+    async def read(self, name: str) -> StoredText | None:
         """Return what is there (``Store``)."""
         client, data_id = self._place(name)
         try:
@@ -46,17 +44,17 @@ class NacosStore:
             raise StoreError(f"Nacos did not answer for {data_id} within {_TIMEOUT:g} s") from None
         except NacosError as error:
             raise StoreError(str(error)) from error
-        return Stored(found.text, found.md5) if found else None
+        return StoredText(found.text, found.md5) if found else None
 
     async def write(self, name: str, text: str, version: str | None) -> str:
         """Replace what has this version (``Store``)."""
         client, data_id = self._place(name)
-        replaces = None if version is None else NacosStored("", version)
+        replaces = None if version is None else Stored("", version)
         try:
             async with asyncio.timeout(_TIMEOUT):
                 return (await client.publish(self._group, data_id, text, replaces)).md5
-        except NacosConflictError as error:
-            raise ConflictError(str(error)) from error
+        except ConflictError as error:
+            raise StoreConflictError(str(error)) from error
         except TimeoutError:
             raise StoreError(f"Nacos did not take {data_id} within {_TIMEOUT:g} s") from None
         except NacosError as error:

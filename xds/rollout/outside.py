@@ -29,7 +29,7 @@ SIGNATURE = "x-grayplane-signature"
 """The header with ``sha256=`` and the HMAC of the body, in hexadecimal."""
 
 
-class Answer(NamedTuple):
+class WebhookAnswer(NamedTuple):
     """What a webhook says: whether it agrees, and its words."""
 
     agrees: bool
@@ -92,14 +92,14 @@ class Outside:
                 await session.close()
         self._hooks = self._queries = None
 
-    async def ask(self, service: ServiceId, state: State, call: Call) -> Answer:
+    async def ask(self, service: ServiceId, state: State, call: Call) -> WebhookAnswer:
         """Call a webhook. It raises nothing."""
         body = json.dumps(_body(service, state, call)).encode()
         headers = {"content-type": "application/json"}
         if self._secret:
             signature = hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
             headers[SIGNATURE] = f"sha256={signature}"
-        answer = Answer(agrees=False, says="was not asked")
+        answer = WebhookAnswer(agrees=False, says="was not asked")
         for number in range(_TRIES):
             if number:
                 await asyncio.sleep(_PAUSE * 2 ** (number - 1))
@@ -108,21 +108,21 @@ class Outside:
                 break
         return answer
 
-    async def _post(self, call: Call, body: bytes, headers: dict[str, str]) -> tuple[Answer, bool]:
+    async def _post(self, call: Call, body: bytes, headers: dict[str, str]) -> tuple[WebhookAnswer, bool]:
         timeout = aiohttp.ClientTimeout(total=hook_timeout(call.hook).total_seconds())
         if problem := self._problem_of_url(call.hook.url):
-            return Answer(agrees=False, says=problem), True
+            return WebhookAnswer(agrees=False, says=problem), True
         try:
             async with self._hook_session().post(
                 call.hook.url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 text = (await response.content.read(_SHOWN)).decode(errors="replace").strip()
                 says = f"{response.status} {text}".strip()
-                return Answer(agrees=response.status // 100 == 2, says=says), response.status < 500
+                return WebhookAnswer(agrees=response.status // 100 == 2, says=says), response.status < 500
         except TimeoutError:
-            return Answer(agrees=False, says="no answer in time"), False
+            return WebhookAnswer(agrees=False, says="no answer in time"), False
         except (aiohttp.ClientError, OSError) as error:
-            return Answer(agrees=False, says=str(error) or type(error).__name__), False
+            return WebhookAnswer(agrees=False, says=str(error) or type(error).__name__), False
 
     async def query(self, query: str) -> float | None:
         """Return the one value of a PromQL query; None if there is none, or not one, or no answer."""

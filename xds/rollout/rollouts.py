@@ -31,7 +31,7 @@ from xds.rollout.machine import (
 )
 from xds.rollout.outside import Outside
 from xds.rollout.plan import Plan, plan_of
-from xds.rollout.services import Services
+from xds.rollout.services import KnownServices
 from xds.rollout.state import TRANSITIONS, UNDER_WAY, Phase, State, Trigger
 from xds.rollout.store import StoreError
 from xds.rules.instance import ServiceId
@@ -78,7 +78,7 @@ class Rollouts:
 
     def __init__(
         self,
-        services: Services,
+        services: KnownServices,
         kept: KeptStates,
         outside: Outside,
         replicas: Replicas,

@@ -14,7 +14,7 @@ from xds.rules.model import RuleDocument
 from xds.status import Status
 
 
-class Services(Protocol):
+class KnownServices(Protocol):
     """What rollouts need to know of services, and do to them."""
 
     @property
@@ -55,21 +55,21 @@ class PipelineServices:
 
     @property
     def known(self) -> bool:
-        """Whether documents and instances are what the source says (``Services``)."""
+        """Whether documents and instances are what the source says (``KnownServices``)."""
         return self._pipeline.in_step
 
     def changed(self) -> Iterator[ServiceId]:
-        """Yield the services whose document may have changed (``Services``)."""
+        """Yield the services whose document may have changed (``KnownServices``)."""
         for document in self._status.changed_documents(self._feed):
             if status := self._status.document(document):
                 yield from status.services
 
     def rule(self, service: ServiceId) -> RuleDocument | None:
-        """Return the document in force (``Services``)."""
+        """Return the document in force (``KnownServices``)."""
         return self._pipeline.documents.rule(service)
 
     def can_serve(self, service: ServiceId, subset: str) -> bool:
-        """Whether a subset has an instance that serves (``Services``)."""
+        """Whether a subset has an instance that serves (``KnownServices``)."""
         rule = self.rule(service)
         if rule is None or subset not in rule.subsets:
             return False
@@ -77,7 +77,7 @@ class PipelineServices:
         return any(can_serve(one) and rule.subsets[subset].selects(one.metadata) for one in instances)
 
     def clusters(self, service: ServiceId) -> Clusters:
-        """Return the clusters of a service (``Services``): a subset has one for each fallback."""
+        """Return the clusters of a service (``KnownServices``): a subset has one for each fallback."""
         routing = self._pipeline.routing(service)
         own: dict[str, str | None] = {
             cluster_name(service.name, subset): subset for subset in routing.subsets
@@ -86,7 +86,7 @@ class PipelineServices:
         return {**own, **targets, **dict.fromkeys(split_clusters(routing))}
 
     def override(self, service: ServiceId, overrides: Overrides | None) -> None:
-        """Put weights in force (``Services``); nothing is compiled if they are already."""
+        """Put weights in force (``KnownServices``); nothing is compiled if they are already."""
         if overrides != self._overrides.get(service):
             self._overrides[service] = overrides
             self._pipeline.set_overrides(service, overrides)

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 _SUFFIX = ".json"
 
 
-class Stored(NamedTuple):
+class StoredText(NamedTuple):
     """A text, and the version that a compare-and-set must name to replace it."""
 
     text: str
@@ -23,21 +23,21 @@ class StoreError(Exception):
     """The store cannot be reached, or refuses; the text says why."""
 
 
-class ConflictError(StoreError):
+class StoreConflictError(StoreError):
     """Somebody else wrote first: what is there has another version."""
 
 
 class Store(Protocol):
     """Keeps texts by name. A write is kept when it returns, whatever happens to the process after that."""
 
-    async def read(self, name: str) -> Stored | None:
+    async def read(self, name: str) -> StoredText | None:
         """Return what is there. Raise ``StoreError``."""
         ...
 
     async def write(self, name: str, text: str, version: str | None) -> str:
         """Replace what has this version (None: nothing is there); return the new version.
 
-        Raise ``ConflictError`` if something else is there, ``StoreError`` if it cannot be kept.
+        Raise ``StoreConflictError`` if something else is there, ``StoreError`` if it cannot be kept.
         """
         ...
 
@@ -53,7 +53,7 @@ class FileStore:
         """Return the names of all that is kept. Raise ``StoreError``."""
         return await asyncio.to_thread(self._names)
 
-    async def read(self, name: str) -> Stored | None:
+    async def read(self, name: str) -> StoredText | None:
         """Return what is there (``Store``)."""
         return await asyncio.to_thread(self._read, name)
 
@@ -75,20 +75,20 @@ class FileStore:
     def _path(self, name: str) -> Path:
         return self._directory / f"{quote(name, safe='')}{_SUFFIX}"
 
-    def _read(self, name: str) -> Stored | None:
+    def _read(self, name: str) -> StoredText | None:
         try:
             text = self._path(name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{self._path(name)}: {error}") from error
-        return Stored(text, _version(text))
+        return StoredText(text, _version(text))
 
     def _compare_and_set(self, name: str, text: str, version: str | None) -> str:
         with self._lock:
             there = self._read(name)
             if (there.version if there else None) != version:
-                raise ConflictError(f"{self._path(name)} was written by somebody else")
+                raise StoreConflictError(f"{self._path(name)} was written by somebody else")
             self._write(self._path(name), text)
         return _version(text)
 

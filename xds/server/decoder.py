@@ -9,7 +9,7 @@ from xds.protocol import DELTA
 from xds.protocol.variants import Request
 from xds.server.errors import StreamError, exhausted, invalid
 from xds.server.limits import Limits
-from xds.server.services import Method
+from xds.server.services import DiscoveryMethod
 from xds.wire import DeltaRequest, Status, WireError
 from xds.wire.weight import weigh
 
@@ -29,7 +29,7 @@ _MAX_REASON = 4_000
 class RequestDecoder:
     """Decodes the requests of one method. Large ones are decoded in a thread of ``executor``."""
 
-    def __init__(self, method: Method, limits: Limits, executor: Executor) -> None:
+    def __init__(self, method: DiscoveryMethod, limits: Limits, executor: Executor) -> None:
         self.method = method
         self._node_field = 1 if method.variant is DELTA else 2
         self._limits = limits

@@ -21,7 +21,7 @@ from xds.server.load_reports import LoadReporting, LoadReports
 from xds.server.observer import LogObserver, Observer
 from xds.server.open_streams import OpenStreams
 from xds.server.reflection import Reflection
-from xds.server.services import Method, methods
+from xds.server.services import DiscoveryMethod, methods
 from xds.server.stream_handler import Context, ServerState, StreamHandler, ViewOf
 from xds.server.tls import TlsFiles, grpc_credentials
 
@@ -142,7 +142,7 @@ class XdsServer:
         await self._server.stop(grace)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _discovery(self, method: Method) -> Callable[[Context], Awaitable[None]]:
+    def _discovery(self, method: DiscoveryMethod) -> Callable[[Context], Awaitable[None]]:
         decoder = RequestDecoder(method, self._state.limits, self._executor)
 
         async def serve(context: Context) -> None:

@@ -10,7 +10,7 @@ from xds.wire.descriptors import RpcMethod
 _MESSAGES = "envoy.service.discovery.v3."
 
 
-class Method(NamedTuple):
+class DiscoveryMethod(NamedTuple):
     """One streaming method; ``type_url`` is None where each request names its type (ADS)."""
 
     service: str
@@ -41,11 +41,11 @@ _PER_TYPE = (
 )
 
 
-def methods() -> Iterator[Method]:
+def methods() -> Iterator[DiscoveryMethod]:
     """Yield every xDS method that is served."""
-    yield Method(_AGGREGATED, "StreamAggregatedResources", STATE_OF_THE_WORLD, None)
-    yield Method(_AGGREGATED, "DeltaAggregatedResources", DELTA, None)
+    yield DiscoveryMethod(_AGGREGATED, "StreamAggregatedResources", STATE_OF_THE_WORLD, None)
+    yield DiscoveryMethod(_AGGREGATED, "DeltaAggregatedResources", DELTA, None)
     for service, noun, type_url in _PER_TYPE:
-        yield Method(service, f"Delta{noun}", DELTA, type_url)
+        yield DiscoveryMethod(service, f"Delta{noun}", DELTA, type_url)
         if type_url != type_urls.VIRTUAL_HOST:
-            yield Method(service, f"Stream{noun}", STATE_OF_THE_WORLD, type_url)
+            yield DiscoveryMethod(service, f"Stream{noun}", STATE_OF_THE_WORLD, type_url)

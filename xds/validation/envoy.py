@@ -36,7 +36,7 @@ _OTHER_DISK = "Invalid path: "
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EnvoyVerdict:
     """What Envoy says of some services: why it refuses them; None if it takes them, or could not be asked."""
 
     services: tuple[ServiceId, ...]
@@ -68,14 +68,14 @@ class EnvoyValidator:
         self.seconds = 0.0
         """How long Envoy ran, all in all."""
 
-    async def check(self, services: Mapping[ServiceId, CompiledService]) -> AsyncIterator[Verdict]:
+    async def check(self, services: Mapping[ServiceId, CompiledService]) -> AsyncIterator[EnvoyVerdict]:
         """Yield verdicts as they are found, one for each service; services of a namespace go together."""
         unknown: dict[str, list[CompiledService]] = {}
         for service in services.values():
             content = _content(service)
             if content in self._found:
                 self._found.move_to_end(content)
-                yield Verdict((service.id,), self._found[content])
+                yield EnvoyVerdict((service.id,), self._found[content])
             else:
                 unknown.setdefault(service.id.namespace, []).append(service)
         for of_namespace in unknown.values():
@@ -84,7 +84,7 @@ class EnvoyValidator:
                 async for verdict in self._check_some(some):
                     yield verdict
 
-    async def _check_some(self, services: Sequence[CompiledService]) -> AsyncIterator[Verdict]:
+    async def _check_some(self, services: Sequence[CompiledService]) -> AsyncIterator[EnvoyVerdict]:
         waiting = [list(services)]
         while waiting:
             some = waiting.pop()
@@ -94,7 +94,7 @@ class EnvoyValidator:
                 self._tell_trouble(str(error))
                 left = [service for part in (some, *waiting) for service in part]
                 self.unchecked += len(left)
-                yield Verdict(tuple(service.id for service in left))
+                yield EnvoyVerdict(tuple(service.id for service in left))
                 return
             if reason is not None and len(some) > 1:
                 middle = len(some) // 2
@@ -113,14 +113,14 @@ class EnvoyValidator:
         self.trouble = None
         return None if reason and reason.startswith(_OTHER_DISK) else reason
 
-    def _remember(self, services: Sequence[CompiledService], reason: str | None) -> Verdict:
+    def _remember(self, services: Sequence[CompiledService], reason: str | None) -> EnvoyVerdict:
         self.passed += len(services) if reason is None else 0
         self.refused += reason is not None
         for service in services:
             self._found[_content(service)] = reason
         while len(self._found) > _REMEMBERED:
             self._found.popitem(last=False)
-        return Verdict(tuple(service.id for service in services), reason)
+        return EnvoyVerdict(tuple(service.id for service in services), reason)
 
     def _tell_trouble(self, reason: str) -> None:
         if self.trouble is None:

@@ -8,16 +8,16 @@ from tests.harness.ports import free_ports
 from xds.demo.errors import DemoError
 from xds.demo.examples import provide_rules
 from xds.demo.invitation import invitation
-from xds.demo.plan import Directory, Plan, samples
+from xds.demo.plan import DemoDirectory, DemoPlan, samples
 from xds.demo.preflight import check
 from xds.settings import Edge, Http, Settings, Xds
 from xds.sources.files.instances import parse_instances
 
 
-def plan_in(directory: Path) -> Plan:
+def plan_in(directory: Path) -> DemoPlan:
     xds, http, edge, admin, *others = free_ports(7)
     settings = Settings(xds=Xds(port=xds), http=Http(port=http), edge=Edge(port=edge))
-    return Plan(Directory(directory / "demo"), settings, {}, admin, samples(*others))
+    return DemoPlan(DemoDirectory(directory / "demo"), settings, {}, admin, samples(*others))
 
 
 def test_what_runs_is_told_to_the_file_source(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from xds.rollout.machine import (
     Call,
     Command,
     CommandRefusedError,
-    Event,
     HookAnswered,
     InstancesGone,
     IntervalSeen,
     PartSeen,
     PlanRead,
+    RolloutEvent,
     advance,
     due,
 )
@@ -43,7 +43,7 @@ class Played:
         self.calls: tuple[Call, ...] = ()
         self.state, self.calls = advance(None, PlanRead(plan(**rollout)), self.now)
 
-    def tell(self, event: Event) -> "Played":
+    def tell(self, event: RolloutEvent) -> "Played":
         self.state, self.calls = advance(self.state, event, self.now)
         return self
 
@@ -96,7 +96,7 @@ def test_failures_that_are_not_in_a_row_do_not() -> None:
 
 
 @pytest.mark.parametrize("event", [IntervalSeen(DEAD), PartSeen(DEAD), InstancesGone()])
-def test_a_clear_failure_is_taken_back_at_once(event: Event) -> None:
+def test_a_clear_failure_is_taken_back_at_once(event: RolloutEvent) -> None:
     assert Played().tell(event).at == (Phase.ROLLED_BACK, 0, 0)
 
 
@@ -243,7 +243,7 @@ def test_an_edit_of_the_analysis_begins_the_evidence_anew() -> None:
         ([], "approve", "step 1 needs no approval"),
     ],
 )
-def test_a_command_that_does_not_fit_is_refused(events: list[Event], word: str, says: str) -> None:
+def test_a_command_that_does_not_fit_is_refused(events: list[RolloutEvent], word: str, says: str) -> None:
     played = Played()
     for event in events:
         played.tell(event)
@@ -284,7 +284,7 @@ class NeverHappens(RuleBasedStateMachine):
         self.state, _ = advance(None, PlanRead(plan(**plan_)), self.now)
         self.attempt_weight = self.state.weight
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: RolloutEvent) -> None:
         before = self.state
         self.state, _ = advance(before, event, self.now)
         assert State.model_validate_json(self.state.model_dump_json()) == self.state

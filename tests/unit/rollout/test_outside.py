@@ -40,7 +40,7 @@ async def serving(path: str, handler: Handler) -> AsyncIterator[str]:
 
 async def ask(
     statuses: list[int], secret: str | None = None
-) -> tuple[outside.Answer, list[tuple[Any, bytes]]]:
+) -> tuple[outside.WebhookAnswer, list[tuple[Any, bytes]]]:
     """Ask a webhook that answers these in turn; return its answer and what it got."""
     got: list[tuple[Any, bytes]] = []
 
@@ -124,7 +124,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
 
 
-async def ask_at(url: str, **options: Any) -> outside.Answer:
+async def ask_at(url: str, **options: Any) -> outside.WebhookAnswer:
     state, _ = advance(None, PlanRead(plan()), NOW)
     asker = Outside(**options)
     hook = Webhook.model_validate({"name": "smoke", "url": url})

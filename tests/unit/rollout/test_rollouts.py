@@ -15,7 +15,7 @@ from xds.rollout.observation import Counts, Latencies, Side
 from xds.rollout.replica_loads import ReplicaLoads
 from xds.rollout.shared import SharedReplicas
 from xds.rollout.state import Phase
-from xds.rollout.store import ConflictError, FileStore, Store, Stored, StoreError
+from xds.rollout.store import FileStore, Store, StoreConflictError, StoredText, StoreError
 
 LEASE = 0.6
 FOREVER = [{"weight": 5.0, "for": "1h"}, {"weight": 100.0}]
@@ -34,7 +34,7 @@ class Cut:
         self._store = store
         self.off = False
 
-    async def read(self, name: str) -> Stored | None:
+    async def read(self, name: str) -> StoredText | None:
         self._check()
         return await self._store.read(name)
 
@@ -206,10 +206,10 @@ async def test_a_file_store_compares_and_sets(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "states")
     assert list(await store.names()) == []
     first = await store.write("rollout:shop/reviews", "1", None)
-    with pytest.raises(ConflictError):
+    with pytest.raises(StoreConflictError):
         await store.write("rollout:shop/reviews", "2", None)
     second = await store.write("rollout:shop/reviews", "2", first)
-    with pytest.raises(ConflictError):
+    with pytest.raises(StoreConflictError):
         await store.write("rollout:shop/reviews", "3", first)
-    assert await store.read("rollout:shop/reviews") == Stored("2", second)
+    assert await store.read("rollout:shop/reviews") == StoredText("2", second)
     assert list(await store.names()) == ["rollout:shop/reviews"]

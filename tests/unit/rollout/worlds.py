@@ -10,7 +10,7 @@ from xds.rollout.kept_states import KeptStates
 from xds.rollout.load_tally import LoadTally
 from xds.rollout.machine import Call
 from xds.rollout.observation import Counts, Side
-from xds.rollout.outside import Answer, Outside
+from xds.rollout.outside import Outside, WebhookAnswer
 from xds.rollout.rollouts import Alone, Replicas, Rollouts
 from xds.rollout.state import State
 from xds.rollout.store import FileStore, Store
@@ -29,7 +29,7 @@ HOOKS = [
 
 
 class FakeServices:
-    """The one service (``xds.rollout.services.Services``); ``weights`` are those put in force, in order."""
+    """The one service (``KnownServices``); ``weights`` are those put in force, in order."""
 
     known = True
 
@@ -64,9 +64,9 @@ class Agreeable(Outside):
         super().__init__()
         self.asked: list[tuple[str, int]] = []
 
-    async def ask(self, service: ServiceId, state: State, call: Call) -> Answer:
+    async def ask(self, service: ServiceId, state: State, call: Call) -> WebhookAnswer:
         self.asked.append((call.hook.name, call.serial))
-        return Answer(agrees=True, says="200")
+        return WebhookAnswer(agrees=True, says="200")
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from xds.protocol import DELTA
 from xds.server.decoder import RequestDecoder
 from xds.server.errors import StreamError
 from xds.server.limits import Limits
-from xds.server.services import Method, methods
+from xds.server.services import DiscoveryMethod, methods
 from xds.type_urls import ROUTE
 from xds.wire import DeltaRequest, delimited
 
@@ -15,7 +15,7 @@ AGGREGATED = next(each for each in methods() if each.type_url is None and each.v
 ROUTES = next(each for each in methods() if each.type_url == ROUTE and each.variant is DELTA)
 
 
-def decoder(method: Method = AGGREGATED, limits: Limits | None = None) -> RequestDecoder:
+def decoder(method: DiscoveryMethod = AGGREGATED, limits: Limits | None = None) -> RequestDecoder:
     return RequestDecoder(method, limits or Limits(), ThreadPoolExecutor(1))
 
 

@@ -4,7 +4,7 @@ Four things together lose no edit:
 
 - The server pushes that a document changed. It is then read.
 - After a read the server is told the MD5 of what was read, and answers whether that is still current. So a
-  change that landed during the read is read too, until both sides agree. This is Nacos's own protocol.
+  change that came during the read is read too, until both sides agree. This is Nacos's own protocol.
 - A fuzzy watch, which Nacos 3 has, announces new documents.
 - Every few seconds a listing tells which documents there are, with their MD5. It finds new and deleted
   documents on servers without fuzzy watch, and every change that no push told of.
