@@ -141,6 +141,26 @@ def test_the_number_of_series_does_not_grow_with_nodes_and_types() -> None:
     assert len(samples(made)) <= before + 6
 
 
+def test_the_exposition_is_what_prometheus_wants() -> None:
+    made, status = metrics()
+    status.opened(stream("edge-1", role="edge"))
+    text = made.exposition()[0].decode()
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(set(series)) == len(series)
+    for kind in ("HELP", "TYPE"):
+        named = re.findall(rf"^# {kind} (\S+) ", text, re.MULTILINE)
+        assert len(set(named)) == len(named)
+    for family in text_string_to_metric_families(text):
+        assert family.documentation, family.name
+        assert family.type in {"counter", "gauge", "histogram"}, family.name
+        assert family.name.startswith(("grayplane_", "process_"))
+        endings = {sample.name.removeprefix(family.name) for sample in family.samples}
+        wanted = {"counter": {"_total"}, "gauge": {""}, "histogram": {"_bucket", "_count", "_sum"}}
+        assert endings <= wanted[family.type], family.name
+        units = re.search(r"(milliseconds|minutes|bytes_total|percent)", family.name)
+        assert units is None, f"{family.name}: base units"
+
+
 def expressions() -> Iterator[tuple[str, str]]:
     for rule in RULES:
         yield rule["alert"], rule["expr"]
