@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,12 @@ class HttpsEdge:
 
 
 @asynccontextmanager
-async def https_edge(home: Path, *, processes: int = 1, **settings: Any) -> AsyncIterator[HttpsEdge]:
-    """Run an edge with certificates of two hosts; the settings are those of ``edge``."""
+async def https_edge(
+    home: Path, *, processes: int = 1, hosts: Sequence[str] = (ONE, TWO), **settings: Any
+) -> AsyncIterator[HttpsEdge]:
+    """Run an edge with certificates of some hosts; the settings are those of ``edge``."""
     authority = Authority(home)
-    pairs = [authority.issue(host, dns=[host]) for host in (ONE, TWO)]
+    pairs = [authority.issue(f"{number}", dns=[host]) for number, host in enumerate(hosts)]
     listed = [{"certificate": str(pair.certificate), "key": str(pair.key)} for pair in pairs]
     port = free_port()
     grayplane = Grayplane(home, environment={"GRAYPLANE_CERTIFICATES": json.dumps(listed)})
@@ -75,6 +77,16 @@ async def test_each_host_has_its_certificate(tmp_path: Path) -> None:
             assert answer.status_code == 200
             assert answer.json()["headers"]["x-forwarded-proto"] == "https"
             assert await names(edge, host) == [host]
+
+
+async def test_a_certificate_of_the_very_host_goes_before_one_of_all_and_two_of_one_host_do_no_harm(
+    tmp_path: Path,
+) -> None:
+    async with https_edge(tmp_path, hosts=("*.example.com", ONE, ONE)) as edge:
+        assert await names(edge, ONE) == [ONE]
+        assert await names(edge, TWO) == ["*.example.com"]
+        for host in (ONE, TWO):
+            assert (await edge.get(host)).status_code == 200
 
 
 async def names(edge: HttpsEdge, host: str) -> list[str]:
@@ -120,7 +132,7 @@ async def test_old_tls_is_refused(tmp_path: Path) -> None:
 async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
     async with https_edge(tmp_path, processes=2) as edge:
         before = await edge.certificate(ONE)
-        edge.authority.issue(ONE, dns=[ONE])
+        edge.authority.issue("0", dns=[ONE])
 
         async def renewed() -> bool:
             return (await edge.certificate(ONE)).serial_number != before.serial_number
@@ -132,7 +144,7 @@ async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path)
 async def test_a_key_that_is_not_the_certificates_changes_nothing(tmp_path: Path) -> None:
     async with https_edge(tmp_path) as edge:
         before = await edge.certificate(ONE)
-        (tmp_path / f"{ONE}.key").write_bytes((tmp_path / f"{TWO}.key").read_bytes())
+        (tmp_path / "0.key").write_bytes((tmp_path / "1.key").read_bytes())
         said = await edge.grayplane.until_logged(lambda entry: "certificate cannot be used" in entry["event"])
         assert "is not the key of" in said["reason"]
         assert (await edge.certificate(ONE)).serial_number == before.serial_number
@@ -140,7 +152,7 @@ async def test_a_key_that_is_not_the_certificates_changes_nothing(tmp_path: Path
 
 async def test_keys_are_shown_nowhere(tmp_path: Path) -> None:
     async with https_edge(tmp_path) as edge:
-        secrets = [(tmp_path / f"{host}.key").read_text().splitlines()[1] for host in (ONE, TWO)]
+        secrets = [(tmp_path / f"{number}.key").read_text().splitlines()[1] for number in range(2)]
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             base = f"http://127.0.0.1:{edge.grayplane.http_port}"
             node = {"node": {"id": "edge-9", "cluster": "edge"}}

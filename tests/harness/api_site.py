@@ -1,6 +1,7 @@
 """A real HTTP server with the API and the dashboard on a made-up backend."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class Site:
         *,
         port: int = 0,
         oidc: OidcParts | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.backend = backend
         self._events = Events()
@@ -37,8 +39,8 @@ class Site:
         api = api_app(Api(backend, access, self.audit, self._events), "1")
         login = oidc.routes if oidc else ()
         app = http_app(lambda: Readiness(ServedFrom.SOURCE), Starlette(), api=api, login=login)
-        self._server = HttpServer(app, self._events.close)
-        self.url = f"http://127.0.0.1:{self._server.bind('127.0.0.1', port)}/"
+        self._server = HttpServer(app, self._events.close, tls=tls)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.bind('127.0.0.1', port)}/"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -9,10 +10,13 @@ from typer.testing import CliRunner, Result
 
 from tests.harness.api_backend import SampleBackend
 from tests.harness.api_site import Site
+from tests.harness.certificates import Authority
 from tests.harness.ports import free_port
 from xds.cli.commands import app
 from xds.cli.output import PlainTable
 from xds.http.access import Role, Token, new_token
+from xds.server import TlsFiles
+from xds.server.tls import http_context
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +149,18 @@ def test_a_token_is_asked_for_and_taken_from_the_environment() -> None:
     assert refused.exit_code == 1
     assert "--token or GRAYPLANE_API_TOKEN" in refused.stderr
     assert "edge-0" in taken.stdout
+
+
+def test_a_server_with_a_certificate_of_ones_own_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server()
+    tls = http_context(TlsFiles(pair.certificate, pair.key))
+    with Site(SampleBackend(), tls=tls).running() as site:
+        result = grayplane("status", site=site)
+        assert result.exit_code == 1
+        assert "is not trusted" in result.stderr
+        assert "SSL_CERT_FILE" in result.stderr
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        assert "reviews" in grayplane("status", site=site).stdout
