@@ -96,9 +96,7 @@ class ApiClient:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             if isinstance(reason, ssl.SSLCertVerificationError):
-                hint = (
-                    "the variable SSL_CERT_FILE names the file of the authority that signed it"
-                )
+                hint = "the variable SSL_CERT_FILE names the file of the authority that signed it"
                 fail([f"{self._base} is not trusted ({reason.verify_message}); {hint}"])
             fail(
                 [f"{self._base} does not answer ({reason}); --server or {API_URL_VARIABLE} says where it is"]
