@@ -138,7 +138,7 @@ def _subset_settings(
             load_balancing_policy=load_balancing(policy.load_balancer),
             common_lb_config=build(ClusterCommonLbConfig, healthy_panic_threshold=_panic(policy)),
             ignore_health_on_host_removal=True,
-            outlier_detection=_outlier_detection(policy, fallback),
+            outlier_detection=_outlier_detection(policy, has_fallback=fallback),
             health_checks=[_health_check(service, policy.health_check, protocol)]
             if policy.health_check
             else [],
@@ -199,13 +199,13 @@ def _or_unlimited(limit: int | None) -> int:
     return _UNLIMITED if limit is None else limit
 
 
-def _outlier_detection(policy: model.TrafficPolicy, fallback: bool) -> OutlierDetection | None:
+def _outlier_detection(policy: model.TrafficPolicy, *, has_fallback: bool) -> OutlierDetection | None:
     asked = policy.outlier_detection
     if asked is None:
         if prefers_own_zone(policy.load_balancer):
             # A retry goes to the same zone as long as an instance counts there: one failure must do.
             return _unreachable(after=1)
-        return _unreachable(after=3) if fallback else None
+        return _unreachable(after=3) if has_fallback else None
     errors = 5 if asked.consecutive5xx_errors is None else asked.consecutive5xx_errors
     gateway_errors = asked.consecutive_gateway_errors or 0
     return build(

@@ -73,7 +73,7 @@ class CompiledService:
         """
         routing = inputs.routing
         upstreams = _upstreams(inputs, earlier)
-        routes = _routes(inputs, upstreams.grpc_web, earlier)
+        routes = _routes(inputs, earlier, grpc_web=upstreams.grpc_web)
         return cls(
             id=inputs.service,
             origins=inputs.origins,
@@ -122,7 +122,7 @@ class _Upstreams(NamedTuple):
     grpc_web: bool
 
 
-def _routes(inputs: ServiceInputs, grpc_web: bool, earlier: Compiled | None) -> _Routes:
+def _routes(inputs: ServiceInputs, earlier: Compiled | None, *, grpc_web: bool) -> _Routes:
     if earlier and (earlier.service.grpc_web, earlier.inputs.routing) == (grpc_web, inputs.routing):
         before = earlier.service
         return _Routes(before.mesh, before.edge, before.requires, before.required_services)

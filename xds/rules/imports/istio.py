@@ -1,6 +1,7 @@
 """Istio's VirtualService and DestinationRule as rule documents."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from xds.rules.imports.istio_policies import traffic_policy
 from xds.rules.imports.manifest import Fields, Imported, Values, baseline_of, without_nothing
@@ -9,28 +10,45 @@ from xds.rules.scalars import RETRY_CONDITIONS
 _KINDS = {"VirtualService", "DestinationRule"}
 
 
+class _Spec(NamedTuple):
+    """The ``spec`` of a manifest; ``origin`` is its kind and name."""
+
+    origin: str
+    fields: Fields
+
+    def left(self) -> list[str]:
+        """Return a note for each field that was not taken."""
+        return [
+            f"{self.origin}: spec.{path.removeprefix('spec.')} cannot be carried over"
+            for path in self.fields.left()
+        ]
+
+
 def import_istio(manifests: Iterable[Mapping[str, object]], gateway: str = "edge") -> Imported:
     """Return a rule document for each service that VirtualServices and DestinationRules are about.
 
     ``gateway`` is the proxy group that serves the hosts of VirtualServices with an Istio gateway.
     """
     imported = Imported()
-    routes: dict[str, list[tuple[str, Fields]]] = {}
-    policies: dict[str, tuple[str, Fields]] = {}
+    routes: dict[str, list[_Spec]] = {}
+    policies: dict[str, _Spec] = {}
     for manifest in manifests:
         root = Fields(manifest, "")
         kind, name = str(root.take("kind")), str(root.within("metadata").take("name"))
-        root.take("apiVersion"), root.take("status")
+        for unused in ("apiVersion", "status"):
+            root.take(unused)
         if kind not in _KINDS:
             imported.notes.append(f"{kind} {name}: only {' and '.join(sorted(_KINDS))} are imported")
             continue
-        spec = root.within("spec")
+        spec = _Spec(f"{kind} {name}", root.within("spec"))
         if kind == "DestinationRule":
-            policies[_service_of(spec.take("host"))] = (f"{kind} {name}", spec)
-        elif service := _service_of_routes(spec, f"{kind} {name}", imported):
-            routes.setdefault(service, []).append((f"{kind} {name}", spec))
+            policies[_service_of(spec.fields.take("host"))] = spec
+        elif service := _service_of_routes(spec, imported):
+            routes.setdefault(service, []).append(spec)
     for service in sorted({*routes, *policies}):
-        _document(service, routes.get(service, []), policies.get(service), gateway, imported)
+        imported.documents[f"{service}.yaml"] = _document(
+            service, routes.get(service, []), policies.get(service), gateway, imported
+        )
     return imported
 
 
@@ -40,60 +58,42 @@ def _service_of(host: object) -> str:
     return text.split(".", maxsplit=1)[0] if ".svc" in text else text
 
 
-def _service_of_routes(spec: Fields, origin: str, imported: Imported) -> str | None:
+def _service_of_routes(spec: _Spec, imported: Imported) -> str | None:
     """Return the one service that a VirtualService sends requests to.
 
     Return None, and leave a note, if there are several.
     """
-    raw = spec.take("http") or []
+    raw = spec.fields.take("http") or []
     hosts = {
         _service_of(one.get("destination", {}).get("host")) for http in raw for one in http.get("route") or []
     }
-    spec.put("http", raw)
+    spec.fields.put("http", raw)
     if len(hosts) == 1:
         return hosts.pop()
     said = ", ".join(sorted(hosts)) or "none"
-    imported.notes.append(f"{origin}: left out: a document is about one service, it sends requests to {said}")
+    imported.notes.append(
+        f"{spec.origin}: left out: a document is about one service, it sends requests to {said}"
+    )
     return None
 
 
 def _document(
-    service: str,
-    routes: list[tuple[str, Fields]],
-    policy: tuple[str, Fields] | None,
-    gateway: str,
-    imported: Imported,
-) -> None:
-    subsets: Values = {}
+    service: str, routes: list[_Spec], policy: _Spec | None, gateway: str, imported: Imported
+) -> Values:
+    notes = imported.notes
     document: Values = {"service": service}
     rules: list[Values] = []
-    notes = imported.notes
-    for origin, spec in routes:
-        hosts = [host for host in spec.take("hosts") or [] if _service_of(host) != service]
-        gateways = [name for name in spec.take("gateways") or [] if name != "mesh"]
-        if gateways and hosts:
-            document.setdefault("hosts", []).extend(hosts)
-            document["gateways"] = [gateway]
-            notes.append(f"{origin}: {', '.join(gateways)} is the proxy group {gateway} here")
-        elif hosts:
-            notes.append(f"{origin}: hosts {', '.join(hosts)} of the mesh cannot be carried over")
-        rules += [
-            rule
-            for number, http in enumerate(spec.each("http"), 1)
-            if (rule := _rule(http, number, origin, notes))
-        ]
-        notes += [
-            f"{origin}: spec.{path.removeprefix('spec.')} cannot be carried over" for path in spec.left()
-        ]
+    for spec in routes:
+        document |= _hosts(service, spec, gateway, document.get("hosts", []), notes)
+        numbered = enumerate(spec.fields.each("http"), 1)
+        found = (_rule(http, number, spec.origin, notes) for number, http in numbered)
+        rules += [rule for rule in found if rule]
+        notes += spec.left()
+    subsets: Values = {}
     if policy:
-        origin, spec = policy
-        document["trafficPolicy"] = traffic_policy(spec.within("trafficPolicy"))
-        for one in spec.each("subsets"):
-            own = traffic_policy(one.within("trafficPolicy"))
-            subsets[str(one.take("name"))] = without_nothing(
-                {"labels": one.take("labels"), "trafficPolicy": own}
-            )
-        notes += [f"{origin}: {path} cannot be carried over" for path in spec.left()]
+        document["trafficPolicy"] = traffic_policy(policy.fields.within("trafficPolicy"))
+        subsets = _subsets(policy)
+        notes += policy.left()
     if not subsets:
         notes.append(f"{service}: no subsets: all requests go to all instances, rules are left out")
         rules = [rule for rule in rules if "route" not in rule]
@@ -101,7 +101,28 @@ def _document(
     if subsets:
         document["baseline"] = baseline_of(service, rules, subsets, notes)
     document["http"] = rules
-    imported.documents[f"{service}.yaml"] = without_nothing(document)
+    return without_nothing(document)
+
+
+def _hosts(service: str, spec: _Spec, gateway: str, known: list[str], notes: list[str]) -> Values:
+    """Return the hosts that a VirtualService adds, and who serves them."""
+    hosts = [host for host in spec.fields.take("hosts") or [] if _service_of(host) != service]
+    gateways = [name for name in spec.fields.take("gateways") or [] if name != "mesh"]
+    if gateways and hosts:
+        notes.append(f"{spec.origin}: {', '.join(gateways)} is the proxy group {gateway} here")
+        return {"hosts": [*known, *hosts], "gateways": [gateway]}
+    if hosts:
+        notes.append(f"{spec.origin}: hosts {', '.join(hosts)} of the mesh cannot be carried over")
+    return {}
+
+
+def _subsets(policy: _Spec) -> Values:
+    """Return the subsets of a DestinationRule, by name."""
+    subsets: Values = {}
+    for one in policy.fields.each("subsets"):
+        own = traffic_policy(one.within("trafficPolicy"))
+        subsets[str(one.take("name"))] = without_nothing({"labels": one.take("labels"), "trafficPolicy": own})
+    return subsets
 
 
 def _rule(http: Fields, number: int, origin: str, notes: list[str]) -> Values | None:
