@@ -10,7 +10,7 @@ WINDOW = 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Path:
+class Destination:
     """Where a request went: by which rule of which service, to which subset, and which version answered.
 
     ``subset`` is '' when the service has none. A request that no route took has no service; ``rule`` then
@@ -29,7 +29,7 @@ class Row:
     part (0 to 1) of the recent requests by the same rule; None when there were none.
     """
 
-    path: Path
+    path: Destination
     recent: int
     share: float | None
     total: int
@@ -43,10 +43,10 @@ class Traffic:
         """``versions`` has the version of each instance, by ``address:port``."""
         self._versions = versions
         # Requests since the start, and those of them that failed. Written by ``add``, as is the next.
-        self._total: Counter[Path] = Counter()
-        self._failures: Counter[Path] = Counter()
+        self._total: Counter[Destination] = Counter()
+        self._failures: Counter[Destination] = Counter()
         # Requests of the last seconds: the second, and the counts in it.
-        self._recent: deque[tuple[int, Counter[Path]]] = deque()
+        self._recent: deque[tuple[int, Counter[Destination]]] = deque()
 
     def add(self, line: bytes, now: float) -> None:
         """Count a line of the access log, at a time in seconds."""
@@ -78,17 +78,19 @@ class Traffic:
             for path in sorted(self._total, key=lambda path: (not path.service, path))
         ]
 
-    def _path(self, record: dict[str, object]) -> Path:
+    def _path(self, record: dict[str, object]) -> Destination:
         cluster = record.get("cluster")
         if not cluster:
-            return Path("", str(record.get("authority") or ""), "", "")
+            return Destination("", str(record.get("authority") or ""), "", "")
         service, _, subset = str(cluster).partition("|")
         instance = str(record.get("upstream_host") or "")
-        return Path(service, str(record.get("route") or ""), subset, self._versions.get(instance, instance))
+        return Destination(
+            service, str(record.get("route") or ""), subset, self._versions.get(instance, instance)
+        )
 
 
-def _sum(counters: Iterable[Counter[Path]]) -> Counter[Path]:
-    total: Counter[Path] = Counter()
+def _sum(counters: Iterable[Counter[Destination]]) -> Counter[Destination]:
+    total: Counter[Destination] = Counter()
     for counter in counters:
         total.update(counter)
     return total

@@ -1,8 +1,8 @@
 """Protobuf bytes: fast encoding of ``envoy_data_plane`` messages, requests by upb, splicing."""
 
-from .builder import build
-from .encoder import any_of, encode, type_url
-from .requests import (
+from xds.wire.builder import build
+from xds.wire.encoder import any_of, encode, type_url
+from xds.wire.requests import (
     DeltaRequest,
     Locality,
     Node,
@@ -13,7 +13,7 @@ from .requests import (
     decode_node,
     decode_sotw_request,
 )
-from .splice import delimited, varint
+from xds.wire.splice import delimited, varint
 
 __all__ = [
     "DeltaRequest",

@@ -31,8 +31,8 @@ from envoy_data_plane.google.protobuf import Any as AnyMessage
 from envoy_data_plane.google.protobuf import Duration, Timestamp
 from envoy_data_plane.message_pool import default_message_pool
 
-from .builder import build
-from .splice import DELIMITED, FIXED32, FIXED64, VARINT, prefixed, tag, varint
+from xds.wire.builder import build
+from xds.wire.splice import DELIMITED, FIXED32, FIXED64, VARINT, prefixed, tag, varint
 
 Payload = Callable[[Any], bytes]
 """From the Python value of a field to what stands after its tag."""

@@ -9,8 +9,8 @@ Follows https://protobuf.dev/programming-guides/encoding/.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .requests import WireError
-from .splice import DELIMITED, FIXED32, FIXED64, VARINT
+from xds.wire.requests import WireError
+from xds.wire.splice import DELIMITED, FIXED32, FIXED64, VARINT
 
 _METADATA = 3  # of Node
 _FIXED_LENGTHS = {FIXED64: 8, FIXED32: 4}

@@ -4,12 +4,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from xds.demo.traffic import WINDOW, Path, Row, Traffic
+from xds.demo.traffic import WINDOW, Destination, Row, Traffic
 from xds.demo.view import lines, table
 
 V1, V2 = "127.0.0.1:9101", "127.0.0.1:9102"
-STABLE = Path("reviews", "ramp", "stable", "v1")
-GRAY = Path("reviews", "ramp", "gray", "v2")
+STABLE = Destination("reviews", "ramp", "stable", "v1")
+GRAY = Destination("reviews", "ramp", "gray", "v2")
 
 
 def request(cluster: str | None, instance: str | None, *, rule: str = "ramp", code: int = 200) -> bytes:
@@ -58,13 +58,13 @@ def test_what_is_no_longer_recent_counts_in_the_total_alone() -> None:
 def test_a_version_answers_for_a_subset_without_instances() -> None:
     counted = traffic()
     counted.add(request("reviews|gray", V1), 100)
-    assert counted.rows(100)[0].path == Path("reviews", "ramp", "gray", "v1")
+    assert counted.rows(100)[0].path == Destination("reviews", "ramp", "gray", "v1")
 
 
 def test_a_service_without_subsets() -> None:
     counted = traffic()
     counted.add(request("ratings", "127.0.0.1:9103", rule="ratings"), 100)
-    assert counted.rows(100)[0].path == Path("ratings", "ratings", "", "127.0.0.1:9103")
+    assert counted.rows(100)[0].path == Destination("ratings", "ratings", "", "127.0.0.1:9103")
 
 
 def test_failures_are_errors_of_the_server_and_requests_without_an_answer() -> None:
@@ -77,7 +77,7 @@ def test_failures_are_errors_of_the_server_and_requests_without_an_answer() -> N
 def test_a_request_that_no_route_took_is_told_by_its_host() -> None:
     counted = traffic()
     counted.add(request(None, None, rule="", code=404), 100)
-    assert counted.rows(100)[0].path == Path("", "reviews.example.com", "", "")
+    assert counted.rows(100)[0].path == Destination("", "reviews.example.com", "", "")
     assert lines(counted.rows(100)) == ["no such host reviews.example.com, last 10 s: nowhere 100.0% (1)"]
 
 
