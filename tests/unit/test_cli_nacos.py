@@ -178,11 +178,12 @@ async def test_only_what_is_missing(nacos: FakeNacos, tmp_path: Path) -> None:
 
 
 async def test_pull(nacos: FakeNacos, tmp_path: Path) -> None:
-    nacos.documents = {"reviews.yaml": RULE, "README.md": "not ours"}
+    nacos.documents = {"reviews.yaml": RULE, "README.md": "not ours", "../outside.yaml": RULE}
     there = tmp_path / "there"
     code, printed = await grayplane(nacos, "pull", str(there))
     assert code == 0, printed
     assert [path.name for path in there.iterdir()] == ["reviews.yaml"]
+    assert [path.name for path in there.parent.iterdir()] == ["there"], "no name leads out of the directory"
     (there / "reviews.yaml").write_text("mine")
     code, printed = await grayplane(nacos, "pull", str(there))
     assert (code, (there / "reviews.yaml").read_text()) == (2, "mine")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -277,7 +277,9 @@ async def _read_all(author: "NacosAuthor") -> "dict[str, Stored]":
         fail([doubt.text], MISUSED)
     if doubt:
         typer.echo(f"grayplane: {doubt.text}", err=True)
-    names = [each for each in listed if kind_of(each) is not None and not is_encrypted(each)]
+    # No name leads out of a directory that it is written into.
+    plain = (each for each in listed if kind_of(each) is not None and PurePath(each).name == each)
+    names = [each for each in plain if not is_encrypted(each)]
     slots = asyncio.Semaphore(_CONCURRENT_READS)
 
     async def read(each: str) -> "Stored | None":
