@@ -27,7 +27,7 @@ class Follower(Protocol):
     """Somebody who keeps a copy of a view."""
 
     def replaced(self, refs: Collection[Ref]) -> None:
-        """Called after any resource was replaced, be it by one of the same version with other origins."""
+        """Note that resources were replaced, if only by the same version with other origins."""
         ...
 
 

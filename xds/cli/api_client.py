@@ -105,7 +105,7 @@ class ApiClient:
 
 
 def _host(server: str) -> str | None:
-    """The host in an URL; None if there is none."""
+    """Return the host in an URL; None if there is none."""
     try:
         return urllib.parse.urlsplit(server).hostname
     except ValueError:

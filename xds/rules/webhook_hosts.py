@@ -63,7 +63,7 @@ class WebhookHosts:
         return self.problem_of_host(host) if host else "the URL has no host"
 
     def problem_of_host(self, host: str) -> str | None:
-        """The same of a host, a name or an address."""
+        """Say why a host, a name or an address, may not be called; None if it may."""
         host = _as_compared(host)
         if address := _address(host):
             refused = self.problem_of_address(host)
@@ -109,7 +109,7 @@ def _covers(pattern: str, name: str) -> bool:
 
 
 def _as_compared(host: str) -> str:
-    """A host as DNS is asked for it."""
+    """Return a host as DNS is asked for it."""
     try:
         return host.encode("idna").decode("ascii").lower().rstrip(".")
     except UnicodeError:

@@ -12,6 +12,7 @@ from envoy_data_plane.google.protobuf import Struct
 
 from tests.harness import PATIENCE
 from tests.harness.certificates import Authority
+from tests.unit.server.clients import DeltaStream, RawStream, running
 from xds.cache import Resource, View
 from xds.http import HttpServer
 from xds.server import (
@@ -29,8 +30,6 @@ from xds.server.rest import discovery_app
 from xds.server.tls import http_context
 from xds.type_urls import CLUSTER
 from xds.wire import Node
-
-from .clients import DeltaStream, RawStream, running
 
 EDGE = Grant("uri:spiffe://prod/edge/*", roles=frozenset({"edge"}), groups=frozenset({"edge", "edge-*"}))
 SIDECAR = Grant(

@@ -22,12 +22,11 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 )
 from envoy_data_plane.google.protobuf import Struct
 
+from tests.unit.server.clients import DeltaStream, RawStream, Running, SotwStream, running
 from xds.cache import Ref, Resource
 from xds.server.limits import Limits
 from xds.type_urls import CLUSTER, ENDPOINT, ROUTE, SECRET
 from xds.wire import encode
-
-from .clients import DeltaStream, RawStream, Running, SotwStream, running
 
 SERVICE = "/envoy.service.status.v3.ClientStatusDiscoveryService"
 

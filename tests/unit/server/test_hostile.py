@@ -12,12 +12,20 @@ from envoy_data_plane.envoy.config.core.v3 import Node
 from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest
 from envoy_data_plane.google.protobuf import Struct
 
+from tests.unit.server.clients import (
+    ADS_DELTA,
+    ADS_SOTW,
+    PATIENCE,
+    DeltaStream,
+    RawStream,
+    Running,
+    SotwStream,
+    running,
+)
 from xds.cache import Resource
 from xds.server.limits import Limits, TimeBudget
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER
 from xds.wire import delimited, encode
-
-from .clients import ADS_DELTA, ADS_SOTW, PATIENCE, DeltaStream, RawStream, Running, SotwStream, running
 
 FIRST = Resource.of(CLUSTER, "a", b"\x0a\x01a")
 

@@ -12,9 +12,8 @@ from envoy_data_plane.envoy.config.core.v3 import Node
 from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryResponse
 from envoy_data_plane.envoy.service.runtime.v3 import Runtime
 
+from tests.unit.server.clients import PATIENCE, DeltaStream, SotwStream
 from xds.type_urls import RUNTIME
-
-from .clients import PATIENCE, DeltaStream, SotwStream
 
 DOCS = Path(__file__).parents[3] / "docs"
 

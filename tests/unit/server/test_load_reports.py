@@ -16,10 +16,9 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
 )
 from envoy_data_plane.envoy.service.load_stats.v3 import LoadStatsRequest, LoadStatsResponse
 
+from tests.unit.server.clients import RawStream, running
 from xds.server.load_reports import ClusterLoad, LoadReporting, LocalityLoad, Metric
 from xds.wire import Locality, Node, encode
-
-from .clients import RawStream, running
 
 METHOD = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats"
 NODE = NodeMessage(id="proxy-1", cluster="edge", client_features=["envoy.lrs.supports_send_all_clusters"])

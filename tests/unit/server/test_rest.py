@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from google.protobuf import json_format
 
+from tests.unit.server.clients import Journal
 from xds import type_urls
 from xds.cache import Ref, Resource, View
 from xds.compiler.clusters import subset_cluster
@@ -22,8 +23,6 @@ from xds.server.rest import discovery_app
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from xds.wire import encode
 from xds.wire.descriptors import message_class, new_pool
-
-from .clients import Journal
 
 NODE = {"id": "proxy-1", "cluster": "edge", "metadata": {"role": "edge"}, "extensions": [{"name": "x"}]}
 

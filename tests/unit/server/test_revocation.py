@@ -8,13 +8,12 @@ from envoy_data_plane.envoy.config.core.v3 import Node as NodeMessage
 from envoy_data_plane.google.protobuf import Struct
 
 from tests.harness.certificates import Authority, Pair
+from tests.unit.server.clients import DeltaStream, RawStream, running
 from xds.cache import Resource
 from xds.server import Authorization, Grant, RevocationList, TlsError, TlsFiles
 from xds.server.client_status import FETCH
 from xds.server.revocation import certificate_id
 from xds.type_urls import CLUSTER
-
-from .clients import DeltaStream, RawStream, running
 
 A = Resource.of(CLUSTER, "a", b"\x0a\x01a")
 EDGE = NodeMessage(id="e", cluster="edge", metadata=Struct.from_dict({"role": "edge"}))

@@ -7,6 +7,7 @@ import grpc
 import pytest
 from envoy_data_plane.envoy.config.core.v3 import Node
 
+from tests.unit.server.clients import ADS_DELTA, NODE, DeltaStream, RawStream, SotwStream, running
 from xds.cache import Ref, Resource, View
 from xds.protocol import Acked, Change, Rejected
 from xds.server import XdsServer
@@ -15,8 +16,6 @@ from xds.server.services import methods
 from xds.type_urls import CLUSTER, ENDPOINT, LISTENER, VIRTUAL_HOST
 from xds.wire import Status
 from xds.wire.splice import prefixed
-
-from .clients import ADS_DELTA, NODE, DeltaStream, RawStream, SotwStream, running
 
 A = Resource.of(CLUSTER, "a", b"\x0a\x01a")
 A_LATER = Resource.of(CLUSTER, "a", b"\x0a\x01a\x1a\x00")

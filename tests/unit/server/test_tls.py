@@ -12,12 +12,11 @@ import grpc
 import pytest
 
 from tests.harness.certificates import Authority, Pair
+from tests.unit.server.clients import DeltaStream, Running, running
 from xds.cache import Resource
 from xds.server import TlsError, TlsFiles
 from xds.server.tls import http_context
 from xds.type_urls import CLUSTER
-
-from .clients import DeltaStream, Running, running
 
 A, A_LATER = (Resource.of(CLUSTER, "a", body) for body in (b"\x0a\x01a", b"\x0a\x01a\x1a\x00"))
 

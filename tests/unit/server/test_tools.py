@@ -10,10 +10,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from tests.unit.server.clients import PATIENCE, RawStream, Running, running
 from xds.server.load_reports import LoadReporting
 from xds.server.services import methods
-
-from .clients import PATIENCE, RawStream, Running, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

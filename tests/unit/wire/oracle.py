@@ -6,10 +6,9 @@ import betterproto2
 from betterproto2 import FieldMetadata, Message
 from envoy_data_plane.google.protobuf import Duration, Timestamp
 
+from tests.unit.wire.messages import fields_of
 from xds.wire import type_url
 from xds.wire.descriptors import message_class
-
-from .messages import fields_of
 
 
 def oracle_class(cls: type[Message]) -> Any:

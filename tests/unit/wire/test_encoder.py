@@ -61,11 +61,10 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.wire.messages import ANY, PLAIN, fields_of, patient
+from tests.unit.wire.oracle import oracle_class, to_oracle
 from xds.wire import any_of, delimited, encode, type_url, varint
 from xds.wire.encoder import _PLANS
-
-from .messages import ANY, PLAIN, fields_of, patient
-from .oracle import oracle_class, to_oracle
 
 BUILT = [
     Bootstrap,

@@ -23,6 +23,9 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.wire.capture import first_request
+from tests.unit.wire.messages import ANY, Messages, patient
+from tests.unit.wire.oracle import oracle_class
 from xds.wire import (
     DeltaRequest,
     Locality,
@@ -36,10 +39,6 @@ from xds.wire import (
     encode,
     varint,
 )
-
-from .capture import first_request
-from .messages import ANY, Messages, patient
-from .oracle import oracle_class
 
 DEEP = Messages(durations=ANY.durations, depth=7)
 

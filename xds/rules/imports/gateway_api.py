@@ -249,7 +249,7 @@ def _rules(match: Values, action: Values, rewrite: Values, origin: str, notes: l
 
 
 def _named(rules: list[Values]) -> list[Values]:
-    """Number rules of the same name."""
+    """Give rules of the same name numbers."""
     seen: dict[str, int] = {}
     named = []
     for rule in rules:
