@@ -160,7 +160,8 @@ def _container() -> Iterator[NacosServer]:
     )
     try:
         address = f"127.0.0.1:{port}"
-        _wait("GET", f"http://{address}/nacos/v3/admin/core/state/readiness", {}, lambda: None)
+        url = f"http://{address}/nacos/v3/admin/core/state/readiness"
+        _wait("GET", url, {}, lambda: None, is_ready=_says_that_it_is_ready)
         yield NacosServer(address)
     finally:
         container.kill()
@@ -335,15 +336,29 @@ def port_pair() -> int:
             return port
 
 
+def _takes_requests(answer: httpx.Response) -> bool:
+    return answer.status_code in {200, 403}  # One that wants a login is ready to refuse.
+
+
+def _says_that_it_is_ready(answer: httpx.Response) -> bool:
+    """Whether a Nacos 3 is ready; until then it answers with status 200, too, and another code."""
+    return answer.status_code == 200 and answer.json()["code"] == 0
+
+
 def _wait(
-    method: str, url: str, form: dict[str, str], check: Callable[[], None], seconds: float = START_SECONDS
+    method: str,
+    url: str,
+    form: dict[str, str],
+    check: Callable[[], None],
+    seconds: float = START_SECONDS,
+    *,
+    is_ready: Callable[[httpx.Response], bool] = _takes_requests,
 ) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         check()
         with contextlib.suppress(httpx.TransportError):
-            status = httpx.request(method, url, data=form, timeout=2, trust_env=False).status_code
-            if status in {200, 403}:  # One that wants a login is ready to refuse.
+            if is_ready(httpx.request(method, url, data=form, timeout=2, trust_env=False)):
                 return
         time.sleep(0.05)
     raise NoNacosError(f"{url} was not ready within {seconds:g} s")
