@@ -139,6 +139,9 @@ class SampleBackend:
             at=NOW,
         )
 
+    async def look_at_proxies(self) -> None:
+        pass
+
     def proxy_ids(self, state: str | None) -> Sequence[str]:
         return [each for each in self._proxies if state in {None, self._proxy_state(each)}]
 

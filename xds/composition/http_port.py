@@ -17,6 +17,7 @@ from xds.http import HttpServer, Readiness, http_app
 from xds.http.access import Access, Role, Token, is_loopback
 from xds.http.api import Api, api_app
 from xds.http.api.live import LiveBackend
+from xds.http.api.nodes import Nodes
 from xds.http.audit import Audit
 from xds.http.connections import ConnectionLimits
 from xds.http.events import Events
@@ -78,11 +79,13 @@ class HttpPort:
         self._oidc = oidc_of(at.oidc)
         accounts = self._oidc.accounts if self._oidc else None
         access = Access(tokens, loopback=is_loopback(at.address), accounts=accounts)
+        nodes = Nodes(of.status.nodes)
         self._backend = LiveBackend(
             of.pipeline,
             of.status,
             of.rollouts,
             sinks.events,
+            nodes=nodes,
             readiness=of.readiness,
             source=settings.source,
             publish=Publisher(settings).publish,
@@ -91,6 +94,7 @@ class HttpPort:
         flags = Flags(flag_source(of.pipeline, of.changes, region_header), exposed=of.rollouts.tally.exposed)
         observed = Observed(
             status=of.status,
+            nodes=nodes,
             source=of.source_status,
             documents=self._backend.documents_by_state,
             rollouts=self._backend.rollouts_by_phase,
@@ -107,7 +111,7 @@ class HttpPort:
             of.readiness,
             of.discovery,
             api=api_app(Api(self._backend, access, audit, sinks.events), version("grayplane")),
-            metrics=self._metrics.exposition,
+            metrics=self._metrics.look_and_expose,
             ofrep=ofrep_routes(flags, region_header, access, sinks.events),
             login=self._oidc.routes if self._oidc else (),
             limits=limits,

@@ -1,6 +1,6 @@
 """The ASGI application behind the HTTP port."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ def http_app(
     discovery: Starlette,
     *,
     api: ASGIApp | None = None,
-    metrics: Callable[[], tuple[bytes, str]] | None = None,
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]] | None = None,
     ofrep: Sequence[BaseRoute] = (),
     login: Sequence[BaseRoute] = (),
     limits: ConnectionLimits = DEFAULTS,
@@ -39,7 +39,7 @@ def http_app(
         _page("/ready", lambda: readiness_answer(readiness())),
     ]
     if metrics is not None:
-        routes.append(_page("/metrics", lambda: _exposed(*metrics())))
+        routes.append(_metrics_page(metrics))
     if api is not None:
         routes += [Mount("/api/v1", api), Route("/", _to_dashboard), *dashboard_routes()]
     routes += [*login, *ofrep, *discovery.routes]
@@ -62,8 +62,12 @@ def _page(path: str, answer: Callable[[], Response]) -> BaseRoute:
     return Route(path, endpoint)
 
 
-def _exposed(body: bytes, content_type: str) -> Response:
-    return Response(body, media_type=content_type)
+def _metrics_page(metrics: Callable[[], Awaitable[tuple[bytes, str]]]) -> BaseRoute:
+    async def endpoint(_: Request) -> Response:
+        body, content_type = await metrics()
+        return Response(body, media_type=content_type)
+
+    return Route("/metrics", endpoint)
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:

@@ -16,6 +16,7 @@ from prometheus_client import (
 )
 
 from xds.documents import DocumentId
+from xds.http.api.nodes import Nodes
 from xds.http.observed import Observed, ObservedCollector
 from xds.status import DocumentState, Status, StatusEvent, events
 from xds.type_urls import short
@@ -45,8 +46,9 @@ class Metrics:
     def __init__(self, source: str) -> None:
         self.registry = CollectorRegistry()
         self._source = source
-        # Where documents are looked up; None before ``observe``.
+        # What is read when it is scraped; None before ``observe``.
         self._status: Status | None = None
+        self._nodes: Nodes | None = None
         # How old each edit was when the pipeline took it, in seconds, and when that was.
         self._taken: tuple[Mapping[DocumentId, float], float] = ({}, 0.0)
         # When the edit was seen of each push that is under way. Written by ``tell`` and ``_look``.
@@ -99,6 +101,7 @@ class Metrics:
     def observe(self, observed: Observed) -> None:
         """Read the rest from these when scraped."""
         self._status = observed.status
+        self._nodes = observed.nodes
         self.registry.register(ObservedCollector(observed, self._source, self._trouble))
 
     def denied(self) -> None:
@@ -140,6 +143,12 @@ class Metrics:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._measure_loop())
             tasks.create_task(self._follow_pushes())
+
+    async def look_and_expose(self) -> tuple[bytes, str]:
+        """Return the same as ``exposition``, having looked at thousands of nodes in pieces."""
+        if self._nodes:
+            await self._nodes.refresh()
+        return self.exposition()
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the metrics as Prometheus reads them, and the content type."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from xds.http.api.nodes import Nodes, state_of
+from xds.http.api.nodes import Nodes
 from xds.rollout.state import Phase
 from xds.server_processes import ProcessState, ServerProcesses
 from xds.sources.base import SourceStatus
@@ -24,6 +24,7 @@ class Observed:
     """
 
     status: Status
+    nodes: Nodes
     source: Callable[[], SourceStatus]
     documents: Callable[[], Mapping[str, int]]
     rollouts: Callable[[], Mapping[str, int]]
@@ -41,7 +42,7 @@ class ObservedCollector(Collector):
         self._observed = observed
         self._source = source
         self._trouble = trouble
-        self._nodes = Nodes(observed.status.nodes)
+        self._nodes = observed.nodes
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: registering must not read anything."""
@@ -80,9 +81,11 @@ class ObservedCollector(Collector):
         nodes = GaugeMetricFamily("grayplane_nodes", "Connected nodes.", labels=["role", "state"])
         streams = Counter[str]()
         counted = Counter[tuple[str, str]]()
-        for of_node in self._nodes.all().values():
-            counted[of_node[0].role, state_of(of_node)] += 1
-            streams[of_node[0].role] += len(of_node)
+        states = self._nodes.states()
+        for node, of_node in self._nodes.all().items():
+            role = of_node[0].role
+            counted[role, states[node]] += 1
+            streams[role] += len(of_node)
         for (role, state), count in sorted(counted.items()):
             nodes.add_metric([role, state], count)
         yield nodes

@@ -203,7 +203,7 @@ class Streams:
 
     def nodes(self) -> Iterator[NodeStatus]:
         """Yield the status of every stream."""
-        for stream in self._streams.values():
+        for stream in tuple(self._streams.values()):  # who asks may pause, and streams come and go
             info, group = stream.info, stream.group
             yield NodeStatus(
                 node=info.node.id,

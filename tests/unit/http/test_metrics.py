@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.harness import PATIENCE
 from xds.cache import Resource
 from xds.documents import DocumentId
+from xds.http.api.nodes import Nodes
 from xds.http.metrics import Metrics
 from xds.http.observed import Observed
 from xds.protocol import Acked, Rejected
@@ -43,6 +44,7 @@ def metrics() -> tuple[Metrics, Status]:
     status = Status([made.tell], lambda _: ())
     observed = Observed(
         status=status,
+        nodes=Nodes(status.nodes),
         source=lambda: SourceStatus(servers=("a:8848",), documents=3, last_reconcile=1.0, repaired=2),
         documents=lambda: {"Programmed": 2},
         rollouts=lambda: {"Observing": 1},
@@ -159,6 +161,20 @@ def test_the_exposition_is_what_prometheus_wants() -> None:
         assert endings <= wanted[family.type], family.name
         units = re.search(r"(milliseconds|minutes|bytes_total|percent)", family.name)
         assert units is None, f"{family.name}: base units"
+
+
+async def test_many_nodes_are_looked_at_in_pieces() -> None:
+    made, status = metrics()
+    for number in range(3000):
+        status.opened(stream(f"edge-{number}", role="edge"))
+    pauses = 0
+    looking = asyncio.create_task(made.look_and_expose())
+    while not looking.done():
+        await asyncio.sleep(0)
+        pauses += 1
+        status.opened(stream(f"late-{pauses}", role="edge"))
+    assert pauses >= 12
+    assert samples(made)["grayplane_nodes role=edge state=behind"] >= 3000
 
 
 def expressions() -> Iterator[tuple[str, str]]:

@@ -59,6 +59,9 @@ class Backend(Protocol):
     def document(self, document: DocumentId) -> Document:
         """Return one document."""
 
+    async def look_at_proxies(self) -> None:
+        """Look at the connected nodes; what is answered of them until the next look is from this one."""
+
     def proxy_ids(self, state: str | None) -> Sequence[str]:
         """Return all connected nodes, or those in a state."""
 

@@ -16,7 +16,7 @@ from xds.http.api import models
 from xds.http.api import rollouts as rollout_views
 from xds.http.api.backend import Conflict, Unavailable
 from xds.http.api.documents import first_problem, problems_of, refusals_of
-from xds.http.api.nodes import Nodes, connections_of, moment, rejections_of, state_of, summary_of
+from xds.http.api.nodes import Nodes, connections_of, moment, rejections_of, summary_of
 from xds.http.api.splits import SplitHistory, splits_in_force
 from xds.http.events import Events, Topic
 from xds.http.readiness import Readiness
@@ -54,6 +54,7 @@ class LiveBackend:
         rollouts: Rollouts,
         events: Events,
         *,
+        nodes: Nodes,
         readiness: Callable[[], Readiness],
         source: str,
         publish: Publish | None = None,
@@ -66,7 +67,7 @@ class LiveBackend:
         self._events = events
         self._publish = publish
         self._feed = status.feed()
-        self._nodes = Nodes(status.nodes)
+        self._nodes = nodes
         # By document, brought up to date by ``refresh``.
         self._summaries: dict[DocumentId, _Summary] = {}
         self._history = SplitHistory()
@@ -122,7 +123,7 @@ class LiveBackend:
         """Return everything at a glance."""
         readiness = self._readiness()
         states = self.documents_by_state()
-        nodes = Counter(state_of(streams) for streams in self._nodes.all().values())
+        nodes = Counter(self._nodes.states().values())
         return models.Overview(
             version=version("grayplane"),
             replica=socket.gethostname(),
@@ -225,10 +226,13 @@ class LiveBackend:
             at=moment(status.at),
         )
 
+    async def look_at_proxies(self) -> None:
+        """Look at the connected nodes, if that was not done just now."""
+        await self._nodes.refresh()
+
     def proxy_ids(self, state: str | None) -> Sequence[str]:
         """Return all connected nodes, or those in a state."""
-        nodes = self._nodes.all()
-        return [node for node, streams in nodes.items() if state in {None, state_of(streams)}]
+        return [node for node, at in self._nodes.states().items() if state in {None, at}]
 
     def proxy_summary(self, proxy: str) -> models.ProxySummary:
         """Return one node for a list."""

@@ -1,7 +1,8 @@
 """Nodes as the API shows them: all streams of one node together."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from xds.http.api.models import ProxyState, ProxySummary, Rejection, Stream
@@ -9,6 +10,7 @@ from xds.status import NodeStatus
 from xds.type_urls import short
 
 _FRESH = 1.0  # seconds that an answer is good for: a page asks for many nodes, and many pages may be open
+_PIECE = 500  # nodes that are looked at at a stretch: a millisecond or two
 
 
 class Nodes:
@@ -19,19 +21,50 @@ class Nodes:
     ) -> None:
         self._nodes = nodes
         self._clock = clock
-        # The last answer, and until when it is good. Written by ``all``.
-        self._known: Mapping[str, Sequence[NodeStatus]] = {}
+        # The last answers, and until when they are good. Written by ``_steps``.
+        self._streams: Mapping[str, Sequence[NodeStatus]] = {}
+        self._states: Mapping[str, ProxyState] = {}
         self._until = -1.0
+        self._refreshing = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Put them together if need be, in pieces between which others have their turn."""
+        async with self._refreshing:
+            if self._clock() >= self._until:
+                for _ in self._steps():
+                    await asyncio.sleep(0)
 
     def all(self) -> Mapping[str, Sequence[NodeStatus]]:
         """Return the streams of every node, by its id in order."""
+        self._look()
+        return self._streams
+
+    def states(self) -> Mapping[str, ProxyState]:
+        """Return how every node stands, by its id in order."""
+        self._look()
+        return self._states
+
+    def _look(self) -> None:
         if self._clock() >= self._until:
-            known: dict[str, list[NodeStatus]] = {}
-            for status in self._nodes():
-                known.setdefault(status.node, []).append(status)
-            self._known = dict(sorted(known.items()))
-            self._until = self._clock() + _FRESH
-        return self._known
+            for _ in self._steps():
+                pass
+
+    def _steps(self) -> Iterator[None]:
+        """Put nodes and their states together; yield now and then."""
+        known: dict[str, list[NodeStatus]] = {}
+        for number, status in enumerate(self._nodes()):
+            known.setdefault(status.node, []).append(status)
+            if number % _PIECE == 0:
+                yield
+        streams: dict[str, Sequence[NodeStatus]] = {}
+        states: dict[str, ProxyState] = {}
+        for number, node in enumerate(sorted(known)):
+            streams[node] = known[node]
+            states[node] = state_of(known[node])
+            if number % _PIECE == 0:
+                yield
+        self._streams, self._states = streams, states
+        self._until = self._clock() + _FRESH
 
 
 def state_of(streams: Sequence[NodeStatus]) -> ProxyState:

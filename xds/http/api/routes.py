@@ -53,6 +53,7 @@ reading = APIRouter()
 async def overview(api: TheApi, request: Request) -> Overview:
     """Everything at a glance, and who the caller is."""
     caller = asked_by(request)
+    await api.backend.look_at_proxies()
     return api.backend.overview(caller.name, caller.role)
 
 
@@ -104,12 +105,14 @@ async def proxies(
     api: TheApi, limit: Limit = 100, after: After = None, search: Search = "", state: ProxyState | None = None
 ) -> Page[ProxySummary]:
     """All connected proxies and gRPC clients."""
+    await api.backend.look_at_proxies()
     return _page(api.backend.proxy_ids(state), limit, after, search, api.backend.proxy_summary)
 
 
 @reading.get("/proxies/{proxy_id:path}")
 async def proxy(api: TheApi, proxy_id: str) -> Proxy:
     """One proxy: what it runs, what it lacks, what it rejected and why."""
+    await api.backend.look_at_proxies()
     return _found(api.backend.proxy, proxy_id, "proxy")
 
 
