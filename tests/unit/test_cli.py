@@ -1,11 +1,4 @@
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +7,6 @@ import yaml
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
-from tests.harness.ports import free_port
 from xds.cli.commands import app
 from xds.http.access import digest
 from xds.settings import load
@@ -286,44 +278,6 @@ def test_a_missing_directory_is_told_by_its_setting(tmp_path: Path) -> None:
     )
 
 
-@contextmanager
-def serving(directory: Path, port: int) -> Iterator[subprocess.Popen[str]]:
-    """Run `grayplane serve` with its HTTP port a free one; whatever happens, nothing of it is left over."""
-    settings = [f"xds.port={port}", "http.port=0", "log.format=json", f"state_dir={directory / 'state'}"]
-    settings += [f"files.{name}={directory}" for name in ("rules", "services")]
-    flags = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "xds", "serve", *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_listens_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    port = free_port()
-    with serving(tmp_path, port) as process:
-        assert process.stderr is not None
-        assert any('"event": "listening"' in line for line in process.stderr)
-        with socket.create_connection(("127.0.0.1", port)):
-            process.send_signal(number)
-            said = process.communicate()[1]
-    assert process.returncode == 0, said
-    assert "Traceback" not in said
-
-
-def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with serving(tmp_path, port) as process:
-            said = process.communicate()[1]
-    assert process.returncode == 1
-    [line] = said.splitlines()
-    assert line.startswith("grayplane: ")
-    assert str(port) in line
-
-
 @pytest.mark.parametrize("command", [(), ("serve",), ("validate",), ("bootstrap",), ("demo",)])
 def test_help_is_short_or_long(command: tuple[str, ...]) -> None:
     short, long = grayplane(*command, "-h"), grayplane(*command, "--help")
@@ -332,39 +286,12 @@ def test_help_is_short_or_long(command: tuple[str, ...]) -> None:
     assert short.stdout == long.stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_complete_it(shell: str) -> None:
-    """What `grayplane --show-completion` prints asks the command itself for what may follow."""
-    environment = {**os.environ, "_GRAYPLANE_COMPLETE": f"source_{shell}"}
-    script = python("-m", "xds", environment=environment)
-    assert "_GRAYPLANE_COMPLETE" in script
-
-
-def test_completion_knows_the_commands() -> None:
-    environment = {
-        **os.environ,
-        "_GRAYPLANE_COMPLETE": "complete_bash",
-        "COMP_WORDS": "grayplane va",
-        "COMP_CWORD": "1",
-    }
-    assert python("-m", "xds", environment=environment).split() == ["validate"]
-
-
-def test_it_runs_as_a_module() -> None:
-    assert python("-m", "xds", "--version") == f"grayplane {version('grayplane')}\n"
-
-
 def test_a_new_token_comes_with_the_setting_that_lets_it_in(tmp_path: Path) -> None:
     made = json.loads(grayplane("token", "alice", "--role", "operator", "--output", "json").stdout)
     file = tmp_path / "grayplane.yaml"
     file.write_text(yaml.safe_dump({"http": {"tokens": [made["setting"]]}}), encoding="utf-8")
     [token] = load(file).http.tokens
     assert (token.name, token.role, token.sha256) == ("alice", "operator", digest(made["token"]))
-
-
-def python(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 SPLIT = """\
