@@ -4,6 +4,7 @@ Started by the compiling process, which is at the other end of the socket ``FD``
 """
 
 import asyncio
+import os
 import pickle
 import resource
 import signal
@@ -189,3 +190,6 @@ if __name__ == "__main__":
         signal.signal(number, signal.SIG_IGN)
     gc_tuning.look_rarely()
     asyncio.run(_main(socket.socket(fileno=int(sys.argv[1]))))
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(0)  # nothing is left to be done, and the interpreter takes seconds to undo everything
