@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xds.composition.port_security import rest_is_closed
+from xds.composition.http_port import rest_is_closed
 from xds.server.limits import Limits as ServerLimits
 from xds.settings import InvalidSettingsError, Limits, Nacos, Settings, flag, load
 

@@ -18,13 +18,11 @@ import structlog
 from xds.cache import Cache, Ref, View
 from xds.composition.author_status import author_status
 from xds.composition.edit_traces import edit_traces_of
-from xds.composition.http_port import Answering, HttpPort, HttpSinks
+from xds.composition.http_port import Answering, HttpPort, HttpSinks, http_context, rest_is_closed
 from xds.composition.listeners import listener_settings
 from xds.composition.port_security import (
     authorization_of,
     follow_revocations,
-    http_context,
-    rest_is_closed,
     revocation_list,
     tls_files,
 )

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from xds.composition.certificate_expiry import CertificateExpiry, certificate_files
 from xds.composition.oidc import oidc_of
+from xds.composition.port_security import tls_files
 from xds.composition.publishing import Publisher
 from xds.errors import BindError
 from xds.http import HttpServer, Readiness, http_app
@@ -27,6 +28,8 @@ from xds.http.observed import Observed
 from xds.http.ofrep import Flags, flag_source, ofrep_routes
 from xds.pipeline import Pipeline
 from xds.rollout import Rollouts
+from xds.server import TlsError
+from xds.server.tls import http_context as tls_context
 from xds.server_processes import ServerProcesses
 from xds.settings import Settings
 from xds.sources.base import SourceStatus
@@ -141,3 +144,23 @@ class HttpPort:
     def close(self) -> None:
         """Give the address back."""
         self._server.close()
+
+
+def rest_is_closed(settings: Settings) -> str:
+    """Return why nobody may fetch configuration by REST from the HTTP port; '' if some may."""
+    at = settings.http
+    if settings.xds.grants or settings.xds.trusted_network or is_loopback(at.address):
+        return ""
+    return (
+        f"http.address {at.address} would let other machines read all configuration and be any proxy: set "
+        "xds.trusted_network: true if nobody else is on that network, or certificates and xds.grants"
+    )
+
+
+def http_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the settings of handshakes on the HTTP port; None without TLS. Raise ``BindError``."""
+    files = tls_files(settings.http.tls)
+    try:
+        return tls_context(files) if files else None
+    except TlsError as error:
+        raise BindError(f"http.tls: {error}") from error

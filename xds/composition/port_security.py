@@ -1,13 +1,10 @@
-"""Composition of what protects the ports: certificates, grants, revocation."""
+"""Composition of what protects the xDS port: certificates, grants, revocation."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 
-from xds.errors import BindError, StartError
-from xds.http.access import is_loopback
+from xds.errors import StartError
 from xds.server import Authorization, Grant, RevocationList, TlsError, TlsFiles
-from xds.server.tls import http_context as tls_context
 from xds.settings import HttpTls, MutualTls, Settings
 
 _REVOCATION_POLL = 2.0
@@ -57,26 +54,6 @@ def authorization_of(
     return Authorization(grants, denied, settings.namespace_of, () if revoked is None else revoked)
 
 
-def rest_is_closed(settings: Settings) -> str:
-    """Return why nobody may fetch configuration by REST from the HTTP port; '' if some may."""
-    at = settings.http
-    if settings.xds.grants or settings.xds.trusted_network or is_loopback(at.address):
-        return ""
-    return (
-        f"http.address {at.address} would let other machines read all configuration and be any proxy: set "
-        "xds.trusted_network: true if nobody else is on that network, or certificates and xds.grants"
-    )
-
-
 def tls_files(tls: MutualTls | HttpTls | None) -> TlsFiles | None:
     """Return the files of a port with TLS."""
     return TlsFiles(tls.certificate, tls.key, tls.client_ca) if tls else None
-
-
-def http_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the settings of handshakes on the HTTP port; None without TLS. Raise ``BindError``."""
-    files = tls_files(settings.http.tls)
-    try:
-        return tls_context(files) if files else None
-    except TlsError as error:
-        raise BindError(f"http.tls: {error}") from error
