@@ -111,7 +111,7 @@ class Outside:
     async def _post(self, call: Call, body: bytes, headers: dict[str, str]) -> tuple[WebhookAnswer, bool]:
         timeout = aiohttp.ClientTimeout(total=hook_timeout(call.hook).total_seconds())
         if problem := self._problem_of_url(call.hook.url):
-            return WebhookAnswer(agrees=False, says=problem), True
+            return WebhookAnswer(agrees=False, says=f"{problem} ({self._hosts.hint})"), True
         try:
             async with self._hook_session().post(
                 call.hook.url, data=body, headers=headers, timeout=timeout, allow_redirects=False
