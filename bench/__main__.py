@@ -36,6 +36,7 @@ NAMES = (
     "grpc_streams",
     "evaluations",
     "nacos_publish",
+    "watched_services",
     "replicas",
     "server_processes",
 )

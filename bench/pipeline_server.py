@@ -88,7 +88,7 @@ class _Observer(Status):
 def _server(
     arguments: argparse.Namespace, services: Services, status: _Observer
 ) -> XdsServer | ServerProcesses:
-    def view_of(node: Node, _: Peer) -> View:
+    async def view_of(node: Node, _: Peer) -> View:
         return services.view_of(node_group_of(node), time.time())
 
     if arguments.processes == 1:

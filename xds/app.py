@@ -10,6 +10,7 @@ from xds import gc_tuning
 from xds.settings import Settings
 from xds.sources.base import Source
 from xds.sources.change_buffer import ChangeBuffer
+from xds.sources.watched_services import Needs, WatchedServices
 
 if TYPE_CHECKING:
     from xds.composition.control_plane import ControlPlane
@@ -21,13 +22,14 @@ async def serve(settings: Settings) -> None:
     The source is asked first of all: it may take its time to answer, and everything else is imported and
     read from the disk meanwhile.
     """
+    watched = _watched(settings)
     with gc_tuning.paused():
-        source = _source(settings)
+        source = _source(settings, watched)
     buffer = ChangeBuffer()
     asking = asyncio.create_task(source.run(buffer.put))
     try:
         control_plane = await asyncio.to_thread(_control_plane)
-        plane = control_plane(settings, buffer, source.status)
+        plane = control_plane(settings, buffer, source.status, watched)
         await plane.run(asking, *_status_writers(settings, plane))
     finally:
         asking.cancel()
@@ -42,7 +44,19 @@ def _control_plane() -> "type[ControlPlane]":
     return ControlPlane
 
 
-def _source(settings: Settings) -> Source:
+def _watched(settings: Settings) -> WatchedServices | None:
+    """Return what says which services are watched; None: the source reports all of them."""
+    if settings.source == "files":
+        return None
+    watched = WatchedServices()
+    if settings.nacos.watch == "all":
+        namespaces = settings.nacos.namespaces
+        for namespace in namespaces if len(namespaces) > 1 else ("",):
+            watched.hold(("nacos.watch", namespace), Needs(namespace))
+    return watched
+
+
+def _source(settings: Settings, watched: WatchedServices | None) -> Source:
     localities = settings.locality.sources()
     # Imported where it is used: the SDK of Nacos takes half a second, what watches files a little.
     match settings.source:
@@ -54,7 +68,8 @@ def _source(settings: Settings) -> Source:
             from xds.sources.nacos import NacosSource  # noqa: PLC0415
 
             namespaces = settings.nacos.client_settings()
-            return NacosSource(*(dataclasses.replace(each, localities=localities) for each in namespaces))
+            replaced = (dataclasses.replace(each, localities=localities) for each in namespaces)
+            return NacosSource(*replaced, watched=watched)
         case other:
             assert_never(other)
 

@@ -279,7 +279,11 @@ async def running(mode: Mode) -> AsyncIterator[Running]:
         world.open()
         reporting = LoadReporting(watch.load, interval=0.2)
         server = XdsServer(lambda *_: view, watch, drain=0.1, load_reporting=reporting)
-        app = discovery_app(lambda *_: view, watch, serving=lambda: server.serving)
+
+        async def view_of(*_: object) -> View:
+            return view
+
+        app = discovery_app(view_of, watch, serving=lambda: server.serving)
         rest_port = await stack.enter_async_context(http_server(app))
         xds_port = await server.start("127.0.0.1", 0)
         stack.push_async_callback(server.stop, 0)

@@ -89,6 +89,14 @@ class Console:
     async def deregister(self, service: str, address: str, port: int, group: str = NAMING_GROUP) -> None:
         await self._call("DELETE", self._instances, self._instance(service, address, port, group))
 
+    async def subscribers(self, service: str) -> int:
+        """How many clients the server tells of changes of a service."""
+        path = "/v3/admin/ns/service/subscribers" if self._v3 else "/v1/ns/service/subscribers"
+        about = {"namespaceId": self.namespace, "groupName": NAMING_GROUP, "serviceName": service}
+        response = await self._http.get(f"/nacos{path}", params={**about, "pageNo": "1", "pageSize": "10"})
+        said = response.raise_for_status().json()
+        return int(said["data"]["totalCount"] if self._v3 else said["count"])
+
     @property
     def _instances(self) -> str:
         return "/v3/admin/ns/instance" if self._v3 else "/v1/ns/instance"

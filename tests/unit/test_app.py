@@ -130,7 +130,7 @@ async def test_the_source_is_asked_while_the_rest_is_imported(
         assert source.asked.wait(60)
         return ControlPlane
 
-    monkeypatch.setattr(app, "_source", lambda _: source)
+    monkeypatch.setattr(app, "_source", lambda *_: source)
     monkeypatch.setattr(app, "_control_plane", imported)
     async with serving(settings(tmp_path)) as client:
 
@@ -143,7 +143,7 @@ async def test_the_source_is_asked_while_the_rest_is_imported(
 async def test_a_source_that_can_never_work_ends_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_source", lambda _: _Source(ValueError("no such thing")))
+    monkeypatch.setattr(app, "_source", lambda *_: _Source(ValueError("no such thing")))
     with pytest.raises(ExceptionGroup) as caught:
         await app.serve(settings(tmp_path))
     assert caught.group_contains(ValueError, match="no such thing")

@@ -113,7 +113,7 @@ def _everything_text(found: Any) -> RenderableType:
             _name(service),
             state(service["state"]),
             _splits(service["splits"]),
-            str(service["instances"]),
+            "not watched" if service["instances"] is None else str(service["instances"]),
             state(service["rollout"]),
         ]
         for service in found["services"]
@@ -171,6 +171,8 @@ def _service_text(found: Any) -> RenderableType:
 
 def _only_service_text(service: Any) -> Text:
     lines = Text(f"{_name(service)}  ").append(state(service["state"]))
+    if service["instances"] is None:
+        lines.append("\n  registered, and not watched: no rule and no proxy needs it")
     for split in service["splits"]:
         lines.append(f"\n  {split['rule']}: {_weights(split['weights'])}")
     for subset in service["subsets"]:

@@ -57,6 +57,7 @@ from xds.settings import Settings
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import SourceStatus
 from xds.sources.change_buffer import ChangeBuffer
+from xds.sources.watched_services import Needs, WatchedServices
 from xds.status import LogSink, Sink, Status, StatusFiles
 from xds.validation import EnvoyValidator
 from xds.views import (
@@ -66,6 +67,7 @@ from xds.views import (
     NodeGroup,
     RouteModeSwitches,
     Services,
+    SidecarGroup,
     Stage,
     UnknownNode,
     node_group_of,
@@ -86,6 +88,7 @@ class ControlPlane:
         settings: Settings,
         buffer: ChangeBuffer,
         source_status: Callable[[], SourceStatus] = SourceStatus,
+        watched: WatchedServices | None = None,
     ) -> None:
         self._settings = settings
         self._source_status = source_status
@@ -95,7 +98,7 @@ class ControlPlane:
             CertificateFile(pair.certificate, pair.key, pair.gateways) for pair in settings.certificates
         )
         listeners = listener_settings(settings, self._certificates)
-        self._services = Services(Cache(), listeners, switches, self._view_changed)
+        self._services = Services(Cache(), listeners, switches, self._view_changed, self._view_kept)
         http_sinks = HttpSinks(Metrics(settings.source), Events())
         self._metrics = http_sinks.metrics
         self._cohorts = Cohorts(
@@ -144,6 +147,7 @@ class ControlPlane:
             cohorts=self._cohorts,
             soaks=_soaks(settings),
             validator=self._validator,
+            watched=watched,
         )
         self.rollouts, self._rollout_tasks = rollouts_of(settings, self._pipeline, self.status)
         self.rollouts.tally.changed = self._server.load_wanted_changed
@@ -307,18 +311,31 @@ class ControlPlane:
     ) -> None:
         self._pipeline.serving.view_changed(group, generation, services, sent=sent)
 
+    def _view_kept(self, group: NodeGroup, *, kept: bool) -> None:
+        self._pipeline.reads.hold(group, _needs_of(group) if kept else None)
+
     def _lacks_certificate(self, gateway: str, host: str) -> bool:
         if self._settings.edge_of(gateway).https_port is None:
             return False
         return not any(certificate.covers(host) for certificate in self._certificates.of_group(gateway))
 
-    def _view_of(self, node: Node, _: Peer) -> View:
+    async def _view_of(self, node: Node, _: Peer) -> View:
         group = self._cohorts.group_of(node)
         if isinstance(group, GrpcClientGroup):
             self._pipeline.serve_grpc_clients()
         if isinstance(group, UnknownNode):
             _log.warning("a client says nothing that can be served", node=node.id, reason=group.reason)
+        if self._services.view(group) is None:
+            # A client would take what was not read yet for what does not exist.
+            await self._pipeline.reads.available(_needs_of(group))
         return self._services.view_of(group, time.time())
+
+
+def _needs_of(group: NodeGroup) -> Needs | None:
+    """Return what the nodes of a group need beside what rules do: edges see only services with rules."""
+    if isinstance(group, SidecarGroup | GrpcClientGroup):
+        return Needs(group.namespace, group.upstreams)
+    return None
 
 
 def _stages(settings: Settings, group: str) -> list[Stage]:

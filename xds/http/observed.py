@@ -98,7 +98,8 @@ class ObservedCollector(Collector):
             "trouble_seconds": ("For how long the source could not be read.", trouble),
             "servers": ("Servers of the source that are connected.", float(len(status.servers))),
             "documents": ("Documents that the source holds.", float(status.documents)),
-            "services": ("Services that the source holds.", float(status.services)),
+            "services": ("Services that the source has.", float(status.services)),
+            "watched_services": ("Services whose instances are watched.", float(status.watched)),
             "lag_seconds": (
                 "Age of the oldest announced change not read yet.",
                 status.oldest_unread,

@@ -12,20 +12,24 @@ from xds.documents import DocumentId, Kind, kind_of, revision_of
 from xds.documents.problem import Problem
 from xds.pipeline.checks import Validator
 from xds.pipeline.compilation import Compilation, CompilationSettings, Inputs, lanes_in
+from xds.pipeline.document_edits import DocumentEdits, Edits
 from xds.pipeline.saved_route_modes import saved_route_modes
 from xds.pipeline.saved_versions import SavedVersions
 from xds.pipeline.served_versions import Version
+from xds.pipeline.service_reads import ServiceReads
 from xds.pipeline.serving import Serving
 from xds.pipeline.staged_push import StagedPushes
+from xds.pipeline.start import Start
 from xds.pipeline.time_slice import TimeSlice
 from xds.pipeline.timers import Timers
 from xds.routing import Overrides, Routing
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.model import RuleDocument
 from xds.rules.parse import ParsedDocument
-from xds.rules.store import DocumentStore, StoreChange
+from xds.rules.store import DocumentStore
 from xds.snapshot import SavedService, Snapshot, SnapshotWriter
 from xds.sources.change_buffer import ChangeBuffer, Changes
+from xds.sources.watched_services import Needs, WatchedServices
 from xds.status import EditStage, Status
 from xds.views import Cohorts, CompiledService, Services, node_group_of
 
@@ -35,21 +39,11 @@ _LONGEST_REST = 0.1
 _LONGEST_WAIT = 30.0
 """Seconds that the pipeline waits at most for a time of the wall clock: that may be set forward or back."""
 
+_LONGEST_CHECK = 2.0
+"""Seconds that a check waits at most for the instances of a service that is not watched."""
+
 _MANY = 200
 """So many documents at once make so many objects that Python would look through all for reference cycles."""
-
-_PATIENCE = 0.5
-"""Seconds that the source has to report everything; after that, the last known good is served.
-
-Proxies that run keep what they have meanwhile, which is no worse than the last known good. A proxy that has
-just started can wait so long. A source that takes longer takes longer than any proxy should wait."""
-
-_PATIENCE_IN_TROUBLE = 0.1
-"""The same for a source in trouble. Not zero: the trouble may be with one document only."""
-
-
-Edits = dict[DocumentId, tuple[ServiceId, ...]]
-"""Documents that were put in force or deleted, and the services that changed with each."""
 
 
 class Pipeline:
@@ -59,7 +53,8 @@ class Pipeline:
     depend on which arrived first. ``opened`` is called once there is something complete to serve: what the
     source says, or, if that takes long, the snapshot. ``wall_clock`` gives the seconds since the epoch.
     ``soaks`` has the soak time of each stage of pushes but the last (``staged_push``). ``validator`` is asked
-    before a version is served first; None: nobody is.
+    before a version is served first; None: nobody is. ``watched`` are the services that the source watches;
+    None: it reports all.
     """
 
     def __init__(
@@ -75,6 +70,7 @@ class Pipeline:
         cohorts: Cohorts | None = None,
         soaks: Sequence[float] = (),
         validator: Validator | None = None,
+        watched: WatchedServices | None = None,
     ) -> None:
         self._changes = changes
         self._services = services
@@ -86,14 +82,15 @@ class Pipeline:
         self._inputs = Inputs(settings or CompilationSettings(), wall_clock)
         self._compilation = Compilation(self._inputs, services)
         self._timers = Timers()
-        # The latest text of each document. Written by ``_edit`` and ``_parse``.
-        self._texts: dict[DocumentId, bytes] = {}
+        self.reads = ServiceReads(watched, lambda one: services.get(one) is not None, time.monotonic)
+        """Which services the source was asked for and has read; views are to wait for theirs."""
+        self._edits = DocumentEdits(self._inputs, self.reads, snapshot, status, self._set_lanes)
         self.serving = Serving(
             services,
             status,
             self._inputs,
             self._compilation,
-            saved=SavedVersions(snapshot, self._texts),
+            saved=SavedVersions(snapshot, self._edits.texts),
             pushes=StagedPushes(soaks),
             wake=changes.wake,
             cohorts=cohorts or Cohorts(node_group_of, lambda _: ()),
@@ -113,16 +110,25 @@ class Pipeline:
     @property
     def texts(self) -> Mapping[DocumentId, bytes]:
         """The latest text of each document."""
-        return self._texts
+        return self._edits.texts
 
     @property
     def services(self) -> set[ServiceId]:
         """All services with rules or instances."""
         return {*self.documents.services(), *self._inputs.instances}
 
+    @property
+    def known_services(self) -> set[ServiceId]:
+        """All services with rules or instances, and those that are only registered: not watched."""
+        return self.services | self.reads.registered()
+
     def exists(self, service: ServiceId) -> bool:
-        """Whether a service has a rule or instances."""
-        return self._inputs.exists(service)
+        """Whether a service has a rule or instances, or is registered."""
+        return self._inputs.exists(service) or self.reads.is_registered(service)
+
+    def is_watched(self, service: ServiceId) -> bool:
+        """Whether the instances of a service are known, if it has any."""
+        return self.reads.has_read(service)
 
     def instances_of(self, service: ServiceId) -> tuple[Instance, ...]:
         """Return the instances of a service, of the naming group that its rule in force names."""
@@ -135,6 +141,12 @@ class Pipeline:
 
     async def check(self, document: DocumentId, text: bytes) -> tuple[ParsedDocument, tuple[Problem, ...]]:
         """Read a text as a new version of a document; return it with all that there is to say of it."""
+        checked = await self._inputs.check(document, text)
+        rule = checked[0].rule
+        if rule is None or self.reads.has_read(ServiceId(document.namespace, rule.service)):
+            return checked
+        needs = Needs(document.namespace, frozenset({rule.service}))
+        await self.reads.available(needs, _LONGEST_CHECK)
         return await self._inputs.check(document, text)
 
     def set_overrides(self, service: ServiceId, overrides: Overrides | None) -> None:
@@ -164,11 +176,15 @@ class Pipeline:
         self.serving.restore(self._saved.state)
         await self._restore()
         self._compilation.begin(dict(self._saved.services))
-        first = await self._first()
+        start = self._start()
+        first = Changes()
+        while not first.synced:
+            first.absorb(await start.next())
         with gc_tuning.paused():
-            await self._load(first)
+            await self._load(first, start)
             await self.serving.checked()
         self.in_step = True
+        self.reads.let_saved_go()
         self.serving.begin()
         self._opened()
         clock = asyncio.get_running_loop().time
@@ -184,6 +200,7 @@ class Pipeline:
         """Serve the snapshot, to nobody yet."""
         known = (saved.service for saved in self._saved.services.values() if saved)
         self._inputs.grpc_clients = any(service.grpc_clients for service in known)
+        self.reads.hold_saved({service for service, saved in self._saved.services.items() if saved})
         await self.serving.serve_saved(
             {service: saved.service if saved else None for service, saved in self._saved.services.items()}
         )
@@ -209,34 +226,24 @@ class Pipeline:
             # No service is called so: this is the time of the lanes of the namespace.
             self._timers.put(ServiceId(namespace, ""), changes_at.timestamp() if changes_at else None)
 
-    async def _first(self) -> Changes:
-        """Collect what there is until the source is synced."""
-        first = Changes()
-        if self._saved.services:
-            await self._collect_while_patient(first)
-        if self._saved.services and not first.synced:
+    def _start(self) -> Start:
+        def serve_snapshot() -> None:
             self._status.serving_snapshot(len(self._saved.services))
             self._opened()
-        while not first.synced:
-            first.absorb(await self._take_changes())
-        return first
 
-    async def _collect_while_patient(self, changes: Changes) -> None:
-        """Collect until the source is synced or its time is up."""
-        asked = asyncio.get_running_loop().time() - self._changes.age
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(asked + _PATIENCE) as limit:
-                while not changes.synced:
-                    changes.absorb(await self._take_changes())
-                    in_trouble = self._changes.trouble.reason is not None
-                    limit.reschedule(asked + (_PATIENCE_IN_TROUBLE if in_trouble else _PATIENCE))
+        # A source that watches what is needed was told so just now.
+        age = self._changes.age if self.reads.begun else 0.0
+        asked = asyncio.get_running_loop().time() - age
+        return Start(
+            self._changes, self._take_changes, serve_snapshot if self._saved.services else None, asked
+        )
 
     async def _take(self) -> Changes:
         """Wait until something is to be done: changes, or what is due at a time of the wall clock."""
         while True:
             now = self._wall_clock()
             due = self._timers.due(now)
-            if self.serving.due(now) or due:
+            if self.serving.due(now) or due or self.reads.patience == 0:
                 return Changes()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience(now)):
@@ -252,101 +259,53 @@ class Pipeline:
         """Return how long nothing is due, in seconds."""
         times = [self._services.expire_modes(now), self._timers.next]
         waits = [max(when - now, 0.0) for when in times if when is not None]
-        return min([*waits, self.serving.patience or _LONGEST_WAIT])
+        waits += [wait for wait in (self.serving.patience, self.reads.patience) if wait is not None]
+        return min([*waits, _LONGEST_WAIT])
 
-    async def _load(self, changes: Changes) -> None:
+    async def _load(self, changes: Changes, start: Start) -> None:
         """Bring the services from the snapshot, if there is one, to what the source says.
 
         The texts of then are loaded first and those of now applied as edits of them: so a document that is
         broken now keeps its last valid version, and of two that conflict the one stays that was there.
+        Nothing is compiled before the services were read that the documents need.
         """
         then = {document: text for document, text in self._saved.documents.items() if text is not None}
-        parsed = await self._parse(then, were_in_force=True)
-        turn = TimeSlice()
-        for document in sorted(parsed):
-            change = self.documents.apply(document, parsed[document])
-            self._note(change)
-            self._set_lanes(self.documents, change.lanes)
-            await turn.pause()
+        await self._edits.load(then)
         gone = dict.fromkeys(then.keys() - changes.documents.keys())
-        _, edits = await self._edit({**changes.documents, **gone})
-        self._inputs.take_instances(changes)
+        documents: dict[DocumentId, bytes | None] = {**changes.documents, **gone}
+        edits: Edits = {}
+        while True:
+            self.reads.take(changes)
+            self._inputs.take_instances(changes)
+            edits |= (await self._edits.apply(documents))[1]
+            if self.reads.begun:
+                break
+            changes = await start.next()
+            documents = changes.documents
         known = {service for service, saved in self._saved.services.items() if saved}
         await self._compile(self.services | known)
-        await self._tell(edits)
+        await self._edits.tell(edits)
         self._status.synced(services=len(self._inputs.instances))
 
     async def _apply(self, changes: Changes) -> None:
         await self.serving.serve_due()
         self._status.edits_taken(changes.seen)
-        changed, edits = await self._edit(changes.documents)
+        self.reads.take(changes)
+        changed, edits = await self._edits.apply(changes.documents)
         due = self._timers.take(self._wall_clock())
         self._set_lanes(self.documents, {service.namespace for service in due if not service.name})
         await self._compile(changed | due | self._inputs.take_instances(changes))
-        await self._tell(edits)
-
-    async def _edit(self, documents: Mapping[DocumentId, bytes | None]) -> tuple[set[ServiceId], Edits]:
-        """Apply new texts (None: deleted) to the store.
-
-        Return the services whose rule changed, and for each document that was put in force those of its own.
-        """
-        texts = {name: text for name, text in documents.items() if text != self._texts.get(name)}
-        parsed = await self._parse({name: text for name, text in texts.items() if text is not None})
-        self._status.reached(EditStage.PARSED)
-        changed: set[ServiceId] = set()
-        edits: Edits = {}
-        turn = TimeSlice()
-        # Deletions first: a document that was renamed is not in its own way.
-        deleted = {name for name, text in texts.items() if text is None}
-        for document in (*sorted(deleted), *sorted(texts.keys() - deleted)):
-            if texts[document] is None:
-                self._texts.pop(document, None)
-            change = self.documents.apply(document, parsed.get(document))
-            self._note(change)
-            if self._status.is_rejected(document):
-                self._status.edited(document)
-            else:
-                edits[document] = tuple(sorted(change.services))
-            self._keep_texts(change.documents)
-            changed |= change.services
-            self._set_lanes(self.documents, change.lanes)
-            if change.lanes:
-                changed |= {one for one in self.documents.services() if one.namespace in change.lanes}
-            await turn.pause()
-        return changed, edits
-
-    async def _tell(self, edits: Edits) -> None:
-        """Say that edits are in force."""
-        turn = TimeSlice()
-        for document, services in edits.items():
-            self._status.in_force(document, services)
-            await turn.pause()
-
-    def _note(self, change: StoreChange) -> None:
-        standings = {document: self.documents.standing(document) for document in change.documents}
-        self._status.documents_changed(change.problems, standings)
-
-    def _keep_texts(self, documents: Set[DocumentId]) -> None:
-        """Have texts kept; of a document that is rejected, the last valid one stays kept."""
-        valid = {name: self._texts.get(name) for name in documents if not self._status.is_rejected(name)}
-        self._snapshot.keep(Snapshot(documents=dict(valid)))
-
-    async def _parse(
-        self, documents: Mapping[DocumentId, bytes], *, were_in_force: bool = False
-    ) -> dict[DocumentId, ParsedDocument]:
-        self._texts.update(documents)
-        if not documents:
-            return {}
-        parse = self._inputs.parse
-        return await asyncio.to_thread(
-            lambda: {name: parse(name, text, was_in_force=were_in_force) for name, text in documents.items()}
-        )
+        await self._edits.tell(edits)
 
     async def _compile(self, services: Set[ServiceId]) -> None:
         served: dict[ServiceId, CompiledService | None] = {}
         saved: dict[ServiceId, SavedService[CompiledService] | None] = {}
         turn = TimeSlice()
-        for service in sorted(services):
+        waited = set(self.reads.waiting)
+        ready = self.reads.ready(services)
+        for service in waited ^ self.reads.waiting:
+            self._note_waiting(service, on=service not in waited)
+        for service in sorted(ready):
             latest = self._compile_one(service)
             served[service] = self.serving.choose(service)
             before = self._services.get(service)
@@ -356,12 +315,26 @@ class Pipeline:
                 # What is served instead of the latest version is compiled anew in the next run.
                 saved[service] = latest if chosen is latest.service else SavedService("", chosen)
             await turn.pause()
-        if not served:
-            return
+        if served:
+            await self._serve(served, saved)
+        self.reads.served(ready)
+
+    def _note_waiting(self, service: ServiceId, *, on: bool) -> None:
+        """Say that what is in force for a service is not compiled until its instances were read, or is."""
+        origins = self.documents.origins(service)
+        self._status.compiled(service, (), origins)
+        self._status.checking(service, [origin.document for origin in origins], on=on)
+
+    async def _serve(
+        self,
+        served: Mapping[ServiceId, CompiledService | None],
+        saved: dict[ServiceId, SavedService[CompiledService] | None],
+    ) -> None:
         self._status.reached(EditStage.COMPILED)
         await self.serving.serve(served)
         self._snapshot.keep(Snapshot(services=saved))
         hidden: set[ServiceId] = set()
+        turn = TimeSlice()
         for service, chosen in served.items():
             if chosen and not self._services.is_visible(service):
                 hidden.add(service)
@@ -380,7 +353,7 @@ class Pipeline:
         latest, inputs = self._compilation.compile(service, self.serving.latest(service))
         changes_at = inputs.routing.changes_at
         self._timers.put(service, changes_at.timestamp() if changes_at else None)
-        text = self._texts.get(self.documents.document_of(service)) if rule else None
+        text = self._edits.texts.get(self.documents.document_of(service)) if rule else None
         if text and revision_of(text) != latest.service.origins[0].revision:
             text = None  # it has errors, and an earlier one is in force
         self.serving.offer(service, Version(latest.service, inputs, text))

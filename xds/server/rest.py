@@ -54,7 +54,7 @@ _STATUS = {
 
 
 def discovery_app(
-    view_of: Callable[[Node, Peer], View],
+    view_of: Callable[[Node, Peer], Awaitable[View]],
     observer: Observer,
     *,
     serving: Callable[[], bool],
@@ -120,7 +120,7 @@ class _Discovery:
         asked = await asyncio.to_thread(read_request, await self._body(request), self._limits)
         if asked.type_url not in {"", type_url}:
             raise invalid(f"type_url is {asked.type_url!r}; this path serves {type_url!r}")
-        view = self._rest_clients.view_for(asked.node or Node(), _peer(request))
+        view = await self._rest_clients.view_for(asked.node or Node(), _peer(request))
         selected = _select(view, type_url, asked.resource_names)
         if asked.version_info == selected.version:
             return Response(status_code=304)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from xds.cache import Changes, View
 from xds.server.authorization import Authorization
@@ -36,7 +36,7 @@ class RestClients:
 
     def __init__(
         self,
-        view_of: Callable[[Node, Peer], View],
+        view_of: Callable[[Node, Peer], Awaitable[View]],
         observer: Observer,
         authorization: Authorization | None,
         *,
@@ -53,7 +53,7 @@ class RestClients:
         self._clients: dict[bytes, RestClient] = {}
         self._timers: dict[bytes, asyncio.TimerHandle] = {}
 
-    def view_for(self, node: Node, peer: Peer) -> View:
+    async def view_for(self, node: Node, peer: Peer) -> View:
         """Return what a node sees; it counts as connected from now on.
 
         Raise ``StreamError`` if too many poll, or it may not be this node.
@@ -61,23 +61,27 @@ class RestClients:
         if self._authorization:
             self._authorization.check(node, peer)
         key = _key(node)
-        client = self._clients.get(key)
+        view = None if key in self._clients else await self._view_of(node, peer)
+        client = self._clients.get(key)  # it may have polled twice
         if client is None:
-            if len(self._clients) >= self._most:
-                raise exhausted(f"{self._most} clients poll already, which is all there may be")
-            client = self._clients[key] = RestClient(
-                StreamInfo(node, peer, _METHOD), self._view_of(node, peer)
-            )
-            client.view.watch(client)
-            client.view.filled()
-            self._observer.opened(client.info)
-            self._check_later(key)
+            assert view
+            client = self._add(key, StreamInfo(node, peer, _METHOD), view)
         elif client.generation > client.in_step:
             client.in_step = client.generation
             self._observer.in_step(client.info, client.generation, frozenset())
         client.generation = client.view.generation
         client.seen = asyncio.get_running_loop().time()
         return client.view
+
+    def _add(self, key: bytes, info: StreamInfo, view: View) -> RestClient:
+        if len(self._clients) >= self._most:
+            raise exhausted(f"{self._most} clients poll already, which is all there may be")
+        client = self._clients[key] = RestClient(info, view)
+        view.watch(client)
+        view.filled()
+        self._observer.opened(info)
+        self._check_later(key)
+        return client
 
     def close(self) -> None:
         """Count all as gone."""

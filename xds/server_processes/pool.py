@@ -4,7 +4,7 @@ import asyncio
 import pickle
 import socket
 import sys
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -95,7 +95,7 @@ class ServerProcesses:
         command: Sequence[str],
         settings: object,
         *,
-        view_of: Callable[[Node, Peer], View],
+        view_of: Callable[[Node, Peer], Awaitable[View]],
         observer: Observer,
         reported: Reported,
         load_wanted: LoadWanted,
@@ -292,7 +292,7 @@ class ServerProcesses:
             case StatusIs():
                 self._status.take(one, message)
             case Ask():
-                self._answer(one, message)
+                self._run(self._answer(one, message))
             case Settled(ask):
                 if node := one.asking.pop(ask, None):
                     self._settled(node)
@@ -340,21 +340,28 @@ class ServerProcesses:
         self._admission.leave(node.id)
         self._reported.settled(node)
 
-    def _answer(self, one: ServerProcess, message: Ask) -> None:
+    async def _answer(self, one: ServerProcess, message: Ask) -> None:
         """Give a node its view, or say why there is none for it."""
         try:
             self._admission.check(message.node.id)
-            view = self._view_of(message.node, message.peer)
         except StreamError as error:
             one.send(encode(NoView(message.ask, error.code.name, error.details)))
             return
-        except Exception:
-            one.send(encode(NoView(message.ask, "INTERNAL", "the server failed; its log says why")))
-            raise
         one.asking[message.ask] = message.node
         self._admission.enter(message.node.id)
         self._reported.asked(message.node)
-        self._views.give(one, message.ask, view)
+        try:
+            view = await self._view_of(message.node, message.peer)
+        except StreamError as error:
+            one.send(encode(NoView(message.ask, error.code.name, error.details)))
+        except Exception:  # noqa: BLE001  # what goes wrong with one view concerns no other
+            one.send(encode(NoView(message.ask, "INTERNAL", "the server failed; its log says why")))
+            _log.exception("a message of a server process could not be handled", process=one.number)
+        else:
+            if self._running.get(one.number) is one:
+                self._views.give(one, message.ask, view)
+            else:  # it ended meanwhile
+                self._reported.views_released()
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -73,7 +73,8 @@ class Nacos(Section):
     """The Nacos source. Credentials are either ``username`` and ``password`` or the two keys.
 
     ``password_file`` stands for ``password``, and is read again for every login. ``decryption`` names the
-    function, as `module:function`, that makes text of encrypted configurations.
+    function, as `module:function`, that makes text of encrypted configurations. ``watch`` says of which
+    services instances are read: those that a rule or a proxy needs, or all that are registered.
     """
 
     server: Annotated[str, AfterValidator(_nacos_servers)] | None = None
@@ -90,6 +91,7 @@ class Nacos(Section):
     status_group: str = "GRAY_STATUS"
     mass_deletion: Literal["wait", "never", "at_once"] = "wait"
     protect_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
+    watch: Literal["needed", "all"] = "needed"
     decryption: Annotated[str, AfterValidator(_decryption)] | None = None
     tls: NacosTls | None = None
 

@@ -30,17 +30,29 @@ class InstancesChanged:
     """All instances of a service now; None when the service itself is gone.
 
     ``groups`` has the instances by naming group, where the source has such groups and the service is in any;
-    ``instances`` are then those of the preferred group.
+    ``instances`` are then those of the preferred group. Not ``complete``: that may not be all that there is,
+    since the service is not watched any more, or was not read in every naming group yet.
     """
 
     service: ServiceId
     instances: tuple[Instance, ...] | None
     groups: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesUnreadable:
+    """A service that is watched cannot be read, though the source can; why, its ``Trouble`` says."""
+
+    service: ServiceId
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """Everything that existed when the source started has been reported once."""
+    """Everything that existed when the source started has been reported once.
+
+    Of services, all that were to be watched by then (``watched_services``).
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +67,15 @@ class Trouble:
     topics: frozenset[str] = field(default=frozenset(), compare=False)
 
 
-Event = DocumentChanged | InstancesChanged | Synced | Trouble
+Event = DocumentChanged | InstancesChanged | InstancesUnreadable | Synced | Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
     """What a source knows of itself, for operators.
 
-    ``servers``: those that are connected; empty for files. ``last_reconcile``: Unix time of the last look
+    ``servers``: those that are connected; empty for files. ``services``: how many there are, and
+    ``watched`` how many of these are watched. ``last_reconcile``: Unix time of the last look
     at everything there is. ``oldest_unread``: age in seconds of the oldest announced change that was not
     read yet. ``repaired``: how many changes were found by a look and not by an announcement.
     """
@@ -70,6 +83,7 @@ class SourceStatus:
     servers: tuple[str, ...] = ()
     documents: int = 0
     services: int = 0
+    watched: int = 0
     last_reconcile: float | None = None
     oldest_unread: float = 0.0
     repaired: int = 0
@@ -82,6 +96,7 @@ class SourceStatus:
             "servers": list(self.servers),
             "documents": self.documents,
             "services": self.services,
+            "watched": self.watched,
             "last_reconcile": looked,
             "oldest_unread_seconds": round(self.oldest_unread, 3),
             "repaired": self.repaired,

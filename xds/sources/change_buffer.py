@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from xds.documents import DocumentId
 from xds.rules.instance import Instance, ServiceId
-from xds.sources.base import DocumentChanged, Event, InstancesChanged, Synced, Trouble
+from xds.sources.base import (
+    DocumentChanged,
+    Event,
+    InstancesChanged,
+    InstancesUnreadable,
+    Synced,
+    Trouble,
+)
 
 
 @dataclass(slots=True)
@@ -15,12 +22,15 @@ class Changes:
     """The latest state of everything that changed: of several reports about one thing, the last.
 
     ``documents`` and ``instances`` hold None for what is gone. ``groups`` are as in ``InstancesChanged``, for
-    the services in ``instances``.
+    the services in ``instances``; ``incomplete`` are those of them that were not reported completely.
+    ``unreadable`` are services that cannot be read.
     """
 
     documents: dict[DocumentId, bytes | None] = field(default_factory=dict)
     instances: dict[ServiceId, tuple[Instance, ...] | None] = field(default_factory=dict)
     groups: dict[ServiceId, Mapping[str, tuple[Instance, ...]]] = field(default_factory=dict)
+    incomplete: set[ServiceId] = field(default_factory=set)
+    unreadable: set[ServiceId] = field(default_factory=set)
     synced: bool = False
     seen: dict[DocumentId, float] = field(default_factory=dict)
     """When each document was reported first, in seconds since the epoch."""
@@ -30,6 +40,8 @@ class Changes:
         self.documents |= later.documents
         self.instances |= later.instances
         self.groups |= later.groups
+        self.incomplete = (self.incomplete - later.instances.keys()) | later.incomplete
+        self.unreadable = (self.unreadable - later.instances.keys()) | later.unreadable
         self.synced |= later.synced
         self.seen = later.seen | self.seen
 
@@ -57,9 +69,16 @@ class ChangeBuffer:
             case DocumentChanged(document, content):
                 self._changes.documents[document] = content
                 self._changes.seen.setdefault(document, time.time())
-            case InstancesChanged(service, instances, groups):
+            case InstancesChanged(service, instances, groups, complete):
                 self._changes.instances[service] = instances
                 self._changes.groups[service] = groups
+                self._changes.unreadable.discard(service)
+                if complete:
+                    self._changes.incomplete.discard(service)
+                else:
+                    self._changes.incomplete.add(service)
+            case InstancesUnreadable(service):
+                self._changes.unreadable.add(service)
             case Synced():
                 self._changes.synced = True
             case Trouble():

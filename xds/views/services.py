@@ -31,6 +31,18 @@ class ViewChanged(Protocol):
         ...
 
 
+class ViewsKept(Protocol):
+    """Told which groups have a view."""
+
+    def __call__(self, group: NodeGroup, *, kept: bool) -> None:
+        """Called when the view of a group is made, and (not ``kept``) when it is forgotten."""
+        ...
+
+
+def _nothing(group: NodeGroup, *, kept: bool) -> None:
+    pass
+
+
 def _nobody(
     group: NodeGroup, generation: int, services: Mapping[ServiceId, Set[Origin]], *, sent: bool
 ) -> None:
@@ -58,10 +70,12 @@ class Services:
         settings: ListenerSettings,
         switches: RouteModeSwitches | None = None,
         changed: ViewChanged = _nobody,
+        kept: ViewsKept = _nothing,
     ) -> None:
         self._cache = cache
         self._settings = settings
         self._changed = changed
+        self._kept = kept
         self.switches = switches or RouteModeSwitches()
         # By name and cohort.
         self._namespaces: dict[tuple[str, int], _Namespace] = {}
@@ -165,6 +179,7 @@ class Services:
                 self._builders[group] = ViewBuilder(visibility, view, visible, modes)
             case GrpcClientGroup():
                 self._builders[group] = GrpcClientViewBuilder(group, view)
+        self._kept(group, kept=True)
         added: dict[str, Change] = {name: (None, service) for name, service in visible.items()}
         view.fill_by(self._builders[group].apply(added))
         return view
@@ -197,8 +212,9 @@ class Services:
     def leave(self, group: NodeGroup) -> None:
         """Forget the view of a group unless a node still watches it."""
         self._cache.forget(group)
-        if group not in self._cache.views:
-            self._builders.pop(group, None)
+        if group not in self._cache.views and group in self._builders:
+            del self._builders[group]
+            self._kept(group, kept=False)
 
     def leave_unwatched(self) -> None:
         """Forget the views that no node watches."""

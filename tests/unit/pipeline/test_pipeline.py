@@ -14,11 +14,12 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from xds.cache import Cache, Ref
 from xds.compiler.listeners import EdgeListener, SidecarListeners
 from xds.documents import DocumentId
-from xds.pipeline import CompilationSettings, Pipeline, pipeline
+from xds.pipeline import CompilationSettings, Pipeline, start
 from xds.rules.instance import Instance, ServiceId
 from xds.snapshot import SnapshotStore, SnapshotWriter
 from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
 from xds.sources.change_buffer import ChangeBuffer
+from xds.sources.watched_services import WatchedServices
 from xds.status import LogSink, Status
 from xds.type_urls import ENDPOINT, ROUTE
 from xds.views import CompiledService, EdgeGroup, ListenerSettings, Services
@@ -27,7 +28,12 @@ from xds.views import CompiledService, EdgeGroup, ListenerSettings, Services
 class World:
     """A pipeline whose source is the test."""
 
-    def __init__(self, kept: Path, naming_groups: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        kept: Path,
+        naming_groups: tuple[str, ...] | None = None,
+        watched: WatchedServices | None = None,
+    ) -> None:
         self.buffer = ChangeBuffer()
         self.services = Services(
             Cache(),
@@ -45,6 +51,7 @@ class World:
             self.status,
             self._open,
             settings=CompilationSettings(naming_groups=naming_groups),
+            watched=watched,
         )
 
     def _open(self) -> None:
@@ -93,8 +100,10 @@ def kept(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running(kept: Path, naming_groups: tuple[str, ...] | None = None) -> AsyncIterator[World]:
-    world = World(kept, naming_groups)
+async def running(
+    kept: Path, naming_groups: tuple[str, ...] | None = None, watched: WatchedServices | None = None
+) -> AsyncIterator[World]:
+    world = World(kept, naming_groups, watched)
     task = asyncio.create_task(world.pipeline.run())
     try:
         yield world
@@ -180,7 +189,7 @@ async def test_without_its_source_the_last_known_good_is_served_then_the_source(
 async def test_a_source_that_answers_in_time_is_served_without_what_it_does_not_say_any_more(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_PATIENCE", 60.0)
+    monkeypatch.setattr(start, "_PATIENCE", 60.0)
     await keep_one(kept)
     async with running(kept) as world:
         world.write("b.yaml", "b.example.com")
@@ -196,7 +205,7 @@ async def test_what_was_kept_is_served_at_once_when_the_source_is_in_trouble(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await keep_one(kept)
-    monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
+    monkeypatch.setattr(start, "_PATIENCE", 3600.0)
     async with running(kept) as world:
         await world.until(lambda: world.services.get(ServiceId("", "a")))
         world.buffer.put(Trouble("connection refused"))
@@ -208,7 +217,7 @@ async def test_a_source_that_was_asked_long_ago_is_not_waited_for(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await keep_one(kept)
-    monkeypatch.setattr(pipeline, "_PATIENCE", 3600.0)
+    monkeypatch.setattr(start, "_PATIENCE", 3600.0)
     monkeypatch.setattr(ChangeBuffer, "age", 3601.0)
     async with running(kept) as world:
         await world.until(lambda: world.opened)

@@ -143,9 +143,10 @@ async def test_over_the_wire_a_node_that_claims_more_is_refused_and_sees_nothing
 
 
 async def test_rest_discovery_is_closed_where_certificates_decide() -> None:
-    app = discovery_app(
-        lambda *_: View(), LogObserver(), serving=lambda: True, authorization=Authorization(GRANTS)
-    )
+    async def view_of(*_: object) -> View:
+        return View()
+
+    app = discovery_app(view_of, LogObserver(), serving=lambda: True, authorization=Authorization(GRANTS))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         response = await client.post("/v3/discovery:clusters", json={"node": {"metadata": {"role": "edge"}}})
     assert (response.status_code, "no grant" in response.json()["error"]) == (403, True)
@@ -179,8 +180,12 @@ async def test_rest_discovery_is_by_certificate_where_the_port_asks_for_one(
     revoked = RevocationList(crl, authority.file)
     view = View()
     view.apply([A])
+
+    async def view_of(*_: object) -> View:
+        return view
+
     app = discovery_app(
-        lambda *_: view,
+        view_of,
         LogObserver(),
         serving=lambda: True,
         authorization=Authorization(GRANTS, revoked=revoked),

@@ -34,10 +34,11 @@ class Rest:
         self.view = View()
         self.journal = Journal()
         self.serving = True
-        self.app = discovery_app(
-            lambda *_: self.view, self.journal, serving=lambda: self.serving, limits=limits
-        )
+        self.app = discovery_app(self._view_of, self.journal, serving=lambda: self.serving, limits=limits)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://grayplane")
+
+    async def _view_of(self, *_: object) -> View:
+        return self.view
 
     async def ask(self, noun: str, *names: str, version: str = "", **fields: Any) -> httpx.Response:
         body = {"node": NODE, "resource_names": names, "version_info": version, **fields}

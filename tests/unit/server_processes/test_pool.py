@@ -38,7 +38,7 @@ class World:
     in_step: set[str] = field(default_factory=set)
     fails: bool = False
 
-    def view_of(self, node: Node, _: Peer) -> View:
+    async def view_of(self, node: Node, _: Peer) -> View:
         if self.fails:
             raise RuntimeError("not today")
         return self.view

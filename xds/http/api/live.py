@@ -143,8 +143,8 @@ class LiveBackend:
         )
 
     def service_ids(self) -> Sequence[ServiceId]:
-        """Return all services with rules or instances."""
-        return sorted(self._pipeline.services)
+        """Return all services with rules or instances, and those that are only registered."""
+        return sorted(self._pipeline.known_services)
 
     def service_summary(self, service: ServiceId) -> models.ServiceSummary:
         """Return one service for a list."""
@@ -152,13 +152,14 @@ class LiveBackend:
             raise KeyError(service)
         rule = self._pipeline.documents.rule(service)
         document = self._pipeline.documents.document_of(service) if rule else None
+        serving = sum(instance.serving for instance in self._pipeline.instances_of(service))
         return models.ServiceSummary(
             namespace=service.namespace,
             name=service.name,
             document=document.name if document else None,
             state=self._state(document) if document else None,
             splits=self._splits(service),
-            instances=sum(instance.serving for instance in self._pipeline.instances_of(service)),
+            instances=serving if self._pipeline.is_watched(service) else None,
             rollout=self._phase(service),
         )
 

@@ -143,14 +143,17 @@ class Subset(Model):
 
 
 class ServiceSummary(Model):
-    """A service in a list; ``document`` and ``state`` are None without rules."""
+    """A service in a list; ``document`` and ``state`` are None without rules.
+
+    ``instances`` None: not known, since the service is registered and not watched: nothing needs it.
+    """
 
     namespace: str
     name: str
     document: str | None
     state: State | None
     splits: Sequence[Split]
-    instances: int
+    instances: int | None
     rollout: str | None
 
 

@@ -55,7 +55,10 @@ class FilesSource:
         counts = [directory.count for directory in self._directories]
         looks = [directory.last_look for directory in self._directories if directory.last_look]
         return SourceStatus(
-            documents=sum(counts[:1]), services=sum(counts[1:]), last_reconcile=min(looks, default=None)
+            documents=sum(counts[:1]),
+            services=sum(counts[1:]),
+            watched=sum(counts[1:]),
+            last_reconcile=min(looks, default=None),
         )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from xds.rules.instance import Instance, ServiceId
 from xds.sources.base import Event, InstancesChanged
 from xds.sources.health import SourceHealth
+from xds.sources.watched_services import WatchedServices
 
 
 class GroupMerge:
@@ -14,14 +15,24 @@ class GroupMerge:
     Their instances are never mixed: they may be different programs. Those of every group are emitted beside
     the preferred ones, for rules that name their group. The clash is reported for as long as it lasts. When
     the preferred one is gone from Nacos, not only without instances, the next one is preferred.
+
+    What is emitted is complete once the service was read in every group that has it, and no more once it is
+    let go.
     """
 
-    def __init__(self, groups: Sequence[str], emit: Callable[[Event], None], health: SourceHealth) -> None:
+    def __init__(
+        self,
+        groups: Sequence[str],
+        emit: Callable[[Event], None],
+        health: SourceHealth,
+        watched: WatchedServices,
+    ) -> None:
         self._groups = groups
         self._emit = emit
         self._health = health
-        # What each group holds of a service. Written by ``_take``.
-        self._held: dict[ServiceId, dict[str, tuple[Instance, ...]]] = {}
+        self._watched = watched
+        # What each group that was read holds of a service; None: it has none. Written by ``_take``.
+        self._read: dict[ServiceId, dict[str, tuple[Instance, ...] | None]] = {}
 
     def of(self, group: str) -> Callable[[Event], None]:
         """Return what takes the events of a group."""
@@ -32,16 +43,18 @@ class GroupMerge:
             self._emit(event)
             return
         service = event.service
-        held = self._held.setdefault(service, {})
-        if event.instances is None:
-            held.pop(group, None)
-        else:
-            held[group] = event.instances
+        read = self._read.setdefault(service, {})
+        read[group] = event.instances
+        if not event.complete:
+            del read[group]
+        if not read:
+            del self._read[service]
+        held = {group: instances for group, instances in read.items() if instances is not None}
         self._report(service, held)
-        if not held:
-            del self._held[service]
         preferred = next((held[group] for group in self._groups if group in held), None)
-        self._emit(InstancesChanged(service, preferred, dict(held)))
+        missing = [each for each in self._groups if each not in read]
+        complete = bool(read) and all(self._watched.lacks(group, service) for group in missing)
+        self._emit(InstancesChanged(service, preferred, held, complete))
 
     def _report(self, service: ServiceId, held: dict[str, tuple[Instance, ...]]) -> None:
         there = [group for group in self._groups if group in held]

@@ -18,7 +18,7 @@ export function servicesView({ query }) {
       service.splits.length ? service.splits.map((split) => splitOf(split, service.splits.length > 1)) : h("span", { class: "quiet" }, t("noSplit")),
       service.state && badge(service.state),
       service.rollout && rolloutLink(service),
-      number(service.instances),
+      service.instances === null ? h("span", { class: "quiet" }, t("notWatched")) : number(service.instances),
     ],
   });
 }
@@ -47,6 +47,7 @@ export function serviceView({ name, query }) {
           service.splits.length
             ? service.splits.map((split) => splitOf(split, true))
             : h("p", { class: "quiet" }, service.document ? t("noSplit") : t("noRules")),
+          service.instances === null && h("p", { class: "quiet" }, t("notWatchedWhy")),
           h("dl", {},
             service.rollout && [h("dt", {}, t("rollout")), h("dd", {}, rolloutLink(service))],
             h("dt", {}, t("document")), h("dd", {}, service.document ? link("document", service.document, namespace) : t("none")),
