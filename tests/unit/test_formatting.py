@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.rules.test_docs import COOKBOOKS, recipes
+from tests.unit.rules.examples import COOKBOOKS, recipes
 from xds.documents.formatting import FormatError, formatted
 from xds.rules.parse import parse
 

@@ -17,7 +17,7 @@ import yaml
 from google.protobuf import json_format
 
 from tests.harness.routing import NOW
-from tests.unit.rules.test_docs import recipes, whole, yaml_blocks
+from tests.unit.rules.examples import recipes, whole, yaml_blocks
 from xds.cache import Resource
 from xds.compiler.clusters import inbound_cluster, tracing_cluster
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings

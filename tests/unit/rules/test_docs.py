@@ -1,14 +1,13 @@
 """Every example of the rule reference and of the cookbook, in both languages."""
 
 import re
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.unit.rules.examples import COOKBOOKS, REFERENCES, blocks, page, recipes, whole, yaml_blocks
 from tests.unit.rules.marked import DOCUMENT, told
 from xds.documents import DocumentId
 from xds.routing import DirectResponse, Forward, Request, Surroundings, evaluate, routing_of
@@ -16,34 +15,7 @@ from xds.rules import ServiceId
 from xds.rules.parse import parse
 from xds.rules.store import DocumentStore
 
-DOCS = Path(__file__).parents[3] / "docs"
-REFERENCES = ("rules.md", "rules.zh-CN.md")
-COOKBOOKS = ("cookbook.md", "cookbook.zh-CN.md")
-SUBSETS = "subsets: {stable: {labels: {v: a}}, gray: {labels: {v: b}}}\nbaseline: stable\n"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-
-
-def page(name: str) -> str:
-    return (DOCS / name).read_text(encoding="utf-8")
-
-
-def blocks(text: str) -> list[str]:
-    return re.findall(r"```(?:yaml)?\n(.*?)```", text, re.DOTALL)
-
-
-def yaml_blocks(name: str) -> list[str]:
-    return re.findall(r"```yaml\n(.*?)```", page(name), re.DOTALL)
-
-
-def whole(block: str) -> tuple[str, str]:
-    """The document that an example of the reference is, or is a part of: its name and text."""
-    rule = f"- name: r\n  route: [{{subset: gray}}]\n{textwrap.indent(block, '  ')}"
-    rules = rule if block.startswith("match:") else block
-    if rules.startswith("- name:"):
-        return DOCUMENT, f"{SUBSETS}http:\n{rules}"
-    if block.startswith("# yaml-language-server"):
-        return DOCUMENT, block + SUBSETS
-    return "lanes.yaml" if block.startswith("lanes:") else DOCUMENT, block
 
 
 class Example(NamedTuple):
@@ -75,13 +47,6 @@ def test_both_languages_have_the_same_examples(pages: tuple[str, str]) -> None:
 
 def _without_comments(block: str) -> str:
     return re.sub(r" +#.*", "", block)
-
-
-def recipes(name: str = COOKBOOKS[0]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The sections of the cookbook: the title, and the documents by name."""
-    for section in page(name).split("\n## ")[1:]:
-        documents = {block.partition("\n")[0].removeprefix("# "): block for block in blocks(section)}
-        yield section.partition("\n")[0], documents
 
 
 class Asked(NamedTuple):
