@@ -26,7 +26,7 @@ http:
 BROKEN = models.Problem(
     severity="error",
     line=10,
-    column=17,
+    column=18,
     field="http[0].route[1].subset",
     problem='there is no subset "gry"',
     hint="did you mean gray?",
@@ -34,7 +34,7 @@ BROKEN = models.Problem(
 )
 REFUSAL = "<script>alert(1)</script> is no listener"
 PROBLEMS = {
-    "Rejected": '10:17: there is no subset "gry" (did you mean gray?)',
+    "Rejected": '10:18: there is no subset "gry" (did you mean gray?)',
     "Quarantined": f"line 9: edge-0: {REFUSAL}",
 }
 STATES: Sequence[models.State] = ("Programmed", "Programmed", "Programming", "Quarantined", "Rejected")

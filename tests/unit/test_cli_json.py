@@ -22,7 +22,7 @@ http:
 """
 ROLLOUT = GOOD + "rollout: {rule: ramp, subset: gray, steps: [{weight: 5, for: 1m}, {weight: 100}]}\n"
 
-OTHERWISE = {"serve", "demo", "bootstrap", "version", "top", "import istio", "import gateway-api"}
+OTHERWISE = {"serve", "demo", "bootstrap", "version", "import istio", "import gateway-api"}
 """Commands that show no findings: they run, write files, or are for a terminal."""
 
 

@@ -52,6 +52,22 @@ return [document.querySelectorAll("*").length, loaded.reduce((sum, each) => sum 
 """
 """How many elements the page has, and the bytes of all that it loaded."""
 
+ARROW = """
+const find = (element, text) => {
+  for (const node of element.childNodes) {
+    const at = node.nodeType === 3 ? node.data.indexOf(text) : -1;
+    if (at < 0) continue;
+    const range = document.createRange();
+    range.setStart(node, at);
+    range.setEnd(node, at + 1);
+    return range.getBoundingClientRect().left;
+  }
+};
+const row = (kind) => document.querySelector(`pre .${kind}`);
+return [find(row("wrong"), arguments[0]), find(row("says"), "↑")];
+"""
+"""Where a word of the wrong line begins, and where the arrow below it is."""
+
 NAMELESS = """
 return [...document.querySelectorAll("button, a, input, select, textarea")]
   .filter((each) => !(each.textContent.trim() || each.labels?.length || each.ariaLabel))
@@ -162,11 +178,13 @@ def test_a_wrong_line_is_shown_with_what_would_be_right(page: Page) -> None:
     page.until_shown("Rejected", 'there is no subset "gry"', "did you mean gray?")
     [line] = page.chromium.find_elements(By.CSS_SELECTOR, "pre .wrong")
     assert "{subset: gry, weight: 5}" in line.text
+    at, arrow = page.chromium.execute_script(ARROW, "gry")
+    assert abs(at - arrow) < 3, "the arrow points at the wrong place"
 
 
 def test_the_overview_says_what_is_wrong_and_what_is_under_way(page: Page) -> None:
     page.open()
-    page.until_shown('10:17: there is no subset "gry"', "line 9: edge-0:", "success rate 99.9 %")
+    page.until_shown('10:18: there is no subset "gry"', "line 9: edge-0:", "success rate 99.9 %")
     page.chromium.find_element(By.CSS_SELECTOR, "a.count[href='#/documents?state=Rejected']").click()
     page.until_shown("1 of 1", "service-4.yaml")
 

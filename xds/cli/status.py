@@ -71,12 +71,16 @@ def proxies(
 
 def top(
     *,
+    output: OutputFlag = "text",
     server: ServerFlag = DEFAULT_SERVER,
     token: TokenFlag = None,
 ) -> None:
-    """Watch what needs attention: rollouts, documents and proxies that are not as they should be."""
+    """Watch what needs attention: rollouts, documents and proxies that are not as they should be.
+
+    As JSON it is printed once.
+    """
     api = ApiClient(server, token)
-    shown(lambda: _attention(api), _attention_text, "text", watch=True)
+    shown(lambda: _attention(api), _attention_text, output, watch=output == "text")
 
 
 def shown(ask: Callable[[], Any], text: Callable[[Any], RenderableType], output: str, *, watch: bool) -> Any:

@@ -45,7 +45,7 @@ def test_status_of_one_service(site: Site) -> None:
     assert "subset gray (version=v2): 1 instance\n" in good.stdout
     bad = grayplane("status", "service-4", site=site)
     assert bad.exit_code == 1
-    assert 'service-4.yaml:10:17: error: http[0].route[1].subset: there is no subset "gry"' in bad.stdout
+    assert 'service-4.yaml:10:18: error: http[0].route[1].subset: there is no subset "gry"' in bad.stdout
 
 
 def test_a_document_of_no_service_is_found_by_the_name_of_its_service(site: Site) -> None:
@@ -83,7 +83,9 @@ def test_proxies_and_one_proxy(site: Site) -> None:
     assert "  runs service-1.yaml, revision 290e19b340df9087\n" in one
 
 
-@pytest.mark.parametrize("command", [("status",), ("status", "reviews"), ("proxies",), ("proxies", "edge-1")])
+@pytest.mark.parametrize(
+    "command", [("status",), ("status", "reviews"), ("proxies",), ("proxies", "edge-1"), ("top",)]
+)
 def test_everything_is_there_as_json(site: Site, command: tuple[str, ...]) -> None:
     assert json.loads(grayplane(*command, "--output", "json", site=site).stdout)
 
