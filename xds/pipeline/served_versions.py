@@ -313,15 +313,17 @@ class ServedVersions:
     def _suspects(self, group: NodeGroup, event: Rejected) -> list[ServiceId]:
         """Return the services whose served version came with what a client rejected, and nobody has it."""
         origins: set[Origin] = set()
+        sent: set[Origin] = set()
         for name, change in event.changes.items():
-            if _current(self._services.resource(group, Ref(event.type_url, name)), change.sent):
+            if change.sent and _current(
+                self._services.resource(group, Ref(event.type_url, name)), change.sent
+            ):
                 origins |= changed_origins(*change)
-        if not origins:
-            return []
+                sent |= changed_origins(None, change.sent)
         return sorted(
             service
             for service in self._unknown
-            if (record := self._records[service]).applied and not origins.isdisjoint(record.latest.key)
+            if sent.issuperset(key := self._records[service].latest.key) and not origins.isdisjoint(key)
         )
 
     def _quarantine(self, service: ServiceId, event: Rejected, node: str, now: float) -> Quarantine:
@@ -340,9 +342,9 @@ class ServedVersions:
         self._queue = [left for one in self._queue if (left := [each for each in one if each != service])]
 
 
-def _current(resource: Resource | None, sent: Resource | None) -> bool:
+def _current(resource: Resource | None, sent: Resource) -> bool:
     """Whether a rejected version is what is served now; of others nothing follows any more."""
-    return resource is not None and sent is not None and resource.version == sent.version
+    return resource is not None and resource.version == sent.version
 
 
 def _names(service: ServiceId, event: Rejected) -> bool:

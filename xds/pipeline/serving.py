@@ -145,8 +145,6 @@ class Serving:
         """Go on with a staged push of the run before: later cohorts have the version before still."""
         before = self._compilation.compile_text(pushed.service, pushed.before.origins, pushed.text)
         if before:
-            instances_in = partial(self._inputs.instances_of, pushed.service)
-            before = Version(pushed.before, before.inputs, pushed.text).with_instances(instances_in)
             self._pushes.resume(pushed.service, before, pushed.origins, pushed.reached)
 
     def _hold(self, service: ServiceId, latest: Version, fallback: Version | None) -> None:

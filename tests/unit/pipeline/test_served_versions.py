@@ -147,6 +147,28 @@ def test_what_somebody_acknowledged_is_no_suspect(world: World) -> None:
     assert world.served("a") == "r1"
 
 
+def test_a_client_may_reject_before_all_views_have_a_version(world: World) -> None:
+    world.edit(a="r1")
+    world.settle()
+    service = ServiceId("", "a")
+    world.versions.offer(service, version("a", "r2"), None)
+    for _ in world.services.apply({service: version("a", "r2").compiled}):
+        pass
+    sent = Change(world.held, world.view.get(Ref(ROUTE, "edge")))
+    found, again = world.versions.reject(
+        GROUP, Rejected(ROUTE, {"edge": sent}, Status(3, "no")), "edge-1", 0.0
+    )
+    assert ([one.service for one in found], again) == ([service], {service})
+
+
+def test_a_version_that_nobody_was_sent_is_no_suspect(world: World) -> None:
+    world.edit(a="r1")
+    sent = Change(None, world.view.get(Ref(ROUTE, "edge")))
+    world.versions.offer(ServiceId("", "a"), version("a", "r2"), None)
+    event = Rejected(ROUTE, {"edge": sent}, Status(3, "no"))
+    assert world.versions.reject(GROUP, event, "edge-1", 0.0) == ([], set())
+
+
 def test_of_what_is_not_served_any_more_nothing_follows(world: World) -> None:
     world.edit(a="r1")
     world.settle()
