@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,39 @@ from xds.views import CompiledService, ServiceInputs
 from xds.wire.descriptors import message_class, new_pool
 
 EXPECTED = Path(__file__).parent / "expected"
+CORPUS = Path(__file__).parents[1] / "rules" / "corpus"
 POOL = new_pool()
+MORE = """
+hosts: [a.example.com]
+clients: [CLIENTS]
+trafficPolicy:
+  protocol: http2
+  tls: {mode: SIMPLE, caCertificates: /tls/ca.crt}  # not grpc
+  loadBalancer: {simple: LEAST_REQUEST}
+  outlierDetection: {consecutive5xxErrors: 3}
+subsets:
+  v1: {labels: {v: a}, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}
+  v2: {labels: {v: b}, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}}
+  v3: {labels: {version: v2}, trafficPolicy: {loadBalancer: {consistentHash: {httpQueryParameterName: q}}}}
+baseline: v1
+http:
+  - name: not-these
+    match:
+      - headers: {x-a: {in: [a, b], not: true}, x-b: {exact: A, ignoreCase: true}, x-c: {present: true}}
+        uri: {exact: /a, ignoreCase: true}
+      - headers: {x-a: {suffix: a}, x-b: {contains: b}, x-c: {regex: "a+"}, x-d: {prefix: d, not: true}}
+        uri: {prefix: /b/}
+    route: [{subset: v2}]
+    sticky: {header: x-user}
+    timeout: 5s
+    retries: {attempts: 2, retryOn: [cancelled, unavailable]}
+    fault: {abort: {httpStatus: 503, percentage: 10}, delay: {fixedDelay: 1s}}
+  - name: split
+    route: [{subset: v1, weight: 70}, {subset: v2, weight: 29}, {subset: v3, weight: 1}]
+    rewrite: {uri: /new}  # not grpc
+    retries: {attempts: 1}
+"""
+"""What the other documents do not say; gRPC clients do not know all of it."""
 INSTANCES = [
     Instance("192.0.2.1", 80, metadata={"version": "v1", "v": "a"}, locality=Locality("r", "z")),
     Instance("192.0.2.2", 80, weight=2.5, metadata={"version": "v2", "v": "b"}),
@@ -57,18 +88,26 @@ INSTANCES = [
 
 
 def documents() -> Iterator[tuple[str, dict[str, str]]]:
-    """The recipes of the cookbook and the examples of the reference, each with the documents by name."""
+    """The recipes of the cookbook, the examples of the reference and whole documents, with their names."""
     for title, texts in recipes():
         yield f"cookbook {title}", texts
     for number, block in enumerate(yaml_blocks("rules.md")):
         name, text = whole(block)
         yield f"rules {number}", {name: text}
+    everything = {name: (CORPUS / name).read_text(encoding="utf-8") for name in ("vip.list", "lanes.yaml")}
+    everything["reviews.yaml"] = (CORPUS / "everything.yaml").read_text(encoding="utf-8")
+    yield "everything", everything
+    yield "more for proxies", {"more.yaml": MORE.replace("CLIENTS", "envoy")}
+    for_grpc = re.sub(".*# not grpc\n", "", MORE).replace("CLIENTS", "envoy, grpc")
+    yield "more for gRPC clients", {"more.yaml": for_grpc}
 
 
 def compiled(texts: dict[str, str]) -> list[Resource]:
     """Compile each service of some documents for edges, sidecars and gRPC clients."""
     store = DocumentStore()
-    store.load({DocumentId("", name): parse(name, text.encode()) for name, text in texts.items()})
+    parsed = {DocumentId("", name): parse(name, text.encode()) for name, text in texts.items()}
+    assert all(each.content for each in parsed.values()), [each.problems for each in parsed.values()]
+    store.load(parsed)
     resources: list[Resource] = []
     lanes = store.lanes("").lanes
     for name in sorted({name.rpartition(".")[0] for name in texts} - {"lanes"}):
@@ -144,7 +183,6 @@ def titles() -> list[str]:
     return [*(title for title, _ in documents()), "settings"]
 
 
-@cache
 def text_of(title: str) -> str:
     """What a file should say; empty: there should be none."""
     resources = settings() if title == "settings" else compiled(dict(documents())[title])
