@@ -23,7 +23,7 @@ from xds.sources.base import DocumentChanged, InstancesChanged, Synced, Trouble
 from xds.sources.change_buffer import ChangeBuffer
 from xds.status import DocumentStatus, Status
 from xds.type_urls import ENDPOINT, ROUTE
-from xds.validation import Verdict
+from xds.validation import EnvoyVerdict
 from xds.views import Cohorts, CompiledService, ListenerSettings, NodeGroup, Services, Stage, node_group_of
 from xds.wire import Node
 from xds.wire import Status as ErrorStatus
@@ -92,11 +92,11 @@ class FakeValidator:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def check(self, services: Mapping[ServiceId, CompiledService]) -> AsyncIterator[Verdict]:
+    async def check(self, services: Mapping[ServiceId, CompiledService]) -> AsyncIterator[EnvoyVerdict]:
         self.asked.append(sorted(service.name for service in services))
         await self.may_answer.wait()
         for service in services:
-            yield Verdict((service,), self.refuses.get(service.name))
+            yield EnvoyVerdict((service,), self.refuses.get(service.name))
 
 
 class World:
