@@ -27,7 +27,7 @@ class Needs:
     names: frozenset[str] | None = None
 
     def keys(self) -> Set[str]:
-        """What is counted: names, or one that stands for all."""
+        """Return what is counted: names, or one that stands for all."""
         return {_EVERYTHING} if self.names is None else self.names
 
 

@@ -35,7 +35,7 @@ class ViewsKept(Protocol):
     """Told which groups have a view."""
 
     def __call__(self, group: NodeGroup, *, kept: bool) -> None:
-        """Called when the view of a group is made, and (not ``kept``) when it is forgotten."""
+        """Learn that the view of a group is made, or (not ``kept``) forgotten."""
         ...
 
 
