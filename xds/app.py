@@ -30,7 +30,7 @@ async def serve(settings: Settings) -> None:
     try:
         control_plane = await asyncio.to_thread(_control_plane)
         plane = control_plane(settings, buffer, source.status, watched)
-        await plane.run(asking, *_status_writers(settings, plane))
+        await plane.run(asking, *_status_writers(settings, source, plane))
     finally:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
@@ -75,21 +75,24 @@ def _source(settings: Settings, watched: WatchedServices | None) -> Source:
 
 
 def _status_writers(
-    settings: Settings, plane: "ControlPlane"
+    settings: Settings, source: Source, plane: "ControlPlane"
 ) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
     """Write what became of documents to where they come from, for each namespace of Nacos."""
     if settings.source != "nacos" or not settings.nacos.status_group:
         return
-    from xds.sources.nacos import StatusDocuments  # noqa: PLC0415  # as above
+    from xds.sources.nacos import NacosSource, StatusDocuments  # noqa: PLC0415  # as above
 
+    assert isinstance(source, NacosSource)
     namespaces = settings.nacos.client_settings()
     for each in namespaces:
         feed = plane.status.feed()
+        namespace = each.namespace if len(namespaces) > 1 else ""
         writer = StatusDocuments(
             each,
             settings.nacos.status_group,
             partial(plane.status.changed_documents, feed),
             plane.status_dict,
-            namespace=each.namespace if len(namespaces) > 1 else "",
+            ignored=partial(source.ignored, namespace),
+            namespace=namespace,
         )
         yield partial(plane.once_in_step, writer.run)

@@ -72,6 +72,23 @@ async def test_where_requests_go_is_told(world: World) -> None:
     assert told["problems"][0]["problem"] == "there is no instance of revews: requests fail"
 
 
+async def test_a_name_that_is_not_read_is_told(world: World) -> None:
+    """As the console makes it easy to write one: a dataId has an ending only if its author gives it one."""
+    operator = world.operator
+    await operator.publish("notes", "a person's", STATUS)
+    for name, why in (
+        ("reviews", "reviews is not read: the name of a rule document ends in .yaml, .yml or .json"),
+        ("cipher-aes-reviews.yaml", "cipher-aes-reviews.yaml is encrypted and is not read"),
+    ):
+        await operator.publish(name, rule(100))
+        told = await until_status(operator, name, state="Ignored")
+        assert told["problems"][0]["problem"].startswith(why)
+        await operator.delete(name)
+        await until_gone(operator, name)
+    assert await operator.read("notes", STATUS) == "a person's"
+    assert (await world.grayplane.ready())["trouble"] is None
+
+
 class Replica:
     """The status documents of one replica, whose statuses a test sets."""
 

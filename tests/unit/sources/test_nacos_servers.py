@@ -170,7 +170,7 @@ async def test_a_beta_for_our_address_is_told_and_read_once(nacos: FakeNacos) ->
 async def test_a_restore_one_by_one_deletes_nothing(nacos: FakeNacos) -> None:
     names = [f"d{number}.yaml" for number in range(8)]
     nacos.documents = dict.fromkeys(names, "n: 0")
-    async with recording(NacosSource(settings(nacos, poll=0.05, settle=1.0))) as recorder:
+    async with recording(NacosSource(settings(nacos, poll=0.05, settle=3.0))) as recorder:
         await started(recorder)
         nacos.documents = {}
         await recorder.until(lambda r: r.trouble and "without any document" in r.trouble)
@@ -186,7 +186,7 @@ async def test_a_restore_one_by_one_deletes_nothing(nacos: FakeNacos) -> None:
                         in r.trouble
                     )
                 )
-                await asyncio.sleep(0.7)
+                await asyncio.sleep(1.3)
         await recorder.until(lambda r: r.trouble is None)
         assert recorder.documents == dict.fromkeys(names, b"n: 0")
         assert all(recorder.history(name) == [b"n: 0"] for name in names)
@@ -275,6 +275,14 @@ async def test_names_that_are_no_documents_are_left_alone(nacos: FakeNacos) -> N
         nacos.push("ConfigChangeNotifyRequest", changed("a.yaml"))
         await recorder.until(lambda r: r.documents["a.yaml"] == b"y")
         assert "README.md" not in recorder.documents
+
+
+async def test_an_encrypted_document_that_is_gone_is_no_trouble(nacos: FakeNacos) -> None:
+    nacos.documents["cipher-aes-b.yaml"] = "gibberish"
+    async with recording(NacosSource(settings(nacos, poll=0.05))) as recorder:
+        await recorder.until(lambda r: r.trouble and "is encrypted" in r.trouble)
+        del nacos.documents["cipher-aes-b.yaml"]
+        await recorder.until(lambda r: r.trouble is None)
 
 
 async def test_new_documents_are_announced_where_the_server_can(nacos3: FakeNacos3) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from xds.documents import DocumentId, is_encrypted, kind_of
+from xds.documents import DocumentId, is_encrypted
 from xds.documents.text import Undecrypted
 from xds.sources.base import DocumentChanged, Event
 from xds.sources.deletion_guard import DeletionGuard
@@ -27,6 +27,7 @@ from xds.sources.health import SourceHealth
 from xds.sources.nacos.connection import CONFIG_NOT_FOUND, AnswerError, Connection
 from xds.sources.nacos.credentials import Credentials
 from xds.sources.nacos.decryption import decrypted
+from xds.sources.nacos.document_names import DocumentNames
 from xds.sources.nacos.errors import NacosError, RefusedError, UnreachableError
 from xds.sources.nacos.listing import Doubt, Listing
 from xds.sources.nacos.poll_timer import PollTimer
@@ -91,7 +92,8 @@ class Documents:
         self._listing = listing
         self._emit = emit
         self._health = health
-        self._namespace = namespace
+        # That of the emitted ids.
+        self.namespace = namespace
         self._connection = Connection(
             settings,
             credentials,
@@ -115,8 +117,11 @@ class Documents:
         self._unreadable: set[str] = set()
         # Documents that the last listing showed to have changed and that no push told of since.
         self._unannounced: set[str] = set()
-        # Names that are no documents of ours, told once.
-        self._foreign: set[str] = set()
+        # Tells which names are documents. Has also those that somebody may take for one.
+        self.names = DocumentNames(
+            lambda name, why: self._health.report(self._subject(name), why),
+            reads_encrypted=settings.decrypt is not None,
+        )
         # Why our namespace may be the wrong one. Written by ``_is_misnamed``.
         self._doubt: Doubt | None = None
         self._deletions = DeletionGuard(settings.settle, mass=_MASS, mass_deletion=settings.mass_deletion)
@@ -161,7 +166,7 @@ class Documents:
                         self._health.report(self._subject("list"), None)
 
     def _subject(self, about: str) -> str:
-        return f"documents {self._namespace}: {about}"
+        return f"documents {self.namespace}: {about}"
 
     def _pushed(self, request: Request) -> Response | None:
         match request:
@@ -182,7 +187,7 @@ class Documents:
 
     def _changed(self, data_id: str) -> None:
         self._unannounced.discard(data_id)
-        if self._is_ours(data_id):
+        if self.names.is_ours(data_id):
             self._reads.mark(data_id)
 
     def _opened(self) -> None:
@@ -203,7 +208,7 @@ class Documents:
         if not self._caught_up:
             await self._watch()
         listed = await self._listing.documents()
-        self._listed = {data_id: md5 for data_id, md5 in listed.items() if self._is_ours(data_id)}
+        self._listed = {data_id: listed[data_id] for data_id in self.names.ours_of(listed)}
         if await self._is_misnamed():
             return
         self._note_missing()
@@ -267,22 +272,6 @@ class Documents:
         self.repaired += len(repaired)
         for data_id in sorted(repaired):
             _log.warning("update found by the listing: Nacos announced none", document=data_id)
-
-    def _is_ours(self, data_id: str) -> bool:
-        if is_encrypted(data_id) and self._settings.decrypt is None:
-            text = f"{data_id} is encrypted and is not read: set nacos.decryption, or store it unencrypted"
-            self._health.report(self._subject(data_id), text)
-            return False
-        if kind_of(data_id) is not None:
-            return True
-        if data_id not in self._foreign:
-            self._foreign.add(data_id)
-            _log.info(
-                "not a rule document, left alone",
-                document=data_id,
-                hint="rules end in .yaml, .yml or .json, lists in .list",
-            )
-        return False
 
     def _is_current(self, data_id: str, md5: str) -> bool:
         known = self._known.get(data_id)
@@ -356,7 +345,7 @@ class Documents:
             self._listened.discard(data_id)
             while len(self._deleted) > _MAX_DELETED:
                 del self._deleted[next(iter(self._deleted))]
-            self._emit(DocumentChanged(DocumentId(self._namespace, data_id), None))
+            self._emit(DocumentChanged(DocumentId(self.namespace, data_id), None))
         elif data_id in self._known:
             self._timer.hurry()
 
@@ -368,7 +357,7 @@ class Documents:
             # The listing was older than what was known: it mended nothing.
             self._unannounced.discard(data_id)
         if known is None or known.content != document.content:
-            self._emit(DocumentChanged(DocumentId(self._namespace, data_id), document.content))
+            self._emit(DocumentChanged(DocumentId(self.namespace, data_id), document.content))
         # Before that, ``_reconcile`` tells of all documents in one request.
         if self._caught_up and (known is None or known.md5 != document.md5):
             await self._listen((data_id,))

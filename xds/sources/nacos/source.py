@@ -1,7 +1,7 @@
 """The Nacos source: documents from its configuration, instances from its naming."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -73,6 +73,11 @@ class NacosSource:
             for each in parts:
                 await each.complete.wait()
             emit(Synced())
+
+    def ignored(self, namespace: str) -> Mapping[str, str]:
+        """Return the names in a namespace that somebody may take for documents, and why they are not read."""
+        found = (each.names.ignored for each in self._documents if each.namespace == namespace)
+        return next(found, {})
 
     def status(self) -> SourceStatus:
         """See ``Source.status``."""

@@ -40,7 +40,8 @@ _ELECTION = 3.0
 """Seconds between two looks at which replica writes."""
 
 _CONCURRENT_WRITES = 8
-_HEADER = "# Written by Grayplane: what became of the document of this name in {group}. Edits are lost.\n"
+_BEGINNING = "# Written by Grayplane: what became of the document of this name in"
+_HEADER = f"{_BEGINNING} {{group}}. Edits are lost.\n"
 
 _log = structlog.get_logger("xds.sources.nacos.status")
 
@@ -49,7 +50,8 @@ class StatusDocuments:
     """Writes the status documents of a namespace.
 
     ``changed`` returns the documents whose status changed since it was last called, at first all.
-    ``status_of`` returns the status of a document, None if there is no such document any more.
+    ``status_of`` returns the status of a document, None if there is no such document any more. ``ignored``
+    returns the names that somebody may take for documents, and why they are not read.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class StatusDocuments:
         changed: Callable[[], Iterable[DocumentId]],
         status_of: Callable[[DocumentId], Mapping[str, Any] | None],
         *,
+        ignored: Callable[[], Mapping[str, str]] = dict,
         namespace: str = "",
     ) -> None:
         self._settings = dataclasses.replace(settings, naming_group=group)
@@ -66,10 +69,13 @@ class StatusDocuments:
         self._group = group
         self._changed = changed
         self._status_of = status_of
+        self._ignored = ignored
         self._namespace = namespace
         self._replica = secrets.token_hex(8)
         # Names of documents whose status is to be written. Written by ``_note``, ``_write``.
         self._pending: set[str] = set()
+        # What `ignored` said when it was last asked. Written by `_note`.
+        self._noted: Mapping[str, str] = {}
         # What was last read or written, by name; None: there is no status document.
         self._written: dict[str, Stored | None] = {}
         # Whether this replica writes, and what went wrong last. Written by ``run``.
@@ -116,6 +122,8 @@ class StatusDocuments:
 
     def _note(self) -> None:
         self._pending |= {each.name for each in self._changed() if each.namespace == self._namespace}
+        before, self._noted = self._noted, self._ignored()
+        self._pending |= before.keys() ^ self._noted.keys()
 
     async def _elect(self, naming: Connection, listing: Listing) -> bool:
         """Find out whether this replica writes; return whether it takes part in the election yet."""
@@ -133,7 +141,7 @@ class StatusDocuments:
             _log.info("this replica writes the status documents", group=self._group)
             self._written.clear()
             there = await listing.documents(self._group)
-            self._pending |= {name for name in there if kind_of(name) is not None}
+            self._pending |= {name for name in there if kind_of(name) is not None or "." not in name}
         return self._replica in replicas
 
     async def _write_pending(self, client: ConfigClient) -> None:
@@ -146,10 +154,11 @@ class StatusDocuments:
     async def _write(self, client: ConfigClient, name: str) -> None:
         if name not in self._written:
             self._written[name] = await client.read(self._group, name)
-        status = self._status_of(DocumentId(self._namespace, name))
+        status = self._status_of(DocumentId(self._namespace, name)) or self._status_of_ignored(name)
         before = self._written[name]
         if status is None:
-            if before:
+            # Under a name that no document of ours has, somebody may keep something else.
+            if before and (kind_of(name) is not None or before.text.startswith(_BEGINNING)):
                 await client.remove(self._group, name)
             self._written.pop(name, None)
         else:
@@ -164,6 +173,11 @@ class StatusDocuments:
                     del self._written[name]
                     return
         self._pending.discard(name)
+
+    def _status_of_ignored(self, name: str) -> Mapping[str, Any] | None:
+        why = self._noted.get(name)
+        problem = {"severity": "error", "problem": why}
+        return {"document": name, "state": "Ignored", "problems": [problem]} if why else None
 
     def _tell(self, problem: str | None, *, is_outage: bool = False) -> None:
         """Warn of a problem once, until it is over. Of an outage the source warns already."""
