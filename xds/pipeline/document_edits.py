@@ -97,7 +97,7 @@ class DocumentEdits:
         standings = {document: self._documents.standing(document) for document in change.documents}
         self._status.documents_changed(change.problems, standings)
         for service in change.services:
-            self._reads.require(service, has_rule=self._documents.rule(service) is not None)
+            self._reads.require(service, self._documents.rule(service))
 
     def _keep_texts(self, documents: Set[DocumentId]) -> None:
         """Have texts kept; of a document that is rejected, the last valid one stays kept."""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from math import inf
 
 from xds.rules.instance import ServiceId
+from xds.rules.model import RuleDocument
 from xds.sources.change_buffer import Changes
 from xds.sources.watched_services import Needs, WatchedServices
 
@@ -58,13 +59,14 @@ class ServiceReads:
 
     # What is needed
 
-    def require(self, service: ServiceId, *, has_rule: bool) -> None:
+    def require(self, service: ServiceId, rule: RuleDocument | None) -> None:
         """Have a service watched as long as it has a rule in force, which names no service but its own."""
         if self._watched is None:
             return
-        needs = Needs(service.namespace, frozenset({service.name})) if has_rule else None
+        needs = Needs(service.namespace, frozenset({service.name})) if rule else None
         self._watched.hold(("rule", service), needs)
-        if has_rule and self._is_unread(service):
+        self._watched.name_group(service, rule.group if rule else None)
+        if rule and self._is_unread(service):
             self._unread.add(service)
         elif service not in self._saved:
             self._unread.discard(service)

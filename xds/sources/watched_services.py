@@ -49,6 +49,9 @@ class WatchedServices:
         # Until when those stay watched, the next to end first.
         self._until: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._followers: dict[str, list[Callable[[Set[str]], None]]] = {}
+        # The naming groups that rules name, and who is told of them. Written by ``name_group``.
+        self._groups: dict[ServiceId, str] = {}
+        self._told_of_groups: list[Callable[[ServiceId], None]] = []
         # The names of the last listing, by namespace and naming group. Written by ``list``.
         self._registered: dict[str, dict[str, Set[str]]] = {}
 
@@ -63,6 +66,16 @@ class WatchedServices:
         if before is not None:
             kept = needs.keys() if needs and needs.namespace == before.namespace else _NOTHING
             self._remove(before.namespace, before.keys() - kept)
+
+    def name_group(self, service: ServiceId, group: str | None) -> None:
+        """Take the naming group that the rule in force of a service names; None: it names none."""
+        if self._groups.get(service) == group:
+            return
+        self._groups.pop(service, None)
+        if group is not None:
+            self._groups[service] = group
+        for tell in self._told_of_groups:
+            tell(service)
 
     @contextmanager
     def holding(self, needs: Needs) -> Iterator[None]:
@@ -97,6 +110,14 @@ class WatchedServices:
         Told of none: every registered service is. What is not to be watched any more it finds out in time.
         """
         self._followers.setdefault(namespace, []).append(added)
+
+    def follow_groups(self, named: Callable[[ServiceId], None]) -> None:
+        """Have a source told of services whose rule names another naming group than before."""
+        self._told_of_groups.append(named)
+
+    def group_of(self, service: ServiceId) -> str | None:
+        """Return the naming group that the rule of a service names."""
+        return self._groups.get(service)
 
     def names(self, namespace: str) -> Set[str]:
         """Return the names to be watched whether they are registered or not."""

@@ -58,3 +58,19 @@ def test_it_is_complete_once_every_group_that_has_the_service_was_read() -> None
     assert taken(first, (), kept=True)
     assert not taken(first, None, kept=False)
     assert events[-1] == InstancesChanged(REVIEWS, None, complete=False)
+
+
+def test_a_clash_is_told_until_the_rule_names_a_group() -> None:
+    events: list[Event] = []
+    watched = WatchedServices()
+    merge = GroupMerge(("FIRST", "SECOND"), lambda _: None, SourceHealth(events.append), watched)
+    for group, instances in (("FIRST", (A,)), ("SECOND", (B,))):
+        merge.of(group)(InstancesChanged(REVIEWS, instances))
+    assert [isinstance(event, Trouble) and bool(event.reason) for event in events] == [True]
+    watched.name_group(ServiceId("", "other"), "SECOND")
+    watched.name_group(REVIEWS, "SECOND")
+    assert events[1:] == [Trouble(None)]
+    merge.of("SECOND")(InstancesChanged(REVIEWS, (B, A)))
+    assert len(events) == 2
+    watched.name_group(REVIEWS, None)
+    assert events[2:] == events[:1]
