@@ -18,6 +18,7 @@ from google.protobuf import json_format
 from tests.harness.routing import NOW
 from tests.unit.rules.examples import recipes, whole, yaml_blocks
 from xds.cache import Resource
+from xds.compiler.certificates import Certificate, secret
 from xds.compiler.clusters import inbound_cluster, tracing_cluster
 from xds.compiler.connection_managers import EscapedSlashes, HttpSettings
 from xds.compiler.listeners import (
@@ -41,7 +42,7 @@ from xds.rules import ServiceId
 from xds.rules.instance import Instance, Locality
 from xds.rules.parse import parse
 from xds.rules.store import DocumentStore
-from xds.type_urls import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE
+from xds.type_urls import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE, SECRET
 from xds.views import CompiledService, ServiceInputs
 from xds.wire.descriptors import message_class, new_pool
 
@@ -162,6 +163,7 @@ def settings() -> list[Resource]:
         (CLUSTER, "inbound"): inbound_cluster(8080),
         (CLUSTER, "tracing"): tracing_cluster("collector.example.com", 4317),
         (ROUTE, "on demand"): on_demand_route_configuration("on-demand"),
+        (SECRET, "certificate"): secret(Certificate("c", ("a.example.com",), b"chain", b"key")),
         (SCOPED_ROUTE, "scope"): scope("a scope", "its routes", "a.example.com"),
     }
     return [Resource.of(type_url, name, body) for (type_url, name), body in bodies.items()]
