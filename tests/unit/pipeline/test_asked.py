@@ -118,6 +118,7 @@ async def test_services_are_compiled_for_grpc_clients_from_when_the_first_is_see
         await world.until(lambda: set(view.resources(LISTENER)) == {"a"})
         world.write(b="b.example.com")
         await world.until(lambda: set(view.resources(LISTENER)) == {"a", "b"})
+        await world.settle()
     async with running(kept) as world:
         await world.be_away()
         view = world.services.view_of(group, now=0.0).filled()
