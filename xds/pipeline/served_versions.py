@@ -12,7 +12,7 @@ rejects what others took is told of in the status, and takes nothing from the ot
 No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which services must be served anew.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import chain
 from weakref import WeakKeyDictionary
@@ -79,6 +79,40 @@ class _Record:
         return self.acknowledged if self.quarantine or self.held_back else self.latest
 
 
+class _Unacknowledged:
+    """Services whose served version nobody has acknowledged, in order, and by the origins of that version."""
+
+    def __init__(self) -> None:
+        # Both written by ``add`` and ``discard``.
+        self._keys: dict[ServiceId, Key] = {}
+        self._by_origin: dict[Origin, set[ServiceId]] = {}
+
+    def __contains__(self, service: ServiceId) -> bool:
+        return service in self._keys
+
+    def __iter__(self) -> Iterator[ServiceId]:
+        return iter(self._keys)
+
+    def add(self, service: ServiceId, key: Key) -> None:
+        """Add a service, or take another version of it."""
+        self.discard(service)
+        self._keys[service] = key
+        for origin in key:
+            self._by_origin.setdefault(origin, set()).add(service)
+
+    def discard(self, service: ServiceId) -> None:
+        """Remove a service, if it is there."""
+        for origin in self._keys.pop(service, ()):
+            services = self._by_origin[origin]
+            services.discard(service)
+            if not services:
+                del self._by_origin[origin]
+
+    def made_from(self, origins: Iterable[Origin]) -> set[ServiceId]:
+        """Return the services whose version comes from one of some origins."""
+        return {service for origin in origins for service in self._by_origin.get(origin, ())}
+
+
 class ServedVersions:
     """The versions of all services that clients have, may have and must not have."""
 
@@ -86,14 +120,13 @@ class ServedVersions:
         self._services = services
         # By service. Written by ``offer`` and ``forget``.
         self._records: dict[ServiceId, _Record] = {}
-        # Services whose served version nobody has acknowledged; a dict for its order. Written by
-        # ``offer`` and by what rejects, tries and acknowledges.
-        self._unknown: dict[ServiceId, None] = {}
+        # Written by ``offer`` and by what rejects, tries and acknowledges.
+        self._unknown = _Unacknowledged()
         # By view: the services that its clients may acknowledge, and the generation in which each came. May
         # have some that were acknowledged since. Written by ``view_changed`` and ``acknowledge``.
         self._awaited: WeakKeyDictionary[View, dict[ServiceId, int]] = WeakKeyDictionary()
-        # Suspects that are tried now, and those that are tried next, half by half. Written by ``reject`` and
-        # ``try_next``; a service leaves both in ``_release``.
+        # Suspects that are tried now, and those that are tried next, half by half: of these, the ones that
+        # are still held back. Written by ``reject`` and ``try_next``.
         self._tried: set[ServiceId] = set()
         self._queue: list[list[ServiceId]] = []
         # When a client last rejected something, in seconds since the epoch. Written by ``reject``.
@@ -151,9 +184,9 @@ class ServedVersions:
         self._release(service, record)
         record.applied = False
         if known:
-            self._unknown.pop(service, None)
+            self._unknown.discard(service)
         else:
-            self._unknown[service] = None
+            self._unknown.add(service, latest.key)
         return lifted
 
     def _offer_first(self, service: ServiceId, latest: Version, fallback: Version | None) -> bool:
@@ -165,14 +198,14 @@ class ServedVersions:
             latest, acknowledged=latest if known else fallback, quarantine=quarantine if holds else None
         )
         if not known and not holds:
-            self._unknown[service] = None
+            self._unknown.add(service, latest.key)
         return quarantine is not None and not holds
 
     def forget(self, service: ServiceId) -> None:
         """Forget a service that is gone."""
         if record := self._records.pop(service, None):
             self._release(service, record)
-        self._unknown.pop(service, None)
+        self._unknown.discard(service)
 
     def served(self, service: ServiceId, instances_in: InstancesIn) -> Version | None:
         """Return what is to be served of a service with its instances; None for nothing."""
@@ -208,8 +241,7 @@ class ServedVersions:
 
     def _may_be_acknowledged(self, service: ServiceId) -> bool:
         """Whether nobody has acknowledged what is served of a service, or what is tried of it later."""
-        record = self._records.get(service)
-        return service in self._unknown or (record is not None and record.held_back)
+        return service in self._unknown or self._is_held_back(service)
 
     def acknowledge(
         self, group: NodeGroup, generation: int, but: Set[ServiceId] = frozenset()
@@ -248,7 +280,7 @@ class ServedVersions:
     def _note_acknowledged(self, service: ServiceId) -> None:
         record = self._records[service]
         record.acknowledged = record.latest
-        del self._unknown[service]
+        self._unknown.discard(service)
         self._tried.discard(service)
 
     def reject(
@@ -262,7 +294,8 @@ class ServedVersions:
         if not suspects:
             return [], set()
         # Of clusters, each is taken or rejected by itself, and Envoy names those that it rejects.
-        named = [one for one in suspects if _names(one, event)] if event.type_url == CLUSTER else []
+        names = _services_named(event) if event.type_url == CLUSTER else set()
+        named = [one for one in suspects if one.name in names]
         suspects = named or suspects
         self._tried_since = now
         self._tried.difference_update(suspects)
@@ -271,7 +304,7 @@ class ServedVersions:
             return found, {*suspects, *self.try_next()}
         for service in suspects:
             self._records[service].held_back = True
-            self._unknown.pop(service, None)
+            self._unknown.discard(service)
         middle = len(suspects) // 2
         self._queue += [suspects[middle:], suspects[:middle]]
         return [], {*suspects, *self.try_next()}
@@ -279,7 +312,7 @@ class ServedVersions:
     def try_next(self) -> set[ServiceId]:
         """Try the next suspects if those before them are known or gone; return which to serve anew."""
         while not self._tried and self._queue:
-            self._tried = {one for one in self._queue.pop() if self._records[one].held_back}
+            self._tried = {one for one in self._queue.pop() if self._is_held_back(one)}
             for service in self._tried:
                 self._serve_again(service)
             if self._tried:
@@ -288,7 +321,7 @@ class ServedVersions:
 
     def give_up_trials(self) -> set[ServiceId]:
         """Serve all suspects again: there is no client left that could tell which is at fault."""
-        released = {service for services in self._queue for service in services}
+        released = {one for services in self._queue for one in services if self._is_held_back(one)}
         self._queue.clear()
         self._tried.clear()
         for service in released:
@@ -299,7 +332,11 @@ class ServedVersions:
         record = self._records[service]
         record.held_back = False
         record.applied = False
-        self._unknown[service] = None
+        self._unknown.add(service, record.latest.key)
+
+    def _is_held_back(self, service: ServiceId) -> bool:
+        record = self._records.get(service)
+        return record is not None and record.held_back
 
     def tried_too_long(self, now: float) -> bool:
         """Whether no client has told of what is tried for so long that none will."""
@@ -320,11 +357,8 @@ class ServedVersions:
             ):
                 origins |= changed_origins(*change)
                 sent |= changed_origins(None, change.sent)
-        return sorted(
-            service
-            for service in self._unknown
-            if sent.issuperset(key := self._records[service].latest.key) and not origins.isdisjoint(key)
-        )
+        suspects = self._unknown.made_from(origins)
+        return sorted(one for one in suspects if sent.issuperset(self._records[one].latest.key))
 
     def _quarantine(self, service: ServiceId, event: Rejected, node: str, now: float) -> Quarantine:
         record = self._records[service]
@@ -332,14 +366,13 @@ class ServedVersions:
         revision = served.key[0].revision if served and served.key else None
         record.quarantine = Quarantine(service, record.latest.key, node, event.reason.message, now, revision)
         record.held_back = False
-        self._unknown.pop(service, None)
+        self._unknown.discard(service)
         return record.quarantine
 
     def _release(self, service: ServiceId, record: _Record) -> None:
         record.quarantine = None
         record.held_back = False
         self._tried.discard(service)
-        self._queue = [left for one in self._queue if (left := [each for each in one if each != service])]
 
 
 def _current(resource: Resource | None, sent: Resource) -> bool:
@@ -347,10 +380,8 @@ def _current(resource: Resource | None, sent: Resource) -> bool:
     return resource is not None and resource.version == sent.version
 
 
-def _names(service: ServiceId, event: Rejected) -> bool:
-    """Whether a client names a cluster of a service as the one that it rejects."""
-    return any(
-        name.partition("|")[0] == service.name
-        and (f"{name}: " in event.reason.message or f'name: "{name}"' in event.reason.message)
-        for name in event.changes
-    )
+def _services_named(event: Rejected) -> set[str]:
+    """Return the services of which a client names a cluster as one that it rejects."""
+    message = event.reason.message
+    clusters = (name for name in event.changes if f"{name}: " in message or f'name: "{name}"' in message)
+    return {cluster.partition("|")[0] for cluster in clusters}

@@ -249,6 +249,39 @@ def test_an_answer_costs_what_changed_in_the_view_of_its_client(
     assert sorted(looked_at) == ["seen1", "seen2"]
 
 
+def test_a_rejection_costs_what_it_names(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.edit(**{f"s{number}": "r1" for number in range(300)})
+    held = world.view.get(Ref(ROUTE, "edge"))
+    world.edit(s7="r2")
+    sent = world.view.get(Ref(ROUTE, "edge"))
+    looked_at: list[str] = []
+    key = Version.key.fget  # type: ignore[attr-defined]  # a property's function
+
+    def counting(version: Version) -> object:
+        looked_at.append(version.compiled.id.name)
+        return key(version)
+
+    monkeypatch.setattr(Version, "key", property(counting))
+    event = Rejected(ROUTE, {"edge": Change(held, sent)}, Status(3, "no"))
+    [quarantine], again = world.versions.reject(GROUP, event, "edge-1", 0.0)
+    assert quarantine.service == ServiceId("", "s7")
+    assert {service.name for service in again} == set(looked_at) == {"s7"}
+
+
+def test_what_is_held_back_is_edited_at_the_cost_of_itself(world: World) -> None:
+    names = [f"s{number}" for number in range(8)]
+    world.bad = {(f"{name}.yaml", "r1") for name in names}
+    world.edit(**dict.fromkeys(names, "r1"))
+    world.answer()
+    assert world.versions.trying
+    world.edit(**dict.fromkeys(names, "r2"))
+    assert [world.served(name) for name in names] == ["r2"] * 8
+    world.serve(world.versions.give_up_trials())
+    world.settle()
+    assert not world.versions.trying
+    assert [world.served(name) for name in names] == ["r2"] * 8
+
+
 def test_a_version_that_looks_the_same_is_acknowledged_by_the_next_answer(world: World) -> None:
     world.offer(version("a", "r1", host="a.example.com"))
     world.settle()
