@@ -70,7 +70,9 @@ def stem_of(name: str) -> str:
 
     ``cipher-<algorithm>-reviews.yaml`` is ``reviews.yaml``, encrypted.
     """
-    base = _ENCRYPTED.sub("", name.rpartition("/")[2])
+    base = name.rpartition("/")[2]
+    if base.startswith(_CIPHER):
+        base = _ENCRYPTED.sub("", base)
     for extension in (*EXTENSIONS, ".list"):
         if base.endswith(extension):
             return base.removesuffix(extension)

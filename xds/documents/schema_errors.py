@@ -49,14 +49,14 @@ class Reader(Generic[ModelT]):
         missing: Mapping[str, str] | None = None,
     ) -> None:
         self._model = model
-        self._adapter = TypeAdapter(model)
+        self._validator = TypeAdapter(model).validator
         self._examples = examples or {}
         self._missing = missing or {}
 
     def read(self, root: Node, values: object) -> tuple[ModelT | None, list[Defect]]:
         """Return what ``values``, the plain data of ``root``, describe; or None, and what is wrong."""
         try:
-            return self._adapter.validate_python(values, by_alias=True, by_name=False), []
+            return self._validator.validate_python(values, by_alias=True, by_name=False), []
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
             return None, [defect for detail in details for defect in self._defects(root, detail)]

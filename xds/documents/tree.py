@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import yaml
 from yaml import events
+from yaml._yaml import CParser
 
 from xds.documents import yaml_errors
 from xds.documents.defect import Defect, Path, printable, quoted
@@ -219,7 +220,7 @@ class _Composer:
         # What is wrong with keys. Written by ``_defect``, cleared where a whole collection is refused.
         self.defects: list[tuple[Mark, Defect]] = []
         # None comes only behind the end of the stream, which is never read.
-        self._next = cast("Callable[[], _Event]", yaml.CSafeLoader(text).get_event)
+        self._next = cast("Callable[[], _Event]", CParser(text).get_event)
         # Where the next event stands, and how deep. Written on the way down and up.
         self._path: list[str | int] = []
         self._most = most

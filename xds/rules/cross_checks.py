@@ -210,6 +210,8 @@ def _twice(
     fold: Callable[[str], str] | None = None,
 ) -> Iterator[Defect]:
     """Yield every text that occurs again; ``at`` is the field of each entry that holds it."""
+    if len(values) < 2:
+        return
     first: dict[str, int] = {}
     for index, value in values:
         if isinstance(value, str):

@@ -201,7 +201,9 @@ def _regexes(node: tree.Node) -> Iterator[Mark]:
             yield from _regexes(item)
 
 
-def _problems(document: str, found: Iterable[_Located]) -> tuple[Problem, ...]:
+def _problems(document: str, found: Sequence[_Located]) -> tuple[Problem, ...]:
+    if not found:
+        return ()
     defects = sorted(found, key=lambda one: one[0])
     told = sorted(
         Problem(document, *mark, render(one.path), one.message, one.hint, one.severity)

@@ -7,6 +7,7 @@ the form that the model keeps, or raises an error with a hint for the author.
 import ipaddress
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -153,13 +154,18 @@ def _in_ascii(host: str) -> str:
     return sent if _HOST.fullmatch(sent) else "in ASCII"
 
 
+@lru_cache(maxsize=1024)  # documents have few of them, again and again
+def _time_span(text: str) -> timedelta:
+    amount = sum(float(n) * _MILLISECONDS[unit] for n, unit in _DURATION_PART.findall(text))
+    return timedelta(milliseconds=round(amount, 3))
+
+
 def check_duration(value: object) -> timedelta:
     """Check a time span in Go's notation, as Istio has it: units h, m, s, ms, down to one millisecond."""
     if isinstance(value, timedelta):
         span = value
     elif isinstance(value, str) and len(value) <= 40 and _DURATION.fullmatch(value):
-        amount = sum(float(n) * _MILLISECONDS[unit] for n, unit in _DURATION_PART.findall(value))
-        span = timedelta(milliseconds=round(amount, 3))
+        span = _time_span(value)
     else:
         raise invalid("not a duration", "a number with its unit (h, m, s or ms), such as 3s, 250ms or 1m30s")
     if span <= timedelta(0):
