@@ -125,6 +125,9 @@ class ServedVersions:
         # By view: the services that its clients may acknowledge, and the generation in which each came. May
         # have some that were acknowledged since. Written by ``view_changed`` and ``acknowledge``.
         self._awaited: WeakKeyDictionary[View, dict[ServiceId, int]] = WeakKeyDictionary()
+        # By view: its group, and the last generation that a client had all of while other views had not yet
+        # been changed. Written by ``acknowledge``, taken by ``applied``.
+        self._early: WeakKeyDictionary[View, tuple[NodeGroup, int]] = WeakKeyDictionary()
         # Suspects that are tried now, and those that are tried next, half by half: of these, the ones that
         # are still held back. Written by ``reject`` and ``try_next``.
         self._tried: set[ServiceId] = set()
@@ -218,11 +221,19 @@ class ServedVersions:
             record.acknowledged = record.acknowledged.with_instances(instances_in)
         return record.acknowledged
 
-    def applied(self, services: Iterable[ServiceId]) -> None:
-        """Note that the views have the served versions of services."""
+    def applied(self, services: Iterable[ServiceId]) -> list[tuple[NodeGroup, int]]:
+        """Note that all views have the served versions of services.
+
+        Return what clients answered before, groups and generations: it is to be acknowledged now.
+        """
         for service in services:
             if record := self._records.get(service):
                 record.applied = True
+        early = [
+            (group, one) for view, (group, one) in self._early.items() if self._services.view(group) is view
+        ]
+        self._early.clear()
+        return early
 
     def view_changed(self, group: NodeGroup, generation: int, services: Iterable[ServiceId]) -> None:
         """Note in which generation of a group's view services changed."""
@@ -251,17 +262,15 @@ class ServedVersions:
         Return the services that are acknowledged by that for the first time, and those to be served anew.
         Services in ``but`` count as acknowledged when more clients have them (``confirm``).
         """
-        awaited, found = self._awaited_of(group), []
+        awaited, found, view = self._awaited_of(group), [], self._services.view(group)
         for service, since in tuple(awaited.items()):
             if not (self._may_be_acknowledged(service) and self._services.shows(group, service)):
                 del awaited[service]
-            elif (
-                service in self._unknown
-                and service not in but
-                and self._records[service].applied
-                and since <= generation
-            ):
-                found.append(service)
+            elif service in self._unknown and service not in but and since <= generation:
+                if self._records[service].applied:
+                    found.append(service)
+                elif view:
+                    self._early[view] = group, max(generation, self._early.get(view, (group, 0))[1])
         for service in found:
             self._note_acknowledged(service)
         return found, self.try_next()

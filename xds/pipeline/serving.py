@@ -94,8 +94,10 @@ class Serving:
         """Note that a client has all of its view, but for what it rejected."""
         if any(ref.type_url != LISTENER for ref in rejected):
             return
-        group, staged = self._cohorts.group_of(stream.node), self._pushes.staged
-        acknowledged, again = self._versions.acknowledge(group, generation, staged)
+        self._acknowledge(self._cohorts.group_of(stream.node), generation)
+
+    def _acknowledge(self, group: NodeGroup, generation: int) -> None:
+        acknowledged, again = self._versions.acknowledge(group, generation, self._pushes.staged)
         self._acknowledged.update(acknowledged)
         self._serve_later(again)
         if acknowledged:
@@ -198,7 +200,8 @@ class Serving:
                 served[service] = self._served(service, cohort)
                 await turn.pause()
             await self._serve(served, cohort)
-        self._versions.applied(services)
+        for group, generation in self._versions.applied(services):
+            self._acknowledge(group, generation)
 
     async def serve_saved(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
         """Serve all cohorts what the snapshot has."""

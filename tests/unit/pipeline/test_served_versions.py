@@ -75,7 +75,8 @@ class World:
         compiled = {one: version.compiled if version else None for one, version in versions.items()}
         for _ in self.services.apply(compiled):
             pass
-        self.versions.applied(services)
+        for group, generation in self.versions.applied(services):
+            self.versions.acknowledge(group, generation)
 
     def answer(self) -> bool:
         """Have the client answer what it is sent; return whether anything was served anew for it."""
@@ -280,6 +281,25 @@ def test_what_is_held_back_is_edited_at_the_cost_of_itself(world: World) -> None
     world.settle()
     assert not world.versions.trying
     assert [world.served(name) for name in names] == ["r2"] * 8
+
+
+def test_an_answer_that_comes_before_all_views_are_changed_counts_afterwards(world: World) -> None:
+    service, first, second = ServiceId("", "a"), version("a", "r1"), version("a", "r2")
+    world.edit(a="r1")
+    before = world.view.generation
+    world.versions.offer(service, second, None)
+    assert world.versions.acknowledge(GROUP, before)[0] == [], "that was an answer to the version before"
+    for _ in world.services.apply({service: second.compiled}):
+        pass
+    [answered] = world.versions.applied({service})
+    assert world.versions.acknowledge(*answered)[0] == []
+    world.versions.offer(service, first, None)
+    for _ in world.services.apply({service: first.compiled}):
+        pass
+    assert world.acknowledge() == [], "other views may have the version before still"
+    [answered] = world.versions.applied({service})
+    assert world.versions.acknowledge(*answered)[0] == [service]
+    assert world.versions.applied({service}) == []
 
 
 def test_a_version_that_looks_the_same_is_acknowledged_by_the_next_answer(world: World) -> None:
