@@ -40,7 +40,8 @@ class _GroupRecord:
     streams: dict[_StreamRecord, None] = field(default_factory=dict)
     # Streams that are not in step with ``generation``.
     behind: dict[_StreamRecord, None] = field(default_factory=dict)
-    # By document, the generation of its last change; oldest first. Empty as soon as nobody is behind.
+    # By document, the generation of its last change, 0 for one that a new stream lacks. Empty as soon as
+    # nobody is behind.
     pending: dict[DocumentId, int] = field(default_factory=dict)
     # Whether a stream came, went or moved since ``Streams.moved`` was last asked.
     moved: bool = False
@@ -166,6 +167,9 @@ class Streams:
             late = (
                 bisect_left(order, (group.pending.get(document, 0), "")) if name not in before else len(order)
             )
+            if late and name not in before:
+                # A stream that is new lacks what did not change, too: say so when it has it.
+                group.pending.setdefault(document, 0)
             of += len(order)
             programmed += len(order) - late
             if late and len(behind) < _NAMED:

@@ -69,6 +69,18 @@ def test_a_stream_that_rejected_something_is_not_in_step() -> None:
     assert (node.in_step, node.rejections) == (True, ())
 
 
+@pytest.mark.parametrize("ends", ["in step", "closed"])
+def test_what_was_counted_while_a_stream_was_new_is_told_once_it_has_it(ends: str) -> None:
+    streams, one = Streams(), stream("one")
+    streams.open(one, GROUP, now=0.0)
+    count = streams.count(A, [GROUP])
+    assert (count.programmed, count.of) == (0, 1)
+    assert (streams.in_step(one, 1, NOTHING) if ends == "in step" else streams.close(one)) == {A}
+    count = streams.count(A, [GROUP])
+    assert count.programmed == count.of
+    assert streams.moved() == set()
+
+
 def test_a_rejection_concerns_all_documents_that_may_be_at_fault() -> None:
     streams, one, other = Streams(), stream("one"), stream("other")
     for each in (one, other):
