@@ -197,6 +197,11 @@ def test_the_line_that_a_proxy_rejected_is_shown(page: Page) -> None:
     assert "Nothing is wrong with it" not in page.text
 
 
+def test_a_proxy_shows_what_it_runs_and_what_it_lacks(page: Page) -> None:
+    page.open("proxy/edge-1")
+    page.until_shown("Does not run yet", "reviews.yaml", "Runs", "service-1.yaml", "290e19b340df9087")
+
+
 def test_what_a_proxy_says_is_text_and_never_markup(page: Page) -> None:
     page.open("document/service-3.yaml")
     page.until_shown("<script>alert(1)</script> is no listener")

@@ -40,6 +40,9 @@ export function proxyView({ name }) {
       h("section", { class: "card" }, h("h2", {}, t("lacks")),
         proxy.lacks.length === 0 ? h("p", { class: "quiet" }, t("runsAll"))
           : h("ul", { class: "plain" }, proxy.lacks.map((each) => h("li", {}, link("document", each.document, each.namespace), " ", badge(each.state))))),
+      proxy.runs.length > 0 && h("section", { class: "card" }, h("h2", {}, t("runs")),
+        table([[t("document")], [t("revision")]], proxy.runs.map((each) => [
+          link("document", each.document, each.namespace), h("code", {}, each.revision)]))),
       proxy.rejections.length > 0 && h("section", { class: "card" }, h("h2", {}, t("rejections")),
         h("ul", { class: "plain" }, proxy.rejections.map((rejection) =>
           h("li", {}, h("span", { class: "error" }, rejection.reason), " ", h("span", { class: "quiet" }, rejection.resources.join(", ")))))),
