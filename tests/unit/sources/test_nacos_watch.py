@@ -11,7 +11,7 @@ from tests.harness.fake_nacos import FakeNacos, Json, fake_nacos
 from tests.harness.recorder import Recorder, recording
 from xds.rules.instance import ServiceId
 from xds.sources.base import InstancesChanged, InstancesUnreadable
-from xds.sources.nacos import NacosSettings, NacosSource
+from xds.sources.nacos import NacosSettings, NacosSource, instances
 from xds.sources.watched_services import Needs, WatchedServices
 
 MANY = {f"service-{number:04}": [{"ip": "10.0.0.1", "port": 1, "metadata": {}}] for number in range(1500)}
@@ -138,6 +138,20 @@ async def test_a_service_that_registers_after_its_rule_is_announced(nacos: FakeN
         await recorder.until(lambda r: r.endpoints("later") == ["127.0.0.1:1"])
 
 
+async def test_names_that_do_not_exist_are_no_load(nacos: FakeNacos, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instances, "_MOST_AHEAD", 50)
+    time = Time()
+    async with recording(source(nacos, time.watched, poll=0.05)) as recorder:
+        await recorder.until(lambda r: r.synced)
+        time.watched.hold("view", Needs("", frozenset(f"nobody-{number:02}" for number in range(90))))
+        # Whoever waits for them is told all the same.
+        await recorder.until(lambda r: sum(isinstance(each, InstancesChanged) for each in r.events) >= 90)
+        nacos.services["nobody-89"] = [host(1)]
+        await recorder.until(lambda r: r.endpoints("nobody-89"))
+        subscribed = {name for name, on in asked(nacos) if on}
+        assert 50 < len(subscribed) < 75  # some are under way at a time
+
+
 async def test_a_service_without_a_push_of_its_registration_is_found(nacos: FakeNacos) -> None:
     time = Time()
     time.watched.hold("rule", Needs("", frozenset({"later"})))
@@ -156,13 +170,15 @@ async def test_a_service_without_a_push_of_its_registration_is_found(nacos: Fake
 
 
 async def test_everything_for_a_while(nacos: FakeNacos) -> None:
+    few = dict(list(MANY.items())[:100])
+    nacos.services = {**few, "reviews": [host(1)]}
     time = Time()
     it = source(nacos, time.watched, poll=0.05)
     async with recording(it) as recorder:
         await recorder.until(lambda r: r.synced)
         time.watched.hold("rule", REVIEWS)
         time.watched.hold("view", Needs(""))
-        await recorder.until(lambda r: len(r.instances) == 1501)
+        await recorder.until(lambda r: len(r.instances) == 101)
         nacos.services["new"] = [host(3)]
         await recorder.until(lambda r: r.endpoints("new") == ["127.0.0.1:3"])
         del nacos.services["new"]
@@ -182,7 +198,7 @@ async def test_everything_for_a_while(nacos: FakeNacos) -> None:
         await recorder.until(lambda r: r.instances.keys() == {"reviews"})
         await until(lambda: it.status().watched == 1)
         assert asked(nacos).count(("reviews", False)) == 0
-        assert {name for name, on in asked(nacos) if on is False} == {*MANY, "new"}
+        assert {name for name, on in asked(nacos) if on is False} == {*few, "new"}
 
 
 async def test_needed_ones_come_before_thousands(nacos: FakeNacos) -> None:

@@ -41,6 +41,10 @@ from xds.sources.watched_services import WatchedServices
 
 _PAGE = 1000
 
+_MOST_AHEAD = 1_000
+"""Services that are subscribed to before they are registered, at most: proxies may name any. The registration
+of others is found by the list."""
+
 _log = structlog.get_logger("xds.sources.nacos")
 
 
@@ -149,6 +153,7 @@ class Instances:
     def _opened(self) -> None:
         _log.info("connected to Nacos", server=str(self._connection.server), reads="services")
         self._subscribed.clear()
+        self._absent.clear()  # they are subscribed to again
         # A new connection tells of no change made before it.
         self._unannounced.clear()
         if self._known:
@@ -168,7 +173,14 @@ class Instances:
         """Whether what is pushed is nothing new, as after a subscription, or about what is not watched."""
         if not self._is_watched(service) and service not in self._subscribed:
             return True
-        return self._known.get(service) == instances_of(hosts, self._settings.localities)[0]
+        known = () if service in self._absent else self._known.get(service)
+        return known == instances_of(hosts, self._settings.localities)[0]
+
+    def _is_one_too_many(self, service: str) -> bool:
+        """Whether a service is not registered, and too many of those are subscribed to already."""
+        if service in self._listed or service in self._known or service in self._subscribed:
+            return False
+        return self._is_watched(service) and len(self._absent) >= _MOST_AHEAD
 
     def _is_watched(self, service: str) -> bool:
         """Whether a service is to be watched: by its name, or as one of all that there are."""
@@ -191,7 +203,8 @@ class Instances:
         self._health.report(self._subject("missing"), self._missing_text())
         held = self._known.keys() | self._absent | self._subscribed
         unwanted = set() if everything else held - wanted
-        due = (wanted | self._known.keys()) - self._subscribed | (self._absent & self._listed) | unwanted
+        due = (wanted - self._absent | self._known.keys()) - self._subscribed
+        due |= (self._absent & self._listed) | unwanted
         if self._deletions.accepts(now):
             due |= self._withheld | (self._known.keys() - self._listed)
         self._note_unannounced()
@@ -244,7 +257,9 @@ class Instances:
     async def _read(self, service: str) -> None:
         problems: list[str] = []
         try:
-            if self._is_watched(service):
+            if self._is_one_too_many(service):
+                await self._take_absent(service)
+            elif self._is_watched(service):
                 is_subscribed = service in self._subscribed
                 hosts = await (self._query(service) if is_subscribed else self._subscribe(service))
                 reported, problems = instances_of(hosts, self._settings.localities)
