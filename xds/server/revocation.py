@@ -41,15 +41,15 @@ class RevocationList:
         self._file = file
         self._authorities = authorities
         # What the file was when it was last read, and what it said. Written by ``look``.
-        self._stamp = self._look_at_file()
+        self._stamp = self._look_at_files()
         self._revoked = self._read()
 
     def __contains__(self, certificate: object) -> bool:
         return certificate in self._revoked
 
     def look(self) -> bool:
-        """Look at the file. Return whether other certificates are revoked now."""
-        stamp = self._look_at_file()
+        """Look at the files. Return whether other certificates are revoked now."""
+        stamp = self._look_at_files()
         if stamp == self._stamp:
             return False
         self._stamp = stamp
@@ -62,12 +62,17 @@ class RevocationList:
         _log.info("revocation lists read again", file=str(self._file), certificates=len(revoked))
         return changed
 
-    def _look_at_file(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._file.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+    def _look_at_files(self) -> tuple[object, ...]:
+        # Of both: a list may come before the authority that signed it.
+        stamps: list[object] = []
+        for file in (self._file, self._authorities):
+            try:
+                found = file.stat()
+            except OSError as error:
+                stamps.append(error.errno)
+            else:
+                stamps.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return tuple(stamps)
 
     def _read(self) -> frozenset[CertificateId]:
         try:

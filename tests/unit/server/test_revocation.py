@@ -90,6 +90,20 @@ def test_a_list_of_no_use_leaves_the_one_before_in_force(fleet: Fleet, tmp_path:
     assert [peer in fleet.revoked for peer in _ids(fleet)] == [False, False]
 
 
+def test_a_list_that_comes_before_its_authority_counts_once_that_is_there(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    successor = Authority(tmp_path / "successor", "next")
+    stolen = successor.issue("stolen", dns=["edge.internal"])
+    assert not fleet.revoke(fleet.authority.revoke() + successor.revoke(stolen))
+    stolen_id = certificate_id({"x509_pem_cert": [stolen.certificate.read_bytes()]})
+    assert stolen_id not in fleet.revoked
+    both = fleet.authority.file.read_bytes() + successor.file.read_bytes()
+    fleet.authority.file.write_bytes(both)
+    assert fleet.revoked.look()
+    assert stolen_id in fleet.revoked
+
+
 def test_a_server_does_not_start_with_a_list_of_no_use(fleet: Fleet, tmp_path: Path) -> None:
     fleet.file.write_bytes(Authority(tmp_path / "other").revoke())
     for file in (fleet.file, tmp_path / "missing.pem", fleet.good.certificate):
