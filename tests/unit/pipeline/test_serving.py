@@ -237,6 +237,7 @@ class TestStages:
             world.write(a=NEW)
             await until_sent(world, first, NEW)
             first.answer()
+            await world.settle()
         async with running(kept, stages=STAGES) as world:
             await world.be_away()
             other, first = world.proxy("other"), world.proxy("first")
