@@ -58,6 +58,22 @@ async def test_a_rule_for_one_of_many(grayplane: Grayplane, operator: Console) -
         assert answers == {404, "v1"}
         assert await watched(operator, "reviews") == {"reviews"}
         assert (await grayplane.ready())["source"]["watched"] == 1
+        # Registered and not watched is another thing than not there.
+        async with Client(grayplane.http_port) as http:
+            found = {
+                name: await http.get("localhost", f"/api/v1/services/{name}")
+                for name in ("reviews", OTHERS[0], "nobody")
+            }
+            assert {name: answer.status for name, answer in found.items()} == {
+                "reviews": 200,
+                OTHERS[0]: 200,
+                "nobody": 404,
+            }
+            assert found["reviews"].json()["instances"] == 1
+            assert found[OTHERS[0]].json()["instances"] is None
+            metrics = (await http.get("localhost", "/metrics")).body.decode()
+        assert f'grayplane_source_services{{source="nacos"}} {1 + len(OTHERS)}.0' in metrics
+        assert 'grayplane_source_watched_services{source="nacos"} 1.0' in metrics
 
 
 async def test_a_rule_that_comes_before_its_service(grayplane: Grayplane, operator: Console) -> None:
