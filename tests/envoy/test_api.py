@@ -239,7 +239,12 @@ async def test_metrics_count_what_happens_without_naming_whom(world: World) -> N
         }
 
     async def pushed() -> bool:
-        return (await samples())["grayplane_push_delay_seconds_count"] >= 1
+        found = await samples()
+        # With several processes, responses are counted once a second.
+        counted = found["grayplane_pushes_total"] >= found.get(
+            "grayplane_answers_total answer=ack type=Cluster", 1
+        )
+        return counted and found["grayplane_push_delay_seconds_count"] >= 1
 
     world.grayplane.rule("reviews.yaml", rule(50))
     await until(pushed)
@@ -247,7 +252,6 @@ async def test_metrics_count_what_happens_without_naming_whom(world: World) -> N
     assert found["grayplane_nodes role=edge state=in step"] == 1
     assert found["grayplane_documents state=Programmed"] == 1
     assert found["grayplane_answers_total answer=ack type=Cluster"] >= 1
-    assert found["grayplane_pushes_total"] >= found["grayplane_answers_total answer=ack type=Cluster"]
     assert found["grayplane_source_healthy source=files"] == 1
     assert found["grayplane_source_in_step source=files"] == 1
     assert not any("edge-1" in name or "reviews" in name for name in found)

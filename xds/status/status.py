@@ -156,7 +156,9 @@ class Status:
     def changed_documents(self, feed: DocumentFeed) -> set[DocumentId]:
         """Return the documents whose status changed since this was last asked for a feed."""
         self._touch(self._streams.moved())
-        return feed.take()
+        changed = feed.take()
+        self._streams.read(changed)
+        return changed
 
     def is_rejected(self, document: DocumentId) -> bool:
         """Whether the latest text of a document is not in force for its errors, or since it waits."""

@@ -73,17 +73,25 @@ class Streams:
         self._groups: dict[NodeGroup, _GroupRecord] = {}
         # Rejections by document. Written with those of the streams.
         self._rejections: dict[DocumentId, dict[tuple[StreamInfo, Ref], Rejection]] = {}
+        # Streams that were not in step yet, and whether one became so, or ended, since ``moved`` was last
+        # asked. Written by ``open``, ``in_step`` and ``close``.
+        self._joining: dict[_StreamRecord, None] = {}
+        self._joined = False
+        # Documents whose status was read while any stream was joining: each such counts as behind with all
+        # documents of its view, be they pending or not. Written by ``read``.
+        self._read: set[DocumentId] = set()
 
     def open(self, info: StreamInfo, group: NodeGroup, now: float) -> None:
         """Add a stream."""
         stream = self._streams[info] = _StreamRecord(info, group, now, behind_since=now)
         record = self._groups.setdefault(group, _GroupRecord())
-        record.streams[stream] = record.behind[stream] = None
+        record.streams[stream] = record.behind[stream] = self._joining[stream] = None
         record.touch()
 
     def close(self, info: StreamInfo) -> set[DocumentId]:
         """Remove a stream; return the documents whose status changes with it."""
         stream = self._streams.pop(info)
+        self._has_joined(stream)
         documents = self._forget(stream, frozenset(stream.rejections))
         group = self._groups[stream.group]
         del group.streams[stream]
@@ -116,6 +124,7 @@ class Streams:
         stream = self._streams[info]
         group = self._groups[stream.group]
         stream.generation = generation
+        self._has_joined(stream)
         group.touch()
         documents = self._forget(stream, stream.rejections.keys() - rejected) if stream.rejections else set()
         if generation >= group.generation:
@@ -142,13 +151,20 @@ class Streams:
         return self._forget(stream, stream.rejections.keys() & set(refs))
 
     def moved(self) -> set[DocumentId]:
-        """Return the pending documents of which more, or fewer, streams are in step since the last call."""
+        """Return the documents of which more, or fewer, streams are in step since the last call."""
         documents: set[DocumentId] = set()
+        if self._joined:
+            documents, self._read, self._joined = self._read, set(), False
         for group in self._groups.values():
             if group.moved:
                 group.moved = False
                 documents |= group.pending.keys()
         return documents
+
+    def read(self, documents: Iterable[DocumentId]) -> None:
+        """Note that the status of documents is being read."""
+        if self._joining:
+            self._read.update(documents)
 
     def count(
         self, document: DocumentId, groups: Iterable[NodeGroup], before: Set[NodeGroup] = frozenset()
@@ -222,6 +238,11 @@ class Streams:
                 behind_since=stream.behind_since,
                 rejections=tuple(stream.rejections.values()),
             )
+
+    def _has_joined(self, stream: _StreamRecord) -> None:
+        if stream in self._joining:
+            del self._joining[stream]
+            self._joined = True
 
     def _reached(self, group: _GroupRecord, stream: _StreamRecord) -> set[DocumentId]:
         """Note that a stream is not behind any more; return what everybody has, if that was the last."""

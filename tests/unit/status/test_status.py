@@ -260,3 +260,22 @@ def test_a_feed_names_what_changed_since_it_was_read(world: World) -> None:
     world.status.documents_changed({}, {A: None})
     assert world.status.changed_documents(feed) == {A}
     assert world.status.document(A) is None
+
+
+def test_a_feed_names_what_was_read_before_a_new_stream_had_it(world: World) -> None:
+    """A stream opens when its view is there already, so nothing is pending for it."""
+    world.put_in_force(A, "r1", generation=1)
+    feed = world.status.feed()
+    assert world.status.changed_documents(feed) == {A}
+    world.put_in_force(B, "r1", generation=2)
+    one, other = world.stream("one"), world.stream("other")
+    assert world.status.changed_documents(feed) == {B}
+    assert world.state(B) is DocumentState.PROGRAMMING
+    world.status.in_step(one, 2, NOTHING)
+    assert world.status.changed_documents(feed) == {B}, "one more has it"
+    assert world.state(B) is DocumentState.PROGRAMMING
+    world.status.closed(other)
+    assert world.status.changed_documents(feed) == {B}
+    assert world.state(B) is DocumentState.PROGRAMMED
+    world.status.in_step(one, 3, NOTHING)
+    assert world.status.changed_documents(feed) == set(), "what was read since is as it was read"
