@@ -143,6 +143,7 @@ class TestQuarantine:
             proxy = await quarantine(world)
             world.write(a=None)
             await until_sent(world, proxy)
+            await world.settle()
         async with running(kept) as world:
             await world.start(a=BAD)
             assert world.proxy("edge-2").is_sent() == [BAD]
