@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ class World:
 
     def __init__(self, kept: Path, *, stages: tuple[Stage, ...], validator: Validator | None) -> None:
         self.now = 1_000_000.0
+        self._markers = count()
         self.buffer = ChangeBuffer()
         listeners = ListenerSettings(
             lambda _: EdgeListener("127.0.0.1", 1), lambda _: SidecarListeners("127.0.0.1", 1, 2)
@@ -174,11 +176,10 @@ class World:
 
     async def settle(self) -> None:
         """Wait until all that was put into the buffer, and all that follows from answers, is done."""
-        marker = DocumentId("", f"marker-{self.now}.list")
-        self.now += 0.001
-        self.buffer.put(DocumentChanged(marker, b"x\n"))
-        await self.until(lambda: self.status.document(marker))
-        await asyncio.sleep(0.02)
+        for _ in range(2):  # What follows from answers is looked for between two batches.
+            marker = DocumentId("", f"marker-{next(self._markers)}.list")
+            self.buffer.put(DocumentChanged(marker, b"x\n"))
+            await self.until(lambda marker=marker: self.status.document(marker))  # type: ignore[misc]
 
 
 @asynccontextmanager
