@@ -45,9 +45,13 @@ class Replica(View):
 
     def follow_to(self, generation: int, put: Iterable[Resource], drop: Iterable[Ref]) -> None:
         """Take a change, after which the view has this generation."""
+        before = self._generation
         self._generation = generation - 1  # watchers are told in between, and read it
         self.apply(put, drop)
+        is_told = self._generation == generation
         self._generation = generation
+        if generation > before and not is_told:
+            self._tell({})  # what changed is again as it was: who has that has all of this generation
 
 
 class RemoteViews:

@@ -277,6 +277,23 @@ async def test_what_changes_while_a_process_does_not_read_is_sent_as_one() -> No
     assert replica.generation == view.generation
 
 
+async def test_what_is_again_as_it_was_when_a_process_reads_is_a_new_generation_all_the_same() -> None:
+    view = View()
+    view.apply([resource("a", 1)])
+    process = Process(view)
+    replica = await process.ask()
+    here = Told(replica)
+    replica.watch(here)
+    process.congested = True
+    view.apply([resource("a", 2)])
+    view.apply([resource("a", 1)])
+    process.congested = False
+    await process.run()
+    process.deliver()
+    assert here.told == [(view.generation, {})]
+    assert replica.generation == view.generation == 3
+
+
 async def test_a_view_is_loaded_no_faster_than_the_process_reads() -> None:
     view = View()
     view.apply([resource(f"c{number}", 0) for number in range(1000)])
