@@ -166,7 +166,7 @@ class ServiceReads:
         They are watched meanwhile. Before the source has listed its services, of all that there are only
         those of the snapshot are known.
         """
-        if self._watched is None or needs is None:
+        if self._watched is None or needs is None or not self._watched.is_followed(needs.namespace):
             return
         with self._watched.holding(needs):
             lacking = {service for service in self._named(needs) if self._lacks(service)}

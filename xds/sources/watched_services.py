@@ -92,6 +92,10 @@ class WatchedServices:
         groups = self._registered.get(service.namespace, {})
         return any(service.name in names for names in groups.values())
 
+    def is_followed(self, namespace: str) -> bool:
+        """Whether a source has a namespace at all."""
+        return namespace in self._followers
+
     def registered(self, namespace: str | None = None) -> set[ServiceId]:
         """Return all services that the registry has in a namespace (None: in any), watched or not."""
         namespaces = self._registered if namespace is None else (namespace,)

@@ -24,7 +24,14 @@ def kept(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watched() -> WatchedServices:
-    return WatchedServices(linger=0.0)
+    return followed()
+
+
+def followed() -> WatchedServices:
+    """What is watched, with a source that the tests stand for."""
+    watched = WatchedServices(linger=0.0)
+    watched.follow("", lambda _: None)
+    return watched
 
 
 def read(world: World, service: ServiceId, *ports: int) -> None:
@@ -146,7 +153,7 @@ async def test_a_restart_serves_what_was_served_until_it_is_read(
         read(world, A, 1)
         read(world, B, 2)
         await started(world)
-    watched = WatchedServices(linger=0.0)
+    watched = followed()
     async with running(kept, watched=watched) as world:
         world.buffer.put(Synced())
         await world.until(lambda: A in watched and B in watched and world.opened)
@@ -168,6 +175,8 @@ async def test_a_view_waits_for_what_its_nodes_see(kept: Path, watched: WatchedS
         await started(world)
         await reads.available(None)
         await reads.available(Needs("", frozenset()))
+        await reads.available(Needs("no-such-namespace"))
+        await reads.available(Needs("no-such-namespace", frozenset({"a"})), within=60.0)
         view = asyncio.create_task(reads.available(Needs("", frozenset({"a", "b"})), within=60.0))
         await world.until(lambda: A in watched and B in watched)
         read(world, A, 1)
