@@ -305,7 +305,9 @@ class Pipeline:
         ready = self.reads.ready(services)
         for service in waited ^ self.reads.waiting:
             self._note_waiting(service, on=service not in waited)
-        for service in sorted(ready):
+        order = sorted(ready)
+        await turn.pause()
+        for service in order:
             latest = self._compile_one(service)
             served[service] = self.serving.choose(service)
             before = self._services.get(service)

@@ -13,6 +13,9 @@ _log = structlog.get_logger(__name__)
 _PAUSE = 1.0
 """Seconds between two writes: a burst of changes is written once."""
 
+_AT_ONCE = 256
+"""Services that are let go of before others have their turn: about a millisecond."""
+
 ServiceT = TypeVar("ServiceT")
 
 
@@ -76,6 +79,11 @@ class SnapshotWriter(Generic[ServiceT]):
             if self._trouble is not None:
                 _log.info("the snapshot can be written again")
             self._trouble = None
+            # The last to hold what was replaced meanwhile: freeing thousands at once would hold up others.
+            while changes.services:
+                for _ in range(min(_AT_ONCE, len(changes.services))):
+                    changes.services.popitem()
+                await asyncio.sleep(0)
 
     def _put_back(self, changes: Snapshot[ServiceT]) -> None:
         changes.absorb(self._changes)

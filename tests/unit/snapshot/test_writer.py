@@ -1,11 +1,13 @@
 """Writing behind the event loop."""
 
 import asyncio
+import weakref
+from itertools import pairwise
 from pathlib import Path
 
 import structlog
 
-from xds.cache import Resource
+from xds.cache import Ref, Resource
 from xds.rules.instance import ServiceId
 from xds.snapshot import SavedService, Snapshot, SnapshotStore, SnapshotWriter
 
@@ -60,3 +62,21 @@ async def test_a_disk_that_fails_is_a_warning_and_nothing_is_lost(tmp_path: Path
         "a": b"new",
         "b": b"1",
     }
+
+
+async def test_what_was_written_is_let_go_in_parts(tmp_path: Path) -> None:
+    writer = SnapshotWriter(SnapshotStore(tmp_path / "kept.sqlite", Resource))
+    freed: list[None] = []
+    for number in range(1_000):
+        requires = frozenset({Ref("type", f"s{number}")})
+        weakref.finalize(requires, freed.append, None)
+        resource = Resource.of("type", "name", b"1", requires=requires)
+        writer.keep(Snapshot(services={ServiceId("", f"s{number}"): SavedService("inputs", resource)}))
+    del requires, resource
+    flushing = asyncio.create_task(writer.flush())
+    counts = [0]
+    while not flushing.done():
+        await asyncio.sleep(0)
+        counts.append(len(freed))
+    assert len(freed) == 1_000
+    assert all(after - before <= 256 for before, after in pairwise(counts))
