@@ -96,7 +96,10 @@ async def world_in(home: Path, *, processes: int = 1) -> AsyncIterator[World]:
         grayplane = Grayplane(home, "--set", "rollouts.report_interval=0.5")
         grayplane.set("xds.processes", str(processes))
         grayplane.instances("reviews", v1, v2)
-        grayplane.rule("reviews.yaml", {key: one for key, one in document().items() if key != "rollout"})
+        before = {key: one for key, one in document().items() if key != "rollout"}
+        for route, weight in zip(before["http"][0]["route"], (100, 0), strict=True):
+            route["weight"] = weight  # a rollout begins at 0, so no user is to have the subset before
+        grayplane.rule("reviews.yaml", before)
         async with grayplane, EnvoyProcess(grayplane.bootstrap("edge")) as envoy:
             assert envoy
             world = World(home, grayplane, v1, v2)
