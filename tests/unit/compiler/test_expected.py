@@ -16,6 +16,7 @@ import yaml
 from google.protobuf import json_format
 
 from tests.harness.routing import NOW
+from tests.unit.compiler.test_built_messages import DOCUMENT
 from tests.unit.rules.examples import recipes, whole, yaml_blocks
 from xds.cache import Resource
 from xds.compiler.certificates import Certificate, secret
@@ -74,6 +75,7 @@ http:
     timeout: 5s
     retries: {attempts: 2, retryOn: [cancelled, unavailable]}
     fault: {abort: {httpStatus: 503, percentage: 10}, delay: {fixedDelay: 1s}}
+  - {name: some, match: [{percentage: {value: 12.5}}], route: [{subset: v2}]}
   - name: split
     route: [{subset: v1, weight: 70}, {subset: v2, weight: 29}, {subset: v3, weight: 1}]
     rewrite: {uri: /new}  # not grpc
@@ -101,6 +103,8 @@ def documents() -> Iterator[tuple[str, dict[str, str]]]:
     yield "more for proxies", {"more.yaml": MORE.replace("CLIENTS", "envoy")}
     for_grpc = re.sub(".*# not grpc\n", "", MORE).replace("CLIENTS", "envoy, grpc")
     yield "more for gRPC clients", {"more.yaml": for_grpc}
+    many = ", ".join(f"user-{number}" for number in range(100))  # so many that a matcher is made of them
+    yield "matcher", {"a.yaml": DOCUMENT.decode().replace("MANY", many).replace("30d", "720h")}
 
 
 def compiled(texts: dict[str, str]) -> list[Resource]:

@@ -1,6 +1,7 @@
 """What each kind of group has of a service in its view, through edits, by route mode."""
 
 from collections.abc import Mapping, Set
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from xds.views import (
     Services,
     SidecarGroup,
 )
+from xds.wire.descriptors import message_class
 
 Names = dict[str, set[str]]
 """The names of the resources of some types."""
@@ -106,6 +108,8 @@ def test_routes_come_change_and_go_with_their_service(mode: RouteMode, there_bef
         world.view_of(EDGE)
     world.apply(a=("a.example.com", "www.example.com"), b="b.example.com")
     assert has(a=("a.example.com", "www.example.com"), b=("b.example.com",))
+    for scope in world.view_of(EDGE).resources(SCOPED_ROUTE).values():
+        assert scope.origins, "a client that rejects it rejects a document"
     world.apply(a=("c.example.com",))
     assert has(a=("c.example.com",), b=("b.example.com",))
     world.apply(a=None)
@@ -137,6 +141,23 @@ def test_a_proxy_that_fetches_hosts_finds_each_by_every_name_in_lower_case() -> 
     cluster = view.get(Ref(CLUSTER, "a"))
     assert cluster
     assert cluster.on_demand, "it is fetched, too"
+
+
+@pytest.mark.parametrize("group", [EDGE, SidecarGroup("mesh", port=8080), GrpcClientGroup("clients")])
+@pytest.mark.parametrize("mode", RouteMode)
+def test_what_is_sent_is_called_in_its_body_as_the_protocol_calls_it(
+    mode: RouteMode, group: NodeGroup
+) -> None:
+    world = World(mode)
+    world.certificates = [Certificate("c", ("a.example.com",), b"chain", b"key")]
+    world.apply(a=("a.example.com", "www.example.com"), b="b.example.com")
+    view = world.view_of(group)
+    assert LISTENER in view.types
+    for type_url in view.types:
+        body_class = message_class(type_url.rpartition("/")[2])
+        for name, resource in view.resources(type_url).items():
+            body: Any = body_class.FromString(resource.body)
+            assert (body.cluster_name if type_url == ENDPOINT else body.name) == name
 
 
 class TestGrpcClients:
