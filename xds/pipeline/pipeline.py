@@ -300,6 +300,7 @@ class Pipeline:
     async def _compile(self, services: Set[ServiceId]) -> None:
         served: dict[ServiceId, CompiledService | None] = {}
         saved: dict[ServiceId, SavedService[CompiledService] | None] = {}
+        await asyncio.sleep(0)  # who calls has just gone through thousands of services, in a burst
         turn = TimeSlice()
         waited = set(self.reads.waiting)
         ready = self.reads.ready(services)
