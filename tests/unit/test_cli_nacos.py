@@ -227,6 +227,7 @@ async def test_nothing_to_publish(nacos: FakeNacos, tmp_path: Path) -> None:
     assert (code, "there is no document: no file ends in .yaml" in printed) == (2, True)
 
 
+@pytest.mark.slow
 async def test_nacos_is_down(tmp_path: Path) -> None:
     file = rule_file(tmp_path, RULE)
     for command in (("publish", file, "--yes"), ("pull", str(tmp_path / "there")), ("rollback", "reviews")):

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -158,6 +159,7 @@ def entries(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
+@pytest.mark.slow
 async def test_every_answer_is_as_described(tmp_path: Path) -> None:
     grayplane = Grayplane(tmp_path)
     grayplane.rule("reviews.yaml", RULE)

@@ -26,6 +26,8 @@ from xds.settings import Settings
 from xds.type_urls import CLUSTER
 from xds.wire import Node
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class World:
