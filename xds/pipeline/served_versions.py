@@ -12,13 +12,15 @@ rejects what others took is told of in the status, and takes nothing from the ot
 No I/O, no clock. ``ServedVersions`` is told what clients answer, and says which services must be served anew.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from xds.cache import Ref, Resource, View
+from xds.cache import Ref, View
 from xds.documents import Origin
+from xds.pipeline.suspects import Key, Unacknowledged, is_current, services_named
 from xds.protocol import Rejected
 from xds.rules.instance import Instance, ServiceId
 from xds.status import Quarantine, changed_origins
@@ -27,9 +29,6 @@ from xds.views import Compiled, CompiledService, NodeGroup, ServiceInputs, Servi
 
 _LONGEST_TRIAL = 15.0
 """Seconds after a rejection in which clients tell of what is tried; they take milliseconds."""
-
-Key = tuple[Origin, ...]
-"""What tells the versions of a service apart: the versions of the documents that it is made from."""
 
 InstancesIn = Callable[[str | None], Sequence[Instance]]
 """The instances of a service in a naming group; None: in the preferred one."""
@@ -60,6 +59,15 @@ class Version:
         return replace(self, compiled=compiled.keeping_for_grpc_clients(self.compiled), inputs=inputs)
 
 
+class EarlyAnswers(NamedTuple):
+    """What clients answered while some views had not yet the served versions."""
+
+    acknowledged: Sequence[tuple[NodeGroup, int]]
+    """Groups, and the generation that a client of them has all of."""
+    rejected: Sequence[tuple[NodeGroup, Rejected, str]]
+    """Groups, what a client of them rejected, and its node id."""
+
+
 @dataclass(slots=True)
 class _Record:
     """What is known of one service."""
@@ -79,40 +87,6 @@ class _Record:
         return self.acknowledged if self.quarantine or self.held_back else self.latest
 
 
-class _Unacknowledged:
-    """Services whose served version nobody has acknowledged, in order, and by the origins of that version."""
-
-    def __init__(self) -> None:
-        # Both written by ``add`` and ``discard``.
-        self._keys: dict[ServiceId, Key] = {}
-        self._by_origin: dict[Origin, set[ServiceId]] = {}
-
-    def __contains__(self, service: ServiceId) -> bool:
-        return service in self._keys
-
-    def __iter__(self) -> Iterator[ServiceId]:
-        return iter(self._keys)
-
-    def add(self, service: ServiceId, key: Key) -> None:
-        """Add a service, or take another version of it."""
-        self.discard(service)
-        self._keys[service] = key
-        for origin in key:
-            self._by_origin.setdefault(origin, set()).add(service)
-
-    def discard(self, service: ServiceId) -> None:
-        """Remove a service, if it is there."""
-        for origin in self._keys.pop(service, ()):
-            services = self._by_origin[origin]
-            services.discard(service)
-            if not services:
-                del self._by_origin[origin]
-
-    def made_from(self, origins: Iterable[Origin]) -> set[ServiceId]:
-        """Return the services whose version comes from one of some origins."""
-        return {service for origin in origins for service in self._by_origin.get(origin, ())}
-
-
 class ServedVersions:
     """The versions of all services that clients have, may have and must not have."""
 
@@ -121,13 +95,15 @@ class ServedVersions:
         # By service. Written by ``offer`` and ``forget``.
         self._records: dict[ServiceId, _Record] = {}
         # Written by ``offer`` and by what rejects, tries and acknowledges.
-        self._unknown = _Unacknowledged()
+        self._unknown = Unacknowledged()
         # By view: the services that its clients may acknowledge, and the generation in which each came. May
         # have some that were acknowledged since. Written by ``view_changed`` and ``acknowledge``.
         self._awaited: WeakKeyDictionary[View, dict[ServiceId, int]] = WeakKeyDictionary()
         # By view: its group, and the last generation that a client had all of while other views had not yet
         # been changed. Written by ``acknowledge``, taken by ``applied``.
         self._early: WeakKeyDictionary[View, tuple[NodeGroup, int]] = WeakKeyDictionary()
+        # What clients rejected meanwhile. Written by ``reject``, taken by ``applied``.
+        self._early_rejections: list[tuple[NodeGroup, Rejected, str]] = []
         # Suspects that are tried now, and those that are tried next, half by half: of these, the ones that
         # are still held back. Written by ``reject`` and ``try_next``.
         self._tried: set[ServiceId] = set()
@@ -221,19 +197,17 @@ class ServedVersions:
             record.acknowledged = record.acknowledged.with_instances(instances_in)
         return record.acknowledged
 
-    def applied(self, services: Iterable[ServiceId]) -> list[tuple[NodeGroup, int]]:
-        """Note that all views have the served versions of services.
-
-        Return what clients answered before, groups and generations: it is to be acknowledged now.
-        """
+    def applied(self, services: Iterable[ServiceId]) -> EarlyAnswers:
+        """Note that all views have the served versions of services; return what counts only from now on."""
         for service in services:
             if record := self._records.get(service):
                 record.applied = True
-        early = [
+        acknowledged = [
             (group, one) for view, (group, one) in self._early.items() if self._services.view(group) is view
         ]
         self._early.clear()
-        return early
+        rejected, self._early_rejections = self._early_rejections, []
+        return EarlyAnswers(acknowledged, rejected)
 
     def view_changed(self, group: NodeGroup, generation: int, services: Iterable[ServiceId]) -> None:
         """Note in which generation of a group's view services changed."""
@@ -300,10 +274,15 @@ class ServedVersions:
         Return what is quarantined for it, and the services that are to be served anew.
         """
         suspects = self._suspects(group, event)
+        if not all(self._records[one].applied for one in suspects):
+            # It may be about what is served no more: many clients reject the same. If the view of the group
+            # has it still once all views have what is served, it counts.
+            self._early_rejections.append((group, event, node))
+            return [], set()
         if not suspects:
             return [], set()
         # Of clusters, each is taken or rejected by itself, and Envoy names those that it rejects.
-        names = _services_named(event) if event.type_url == CLUSTER else set()
+        names = services_named(event) if event.type_url == CLUSTER else set()
         named = [one for one in suspects if one.name in names]
         suspects = named or suspects
         self._tried_since = now
@@ -361,7 +340,7 @@ class ServedVersions:
         origins: set[Origin] = set()
         sent: set[Origin] = set()
         for name, change in event.changes.items():
-            if change.sent and _current(
+            if change.sent and is_current(
                 self._services.resource(group, Ref(event.type_url, name)), change.sent
             ):
                 origins |= changed_origins(*change)
@@ -382,15 +361,3 @@ class ServedVersions:
         record.quarantine = None
         record.held_back = False
         self._tried.discard(service)
-
-
-def _current(resource: Resource | None, sent: Resource) -> bool:
-    """Whether a rejected version is what is served now; of others nothing follows any more."""
-    return resource is not None and resource.version == sent.version
-
-
-def _services_named(event: Rejected) -> set[str]:
-    """Return the services of which a client names a cluster as one that it rejects."""
-    message = event.reason.message
-    clusters = (name for name in event.changes if f"{name}: " in message or f'name: "{name}"' in message)
-    return {cluster.partition("|")[0] for cluster in clusters}

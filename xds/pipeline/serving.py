@@ -79,16 +79,16 @@ class Serving:
     def answered(self, stream: StreamInfo, event: Event) -> None:
         """Note what a client answered: what it rejects may have to be quarantined."""
         if isinstance(event, Rejected):
-            now = self._inputs.wall_clock()
-            found, again = self._versions.reject(
-                self._cohorts.group_of(stream.node), event, stream.node.id, now
-            )
-            for one in found:
-                quarantine = replace(one, line=self._saved.line_named(one))
-                self._versions.replace_quarantine(quarantine)
-                self._status.quarantined(quarantine)
-                self._saved.quarantined(quarantine)
-            self._serve_later(again)
+            self._reject(self._cohorts.group_of(stream.node), event, stream.node.id)
+
+    def _reject(self, group: NodeGroup, event: Rejected, node: str) -> None:
+        found, again = self._versions.reject(group, event, node, self._inputs.wall_clock())
+        for one in found:
+            quarantine = replace(one, line=self._saved.line_named(one))
+            self._versions.replace_quarantine(quarantine)
+            self._status.quarantined(quarantine)
+            self._saved.quarantined(quarantine)
+        self._serve_later(again)
 
     def in_step(self, stream: StreamInfo, generation: int, rejected: Set[Ref]) -> None:
         """Note that a client has all of its view, but for what it rejected."""
@@ -200,8 +200,11 @@ class Serving:
                 served[service] = self._served(service, cohort)
                 await turn.pause()
             await self._serve(served, cohort)
-        for group, generation in self._versions.applied(services):
+        early = self._versions.applied(services)
+        for group, generation in early.acknowledged:
             self._acknowledge(group, generation)
+        for group, event, node in early.rejected:
+            self._reject(group, event, node)
 
     async def serve_saved(self, services: Mapping[ServiceId, CompiledService | None]) -> None:
         """Serve all cohorts what the snapshot has."""

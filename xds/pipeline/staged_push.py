@@ -11,7 +11,8 @@ No I/O, no clock. The versions of services without a document are not staged.
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
-from xds.pipeline.served_versions import InstancesIn, Key, Version
+from xds.pipeline.served_versions import InstancesIn, Version
+from xds.pipeline.suspects import Key
 from xds.rules.instance import ServiceId
 from xds.views import CompiledService
 

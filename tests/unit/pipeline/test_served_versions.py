@@ -75,8 +75,13 @@ class World:
         compiled = {one: version.compiled if version else None for one, version in versions.items()}
         for _ in self.services.apply(compiled):
             pass
-        for group, generation in self.versions.applied(services):
+        early = self.versions.applied(services)
+        for group, generation in early.acknowledged:
             self.versions.acknowledge(group, generation)
+        for group, event, node in early.rejected:
+            found, again = self.versions.reject(group, event, node, 0.0)
+            self.quarantined += found
+            self.serve(again)
 
     def answer(self) -> bool:
         """Have the client answer what it is sent; return whether anything was served anew for it."""
@@ -148,18 +153,35 @@ def test_what_somebody_acknowledged_is_no_suspect(world: World) -> None:
     assert world.served("a") == "r1"
 
 
-def test_a_client_may_reject_before_all_views_have_a_version(world: World) -> None:
+def test_what_is_rejected_before_all_views_have_a_version_counts_once_they_have(world: World) -> None:
     world.edit(a="r1")
     world.settle()
     service = ServiceId("", "a")
     world.versions.offer(service, version("a", "r2"), None)
     for _ in world.services.apply({service: version("a", "r2").compiled}):
         pass
-    sent = Change(world.held, world.view.get(Ref(ROUTE, "edge")))
-    found, again = world.versions.reject(
-        GROUP, Rejected(ROUTE, {"edge": sent}, Status(3, "no")), "edge-1", 0.0
-    )
+    event = Rejected(ROUTE, {"edge": Change(world.held, world.view.get(Ref(ROUTE, "edge")))}, Status(3, "no"))
+    assert world.versions.reject(GROUP, event, "edge-1", 0.0) == ([], set())
+    early = world.versions.applied([service])
+    assert early.rejected == [(GROUP, event, "edge-1")]
+    group, rejected, node = early.rejected[0]
+    found, again = world.versions.reject(group, rejected, node, 0.0)
     assert ([one.service for one in found], again) == ([service], {service})
+
+
+def test_who_rejects_the_same_as_another_blames_nobody_of_those_that_are_tried(world: World) -> None:
+    world.edit(a="r1", b="r1")
+    world.settle()
+    world.bad = {("b.yaml", "r2")}
+    world.edit(a="r2", b="r2")
+    sent = world.view.get(Ref(ROUTE, "edge"))
+    event = Rejected(ROUTE, {"edge": Change(world.held, sent)}, Status(3, "no"))
+    for node in ("edge-1", "edge-2", "edge-3"):
+        assert world.versions.reject(GROUP, event, node, 0.0)[0] == []
+    world.serve({ServiceId("", "a"), ServiceId("", "b")})
+    world.settle()
+    assert [one.service.name for one in world.quarantined] == ["b"]
+    assert (world.served("a"), world.served("b")) == ("r2", "r1")
 
 
 def test_a_version_that_nobody_was_sent_is_no_suspect(world: World) -> None:
@@ -291,15 +313,15 @@ def test_an_answer_that_comes_before_all_views_are_changed_counts_afterwards(wor
     assert world.versions.acknowledge(GROUP, before)[0] == [], "that was an answer to the version before"
     for _ in world.services.apply({service: second.compiled}):
         pass
-    [answered] = world.versions.applied({service})
+    [answered] = world.versions.applied({service}).acknowledged
     assert world.versions.acknowledge(*answered)[0] == []
     world.versions.offer(service, first, None)
     for _ in world.services.apply({service: first.compiled}):
         pass
     assert world.acknowledge() == [], "other views may have the version before still"
-    [answered] = world.versions.applied({service})
+    [answered] = world.versions.applied({service}).acknowledged
     assert world.versions.acknowledge(*answered)[0] == [service]
-    assert world.versions.applied({service}) == []
+    assert world.versions.applied({service}).acknowledged == []
 
 
 def test_a_version_that_looks_the_same_is_acknowledged_by_the_next_answer(world: World) -> None:

@@ -124,6 +124,27 @@ class TestQuarantine:
             assert world.document("c").quarantine
             assert [world.document(name).quarantine for name in "abd"] == [None] * 3
 
+    async def test_many_who_reject_the_same_blame_nobody_else(self, kept: Path) -> None:
+        async with running(kept) as world:
+            names = ("a", "b", "c", "d")
+            await world.start(**{name: f"{name}.old.example.com" for name in names})
+            proxies = [world.proxy(f"edge-{number}", rejects={"c.new.example.com"}) for number in range(4)]
+            for proxy in proxies:
+                proxy.answer()
+            world.write(**{name: f"{name}.new.example.com" for name in names})
+            await until_sent(world, proxies[0], *(f"{name}.new.example.com" for name in names))
+            good = [f"{name}.new.example.com" for name in "abd"]
+
+            def answered() -> bool:
+                for proxy in proxies:
+                    proxy.answer()
+                return proxies[0].is_sent() == sorted([*good, "c.old.example.com"])
+
+            await world.until(answered)
+            await world.settle()
+            quarantined = [name for name in names if world.document(name).quarantine]
+            assert quarantined == ["c"]
+
     async def test_suspects_are_served_again_when_nobody_is_left_to_tell(self, kept: Path) -> None:
         async with running(kept) as world:
             await world.start(a="a.example.com", b="b.example.com")
