@@ -334,8 +334,13 @@ class Pipeline:
         saved: dict[ServiceId, SavedService[CompiledService] | None],
     ) -> None:
         self._status.reached(EditStage.COMPILED)
+        # Of a push in stages it must be on disk together with how far the push is. Else proxies come first.
+        first_kept = self.serving.is_pushed_in_stages(served)
+        if first_kept:
+            self._snapshot.keep(Snapshot(services=saved))
         await self.serving.serve(served)
-        self._snapshot.keep(Snapshot(services=saved))
+        if not first_kept:
+            self._snapshot.keep(Snapshot(services=saved))
         hidden: set[ServiceId] = set()
         turn = TimeSlice()
         for service, chosen in served.items():

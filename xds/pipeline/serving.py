@@ -1,7 +1,7 @@
 """Which version of each service which clients are served, and what follows from their answers."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from functools import partial
 
@@ -189,6 +189,10 @@ class Serving:
         version = self._versions.served(service, partial(self._inputs.instances_of, service))
         self._pushes.offer(service, version)
         return version.compiled if version else None
+
+    def is_pushed_in_stages(self, services: Iterable[ServiceId]) -> bool:
+        """Whether any of the services, as they were chosen, is pushed in stages."""
+        return not self._pushes.staged.isdisjoint(services)
 
     async def serve(self, services: Collection[ServiceId]) -> None:
         """Serve every cohort the chosen version of each service."""

@@ -1,5 +1,6 @@
 """Which version of a service the proxies are sent, whatever they answer, and over restarts."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ OLD, BAD, NEW = "old.example.com", "bad.example.com", "new.example.com"
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     return tmp_path / "kept.sqlite"
+
+
+def copy_of(kept: Path, directory: Path) -> Path:
+    """Copy what is on disk now, as a kill would leave it."""
+    directory.mkdir()
+    for file in kept.parent.glob(f"{kept.name}*"):
+        shutil.copy(file, directory)
+    return directory / kept.name
 
 
 async def until_sent(world: World, proxy: Proxy, *hosts: str) -> None:
@@ -283,6 +292,21 @@ class TestStages:
         async with running(kept, stages=STAGES) as world:
             await world.start(a=NEW)
             assert world.proxy("other").is_sent() == [NEW]
+
+    async def test_a_kill_as_a_push_begins_leaves_it_where_it_was(self, kept: Path, tmp_path: Path) -> None:
+        async with running(kept, stages=STAGES) as world:
+            await world.start(a=OLD)
+            first, other = world.proxy("first"), world.proxy("other")
+            for proxy in (first, other):
+                proxy.answer()
+            await world.settle()
+            world.write(a=NEW)
+            await until_sent(world, first, NEW)
+            killed = copy_of(kept, tmp_path / "killed")
+        async with running(killed, stages=STAGES) as world:
+            await world.be_away()
+            other, first = world.proxy("other"), world.proxy("first")
+            assert (first.is_sent(), other.is_sent()) == ([NEW], [OLD])
 
     async def test_an_edit_while_down_is_pushed_in_stages_too_if_one_was_under_way(self, kept: Path) -> None:
         async with running(kept, stages=STAGES) as world:
