@@ -199,7 +199,7 @@ class Compilation:
             return saved, inputs
         compiled = CompiledService.of(inputs, Compiled(earlier.inputs, earlier.compiled) if earlier else None)
         if served := self._services.get(service):
-            compiled = compiled.keeping_for_grpc_clients(served)
+            compiled = compiled.keeping_for_grpc_clients(served, inputs)
         return SavedService(digest, compiled), inputs
 
     def _digest(self, inputs: ServiceInputs) -> str:

@@ -56,7 +56,7 @@ class Version:
         if inputs.instances == self.inputs.instances:
             return self
         compiled = CompiledService.of(inputs, Compiled(self.inputs, self.compiled))
-        return replace(self, compiled=compiled.keeping_for_grpc_clients(self.compiled), inputs=inputs)
+        return replace(self, compiled=compiled.keeping_for_grpc_clients(self.compiled, inputs), inputs=inputs)
 
 
 class EarlyAnswers(NamedTuple):

@@ -9,6 +9,7 @@ from xds.compiler.grpc_client import (
     GrpcClientDestinations,
     compile_grpc_client_routes,
     compile_grpc_client_upstreams,
+    split_clusters,
 )
 from xds.compiler.grpc_matches import UnsupportedError
 from xds.compiler.names import service_of
@@ -46,7 +47,7 @@ class CompiledService:
     gRPC-Web, since it speaks gRPC.
 
     ``grpc_clients`` is all that gRPC clients are sent of it; None: nothing. Where they cannot do what its
-    rules say (``xds.rules.grpc_limits``), they are sent what they had before (``grpc_clients_kept``).
+    rules say (``xds.rules.grpc_limits``), they keep the routes that they had before (``grpc_clients_kept``).
     """
 
     id: ServiceId
@@ -91,11 +92,18 @@ class CompiledService:
             grpc_clients=_for_grpc_clients(inputs, earlier) if inputs.grpc_clients else None,
         )
 
-    def keeping_for_grpc_clients(self, before: Self) -> Self:
-        """Return the same service, with what gRPC clients had ``before`` if they cannot do what it says."""
+    def keeping_for_grpc_clients(self, before: Self, inputs: ServiceInputs) -> Self:
+        """Return the same service, with what gRPC clients had ``before`` if they cannot do what it says.
+
+        Where a cluster is of one subset, they are sent the instances that the subset has by ``inputs``, from
+        which this service is compiled. A sticky split stays as it was: its shares would change with it.
+        """
         if self.grpc_clients is not None or before.grpc_clients is None:
             return self
-        return replace(self, grpc_clients=before.grpc_clients, grpc_clients_kept=True)
+        splits = set(split_clusters(inputs.routing))
+        now = {each.ref: each for each in _grpc_client_upstreams(inputs, None) if each.name not in splits}
+        kept = tuple(now.get(each.ref, each) for each in before.grpc_clients)
+        return replace(self, grpc_clients=kept, grpc_clients_kept=True)
 
 
 class Compiled(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness.routing import routing
-from xds.cache import Resource
+from xds.cache import Ref, Resource
 from xds.documents.identity import DocumentId, Origin
 from xds.rules.instance import Instance, ServiceId
 from xds.rules.model import RuleDocument
@@ -24,6 +24,7 @@ GRPC = tuple(replace(one, metadata={**one.metadata, "protocol": "grpc"}) for one
 TESTERS = {"name": "testers", "match": [{"headers": {"x": {"exact": "y"}}}], "route": [{"subset": "gray"}]}
 SUBSETS = {"stable": {"labels": {"version": "v1"}}, "gray": {"labels": {"version": "v2"}}}
 
+ENDPOINTS_OF_GRAY = Ref(ENDPOINT, "reviews|gray")
 ROUTES, UPSTREAMS, GRPC_ROUTES, GRPC_UPSTREAMS = "routes", "upstreams", "gRPC routes", "gRPC upstreams"
 
 
@@ -107,16 +108,45 @@ def assert_same(service: CompiledService, other: CompiledService) -> None:
     assert one == another
 
 
+def sent(service: CompiledService) -> dict[Ref, bytes]:
+    """Return what gRPC clients are sent."""
+    return {each.ref: each.body for each in service.grpc_clients or ()}
+
+
+UNSUPPORTED = {"name": "gone", "redirect": {"uri": "/"}, "match": [{"uri": {"exact": "/x"}}]}
+"""What gRPC clients cannot do."""
+
+
+def test_where_grpc_clients_keep_their_routes_they_are_sent_the_instances_of_now() -> None:
+    first, moved = CompiledService.of(inputs("r1", rule())), inputs("r2", rule(20, UNSUPPORTED), MOVED)
+    kept = CompiledService.of(moved).keeping_for_grpc_clients(first, moved)
+    was, now = sent(first), sent(kept)
+    endpoints = {ref for ref in was if ref.type_url == ENDPOINT}
+    wanted = sent(CompiledService.of(inputs("r3", rule(), MOVED)))
+    assert {ref: now[ref] for ref in endpoints} == {ref: wanted[ref] for ref in endpoints}
+    assert {ref for ref in was if was[ref] != now[ref]} == {ENDPOINTS_OF_GRAY}
+    assert kept.grpc_clients_kept
+
+
+def test_where_grpc_clients_keep_their_routes_they_keep_the_shares_of_a_sticky_split() -> None:
+    def ramp(gray: int) -> dict[str, object]:
+        split = [{"subset": "stable", "weight": 100 - gray}, {"subset": "gray", "weight": gray}]
+        return {"name": "ramp", "route": split, "sticky": {"header": "x-user"}}
+
+    first, more = CompiledService.of(inputs("r1", rule(0, ramp(10)))), rule(0, UNSUPPORTED, ramp(90))
+    unsupported = inputs("r2", more)
+    kept = CompiledService.of(unsupported).keeping_for_grpc_clients(first, unsupported)
+    assert sent(kept) == sent(first)
+
+
 def test_where_grpc_clients_keep_what_they_had_nothing_of_that_passes_as_compiled() -> None:
     supported, moved = inputs("r1", rule()), inputs("r3", rule(), MOVED)
-    unsupported = inputs(
-        "r2", rule(10, {"name": "gone", "redirect": {"uri": "/"}, "match": [{"uri": {"exact": "/x"}}]})
-    )
+    unsupported = inputs("r2", rule(10, UNSUPPORTED))
     first = CompiledService.of(supported)
     second = CompiledService.of(unsupported, Compiled(supported, first))
     assert second.grpc_clients is None
-    kept = second.keeping_for_grpc_clients(first)
-    assert kept.grpc_clients is first.grpc_clients
+    kept = second.keeping_for_grpc_clients(first, unsupported)
+    assert sent(kept) == sent(first)
     again = CompiledService.of(replace(unsupported, instances=MOVED), Compiled(unsupported, kept))
     assert again.grpc_clients is None
     third = CompiledService.of(moved, Compiled(unsupported, kept))
