@@ -17,11 +17,15 @@ _VALUE_TAG = varint(1 << 3)  # UInt32Value.value
 def lb_locality(
     locality: Locality, endpoints: Iterable[bytes], *, weight: int | None = None, priority: int = 0
 ) -> bytes:
-    """Encode a LocalityLbEndpoints of encoded LbEndpoints."""
+    """Encode a LocalityLbEndpoints of encoded LbEndpoints.
+
+    With a ``weight`` it has a locality even if that is empty: gRPC clients reject an assignment without.
+    """
     place = _text(_REGION, locality.region) + _text(_ZONE, locality.zone)
+    is_named = bool(place) or weight is not None
     return b"".join(
         (
-            delimited(_LOCALITY, place) if place else b"",
+            delimited(_LOCALITY, place) if is_named else b"",
             *(delimited(_LB_ENDPOINTS, endpoint) for endpoint in endpoints),
             delimited(_WEIGHT, uint32(weight)) if weight is not None else b"",
             _PRIORITY_TAG + varint(priority) if priority else b"",

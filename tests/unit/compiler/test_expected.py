@@ -128,6 +128,12 @@ def compiled(texts: dict[str, str]) -> list[Resource]:
     return resources
 
 
+def without_document() -> list[Resource]:
+    """A service that is registered and has no document."""
+    routing = routing_of("reviews", None, NOW)
+    return [*_of_service(CompiledService.of(ServiceInputs(ServiceId("", "reviews"), routing, (), INSTANCES)))]
+
+
 def _of_service(service: CompiledService) -> Iterator[Resource]:
     name = service.id.name
     bodies = {"edge": service.edge, "mesh": with_domains(service.mesh, service.mesh_names)}
@@ -173,6 +179,9 @@ def settings() -> list[Resource]:
     return [Resource.of(type_url, name, body) for (type_url, name), body in bodies.items()]
 
 
+OTHERS = {"settings": settings, "without document": without_document}
+
+
 def shown(resources: Iterable[Resource]) -> str:
     """Write resources as YAML, in protobuf's JSON mapping."""
     told = {}
@@ -180,18 +189,20 @@ def shown(resources: Iterable[Resource]) -> str:
         short = each.type_url.rpartition(".")[2]
         message = message_class(each.type_url.rpartition("/")[2], POOL).FromString(each.body)
         text = json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=POOL)
-        told[f"{short} {each.name}"] = json.loads(text)
+        name = f"{short} {each.name}"
+        # Clusters of proxies come first, those of gRPC clients have the same names.
+        told[f"{name} of gRPC clients" if name in told else name] = json.loads(text)
     return yaml.safe_dump(told, width=110, allow_unicode=True)
 
 
 def titles() -> list[str]:
     """All that has a file: a document of lists alone, say, compiles to nothing."""
-    return [*(title for title, _ in documents()), "settings"]
+    return [*(title for title, _ in documents()), *OTHERS]
 
 
 def text_of(title: str) -> str:
     """What a file should say; empty: there should be none."""
-    resources = settings() if title == "settings" else compiled(dict(documents())[title])
+    resources = OTHERS[title]() if title in OTHERS else compiled(dict(documents())[title])
     return shown(resources) if resources else ""
 
 
