@@ -339,11 +339,12 @@ class Pipeline:
         if first_kept:
             self._snapshot.keep(Snapshot(services=saved))
         await self.serving.serve(served)
-        if not first_kept:
-            self._snapshot.keep(Snapshot(services=saved))
         hidden: set[ServiceId] = set()
         turn = TimeSlice()
         for service, chosen in served.items():
+            if not first_kept:
+                # One by one: what is replaced of them is freed, and thousands at once would hold the loop.
+                self._snapshot.keep(Snapshot(services={service: saved[service]}))
             if chosen and not self._services.is_visible(service):
                 hidden.add(service)
             await turn.pause()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-_SLICE = 0.005
+_SLICE = 0.003
 """Seconds of work at a stretch: what other tasks wait for at most, beside one piece of work."""
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,8 @@ _MAX_BYTES = 1 << 30
 _PAGE_BYTES = 4096
 
 ServiceT = TypeVar("ServiceT")
+_Name = TypeVar("_Name", ServiceId, DocumentId)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +106,11 @@ class SnapshotStore(Generic[ServiceT]):
                     database.execute(statement)
                 if database.execute("SELECT count(*) FROM format").fetchone() == (0,):
                     database.execute("INSERT INTO format VALUES (?)", (_FORMAT,))
-                services = {_key(name): self._encode(saved) for name, saved in changes.services.items()}
-                _write(database, "service", services)
-                _write(database, "document", {_key(name): text for name, text in changes.documents.items()})
-                _write(database, "state", changes.state)
+                _write(database, "service", _keyed(changes.services), self._encoder.encode)
+                _write(database, "document", _keyed(changes.documents), bytes)
+                _write(database, "state", changes.state, bytes)
         except sqlite3.Error as error:
             raise OSError(f"{self._path}: {error}") from error
-
-    def _encode(self, saved: SavedService[ServiceT] | None) -> bytes | None:
-        return self._encoder.encode(saved) if saved else None
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)
@@ -145,8 +143,10 @@ class SnapshotStore(Generic[ServiceT]):
         _log.warning("the snapshot cannot be used and was set aside", file=str(aside), reason=str(error))
 
 
-def _key(name: ServiceId | DocumentId) -> str:
-    return "/".join(name)  # no namespace has a slash in it; names may
+def _keyed(changes: Mapping[_Name, _T]) -> dict[str, _T]:
+    return {
+        "/".join(name): content for name, content in changes.items()
+    }  # no namespace has a slash; names may
 
 
 def _parts(key: str) -> tuple[str, str]:
@@ -161,13 +161,19 @@ def _rows(database: sqlite3.Connection, table: str) -> Iterator[tuple[str, bytes
         yield name, content
 
 
-def _write(database: sqlite3.Connection, table: str, changes: Mapping[str, bytes | None]) -> None:
+def _write(
+    database: sqlite3.Connection, table: str, changes: Mapping[str, _T | None], encode: Callable[[_T], bytes]
+) -> None:
     gone = [(name,) for name, content in changes.items() if content is None]
-    kept = [
-        (name, _digest(name, content), content) for name, content in changes.items() if content is not None
-    ]
     database.executemany(f"DELETE FROM {table} WHERE name = ?", gone)  # noqa: S608
-    database.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", kept)  # noqa: S608
+    # Row by row: SQLite lets go of Python's lock for each, so that the event loop never waits long for it.
+    rows = (
+        (name, _digest(name, encoded), encoded)
+        for name, content in changes.items()
+        if content is not None
+        for encoded in [encode(content)]
+    )
+    database.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608
 
 
 def _digest(name: str, content: bytes) -> bytes:
