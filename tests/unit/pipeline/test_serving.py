@@ -183,6 +183,17 @@ STAGES = (Stage(count=1, soak=100.0),)
 """One proxy gets changes first, for 100 s."""
 
 
+async def push_to_both(world: World, first: Proxy, other: Proxy, host: str) -> None:
+    """Push a change to the first proxy and, once it has had it for long enough, to the other."""
+    world.write(a=host)
+    await until_sent(world, first, host)
+    first.answer()
+    await world.settle()
+    world.now += 101
+    await until_sent(world, other, host)
+    other.answer()
+
+
 class TestStages:
     async def test_the_others_get_a_change_when_the_first_have_had_it_for_long_enough(
         self, kept: Path
@@ -227,13 +238,7 @@ class TestStages:
             first, other = world.proxy("first"), world.proxy("other", rejects={BAD})
             for proxy in (first, other):
                 proxy.answer()
-            world.write(a=BAD)
-            await until_sent(world, first, BAD)
-            first.answer()
-            await world.settle()
-            world.now += 101
-            await until_sent(world, other, BAD)
-            other.answer()
+            await push_to_both(world, first, other, BAD)
             await until_sent(world, other, OLD)
             await until_sent(world, first, OLD)
 
@@ -243,13 +248,7 @@ class TestStages:
             first, other = world.proxy("first"), world.proxy("other")
             for proxy in (first, other):
                 proxy.answer()
-            world.write(a=NEW)
-            await until_sent(world, first, NEW)
-            first.answer()
-            await world.settle()
-            world.now += 101
-            await until_sent(world, other, NEW)
-            other.answer()
+            await push_to_both(world, first, other, NEW)
             await world.until(lambda: world.document("a").state is DocumentState.PROGRAMMED)
             await world.settle()
             first.rejects = {BAD}
